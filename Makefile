@@ -1,0 +1,42 @@
+# The two commands of the README (`make demo`, `make test`), and what developers type.
+# PYTHON chooses the interpreter of the virtual environment: make test PYTHON=python3.12
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: help demo test check bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo   install into $(VENV) and run a small sweep (CPU is enough)"
+	@echo "make test   install the test tools too and run every check"
+	@echo "make bench  measure what automate-train itself costs"
+
+# One stamp a set of extras: an installation is repeated only when what it depends on has changed.
+$(VENV)/.demo: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $(VENV)/.demo $@
+
+demo: $(VENV)/.demo
+	$(BIN)/automate-train --default_config_path configs/quickstart/default.json \
+	  --tuning_config_path configs/quickstart/tuning.json
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: check
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build demo-output *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""One module a place to run: start, poll, stop."""

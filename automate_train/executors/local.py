@@ -1,0 +1,156 @@
+"""Runs attempts as process groups on this machine.
+
+Covers: start (posix_spawn of a small shell that waits for the trainer and writes its exit code), adoption of attempts
+that an earlier orchestrator started, waiting on pidfds (an event, no timer), signals to whole groups.
+Not: which attempt starts where (`placement`), what an exit code means (`trainers/*`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+from pathlib import Path
+
+from ..errors import RunError
+from ..folder import AttemptFolder
+from ..launch import Launch
+
+Handle = tuple[int, int, str]
+
+# A fixed program: every value reaches it as an argument, none as text of the program. The traps keep the shell alive
+# until
+# the trainer has ended (a trapped signal is reset to its default in the trainer), so that the exit code is written even
+# when the whole group is signalled. Everything but the trainer itself is built into the shell: no further process.
+SHIM = """trap : HUP INT TERM; echo $$ >"$1"; code=$2; cd -- "$3" && { shift 3; "$@"; }; echo $? >"$code" """
+
+
+class Local:
+    """The attempts of this machine that we started or adopted; one object a sweep."""
+
+    def __init__(self) -> None:
+        self._pidfds: dict[int, Handle] = {}
+        self._blind: set[Handle] = set()
+        """Handles without a pidfd (a kernel older than 5.3): looked at five times a second."""
+        self._poll = select.poll()
+        self._boot = boot_id()
+
+    def watch(self, fd: int) -> None:
+        """Let `wait` return when `fd` becomes readable (the signal wake-up pipe)."""
+        self._poll.register(fd, select.POLLIN)
+
+    def start(self, launch: Launch, folder: AttemptFolder, devices: tuple[str, ...]) -> Handle:
+        """Start the trainer in its own session; `RunError` when the system refuses."""
+        env = child_environment(launch, devices)
+        console, places = str(folder.console), (str(folder.path / "pid"), str(folder.exit_code), launch.cwd)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        try:
+            pid = os.posix_spawn(
+                "/bin/sh",
+                ("sh", "-c", SHIM, "sh", *places, *launch.argv),
+                env,
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_OPEN, 1, console, flags, 0o666),
+                    (os.POSIX_SPAWN_DUP2, 1, 2),
+                ],
+                setsid=True,
+                # A parent that ignores SIGINT (a background job of a shell) must not hand that on.
+                setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE],
+                setsigmask=[],
+            )
+        except (OSError, ValueError) as error:
+            raise RunError(f"could not be started: {error}") from error
+        handle = (pid, start_ticks(pid), self._boot)
+        self.adopt(handle)
+        return handle
+
+    def adopt(self, handle: Handle) -> None:
+        try:
+            fd = os.pidfd_open(handle[0])
+        except (AttributeError, OSError):
+            self._blind.add(handle)
+            return
+        self._pidfds[fd] = handle
+        self._poll.register(fd, select.POLLIN)
+
+    def wait(self, seconds: float | None) -> list[Handle]:
+        """Block until an attempt ends, a watched descriptor speaks or the time is over; returns the ended ones."""
+        if self._blind:
+            seconds = min(0.2, seconds if seconds is not None else 0.2)
+        ready = self._poll.poll(None if seconds is None else max(0, seconds) * 1000)
+        ended = []
+        for fd, _ in ready:
+            if handle := self._pidfds.pop(fd, None):
+                self._poll.unregister(fd)
+                os.close(fd)
+                ended.append(handle)
+        for handle in [each for each in self._blind if not alive(each)]:
+            self._blind.discard(handle)
+            ended.append(handle)
+        for handle in ended:
+            with contextlib.suppress(ChildProcessError):  # adopted: init reaps it
+                os.waitpid(handle[0], 0)
+        return ended
+
+    def stop(self, handle: Handle, number: int = signal.SIGTERM) -> None:
+        """Signal the whole group (the trainer's workers too)."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(handle[0], number)
+
+    def find(self, folder: AttemptFolder, handle: Handle) -> Handle | None:
+        """The live shell of an attempt whose orchestrator is gone: by its handle, or, when the orchestrator was killed
+        before it could write that down, by the pid file and the attempt's path on the command line."""
+        if handle[0]:
+            return handle if alive(handle) else None
+        try:
+            pid = int((folder.path / "pid").read_text())
+            line = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (OSError, ValueError):
+            return None
+        found = (pid, start_ticks(pid), self._boot)
+        return found if os.fsencode(folder.exit_code) in line.split(b"\0") and alive(found) else None
+
+    def orphaned(self, handle: Handle) -> bool:
+        """Whether the shell is gone but its trainer goes on: the group has members, and its number is still theirs."""
+        pid, _, boot = handle
+        return pid > 0 and boot == self._boot and not Path(f"/proc/{pid}").exists() and self.lingers(handle)
+
+    def lingers(self, handle: Handle) -> bool:
+        """Whether something of the group outlives its leader. A group's number is not reused while it has members."""
+        try:
+            os.killpg(handle[0], 0)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
+
+
+def child_environment(launch: Launch, devices: tuple[str, ...]) -> dict[str, str]:
+    """The inherited environment, the launch's own, and the devices it may see."""
+    env = {**os.environ, **launch.env, **launch.secrets}
+    if launch.gpus:
+        env["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
+        env["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+    return env
+
+
+def alive(handle: Handle) -> bool:
+    pid, ticks, boot = handle
+    return boot == boot_id() and pid > 0 and start_ticks(pid) == ticks != 0
+
+
+def start_ticks(pid: int) -> int:
+    """When a process started, in clock ticks since boot (proc(5), stat, field 22); 0 when it is gone or a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return 0
+    return 0 if fields[0] == b"Z" else int(fields[19])
+
+
+def boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "unknown"

@@ -1,0 +1,171 @@
+"""Every file name inside a sweep's and an attempt's folder; temp-then-rename writes; the tail of events.
+
+Covers: the contract between orchestrator and trainer process (DESIGN: "The attempt's folder is the contract").
+Not: what stands in the files (`trainers/*`, `hook`), nor which attempts exist (`journal`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from .launch import Cache, Event, Launch
+
+LOGS = "_logs"
+MAX_LINE = 1 << 20
+
+
+class SweepFolder:
+    """`<temp_dir>/<project>`: what the sweep as a whole owns."""
+
+    def __init__(self, temp_dir: str | Path, project: str) -> None:
+        self.temp_dir = Path(temp_dir)
+        self.path = self.temp_dir / project
+
+    journal = property(lambda self: self.path / "journal.sqlite")
+    lock = property(lambda self: self.path / "lock")
+    results = property(lambda self: self.path / "results.csv")
+    logs = property(lambda self: self.temp_dir / LOGS)
+
+    def attempt(self, run_folder: str, number: int) -> AttemptFolder:
+        return AttemptFolder(self.path / run_folder / f"attempt-{number}")
+
+
+class AttemptFolder:
+    """`<temp_dir>/<project>/<index>-<slug>/attempt-<n>`: everything about one start of one run."""
+
+    TRAINING, DATASET, HOOK, LAUNCH = "training.toml", "dataset.toml", "hook.json", "launch.json"
+    HOOK_SCRIPT, OUTPUT = "hook/run.py", "output"
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    console = property(lambda self: self.path / "console.log")
+    events = property(lambda self: self.path / "events.jsonl")
+    exit_code = property(lambda self: self.path / "exit_code")
+    output = property(lambda self: self.path / self.OUTPUT)
+    samples = property(lambda self: self.path / self.OUTPUT / "sample")
+
+    def write(self, launch: Launch) -> None:
+        """Make the folder and write what was asked for; `FileExistsError` when an earlier attempt is there."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir()
+        self.output.mkdir()
+        asked = {
+            "argv": launch.argv,
+            "cwd": launch.cwd,
+            "env": dict(launch.env),
+            "secrets": sorted(launch.secrets),  # the names alone: what to set to run it by hand
+            "gpus": launch.gpus,
+            "keep": dict(launch.keep),
+        }
+        for name, text in {**launch.files, self.LAUNCH: json.dumps(asked, indent=1, ensure_ascii=False)}.items():
+            file = self.path / name
+            if "/" in name:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        for cache in launch.caches:
+            _link(cache)
+
+    def read_keep(self) -> dict[str, str]:
+        """`Launch.keep` as it was written, for an attempt that an earlier orchestrator started."""
+        try:
+            kept = json.loads((self.path / self.LAUNCH).read_text(encoding="utf-8"))["keep"]
+            return {str(name): str(target) for name, target in kept.items()}
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):
+            return {}
+
+    def deliver(self, keep: Mapping[str, str]) -> list[str]:
+        """Copy finished files to where people look for them, each by rename; returns where they are. `OSError` when the
+        disk refuses."""
+        import shutil  # not before the first run has ended
+
+        for name, target in keep.items():
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            temp = Path(target).with_name(f".{Path(target).name}.{os.getpid()}")
+            try:
+                shutil.copyfile(self.path / name, temp)
+                temp.replace(target)
+            finally:
+                temp.unlink(missing_ok=True)
+        return list(keep.values())
+
+    def read_exit_code(self) -> int | None:
+        """The trainer's exit code, or None while it runs or when nobody was left to write it."""
+        try:
+            text = self.exit_code.read_text()
+        except OSError:
+            return None
+        # The shell writes number and newline in one write; without the newline the disk was full half-way.
+        return int(text) if text.endswith("\n") and text.strip().isdigit() else None
+
+    def tail(self, lines: int = 15) -> list[str]:
+        """The last console lines, progress bars reduced to their last state."""
+        try:
+            with self.console.open("rb") as f:
+                f.seek(max(0, self.console.stat().st_size - 64 * 1024))
+                text = f.read().decode("utf-8", "replace")
+        except OSError:
+            return []
+        shown = [line.rstrip("\r").rsplit("\r", 1)[-1].rstrip() for line in text.split("\n")]
+        return [line for line in shown if line][-lines:]
+
+
+FILLED = ".filled"
+
+
+def _link(cache: Cache) -> None:
+    """Links to the user's pictures in a folder of ours, so that cache files never land beside the pictures."""
+    folder = Path(cache.path)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, target in cache.links.items():
+        link = folder / name
+        if not link.is_symlink() or os.readlink(link) != target:
+            link.unlink(missing_ok=True)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(target)
+
+
+def is_filled(cache: Cache) -> bool:
+    return (Path(cache.path) / FILLED).exists()
+
+
+def mark_filled(cache: Cache) -> None:
+    """From here on several runs may use the cache at once: nobody writes into it any more."""
+    (Path(cache.path) / FILLED).touch()
+
+
+def new_events(file: Path, offset: int = 0) -> tuple[list[Event], int]:
+    """Events after `offset` and the offset to go on from. A half-written last line is left for the next time; a line
+    that is no event (untrusted: any program may write there) is skipped."""
+    try:
+        with file.open("rb") as f:
+            f.seek(offset)
+            data = f.read()
+    except OSError:
+        return [], offset
+    whole = data.rfind(b"\n") + 1
+    return list(_parse(data[:whole])), offset + whole
+
+
+def _parse(data: bytes) -> Iterator[Event]:
+    for line in data.split(b"\n"):
+        if not line or len(line) > MAX_LINE:
+            continue
+        try:
+            fields = json.loads(line)
+            yield Event(float(fields.pop("at")), str(fields.pop("kind")), fields)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            continue
+
+
+def replace(file: Path, text: str) -> None:
+    """Write so that a reader sees the old text or the new one, never a part: temp file beside it, then rename."""
+    temp = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        temp.write_text(text, encoding="utf-8")
+        temp.replace(file)
+    finally:
+        temp.unlink(missing_ok=True)

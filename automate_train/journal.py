@@ -1,0 +1,268 @@
+"""The sweep's memory: which runs were planned, which attempts were made, how they ended, what they saved.
+
+Covers: the only SQL (SQLite in WAL mode, one writer), its schema as a list of upgrades, and the names of run folders.
+Not: what an outcome means (`trainers/*`), what to do next (`placement`), how it is shown (`status`).
+A reader in another terminal may open it at any time; a killed writer loses nothing that was committed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import UserError
+from .launch import Attempt, Outcome
+
+if TYPE_CHECKING:
+    import sqlite3
+
+UPGRADES = [
+    """
+    create table note (name text primary key, value text not null);
+    create table run (
+        key text primary key, folder text unique, number integer not null, position integer not null,
+        name text not null, varied text not null, options text not null, state text not null default 'waiting');
+    create index run_position on run (position);
+    create table attempt (
+        id integer primary key, key text not null references run (key), number integer not null, folder text not null,
+        devices text not null, pid integer, ticks integer, boot text, started real not null, ended real,
+        kind text, exit_code integer, reason text not null default '', facts text not null default '{}',
+        unique (key, number));
+    create table checkpoint (
+        attempt integer not null references attempt (id), path text not null, epoch integer, step integer, at real
+        not null, primary key (attempt, path)) without rowid;
+    """,
+]
+"""Each entry brings the schema one version up; `pragma user_version` counts them. Append, never edit."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run and its newest attempt, as `status` and `results.csv` show it."""
+
+    key: str
+    index: int
+    number: int
+    name: str
+    state: str
+    """waiting, running, or the kind of the newest outcome."""
+    varied: Mapping[str, str]
+    options: Mapping[str, Any]
+    folder: str
+    attempt: int
+    devices: tuple[str, ...]
+    started: float | None
+    ended: float | None
+    exit_code: int | None
+    reason: str
+    facts: Mapping[str, Any]
+    """What the run left: loss, mean_loss, steps, checkpoint, delivered."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What the journal is told of a run; `options` without secrets."""
+
+    key: str
+    index: int
+    number: int
+    name: str
+    slug: str
+    varied: Mapping[str, str]
+    options: Mapping[str, Any]
+
+
+class Journal:
+    """One open journal. Every public call that writes is one committed transaction, unless it is inside
+    `together()`."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        import sqlite3  # not on the path of --help and --dry-run
+
+        self.path = path
+        try:
+            if read_only:
+                # Without a -wal file nobody writes: `immutable` then keeps SQLite from making one beside the journal.
+                how = "mode=ro" if os.path.exists(f"{path}-wal") else "immutable=1"
+                self.db = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, isolation_level=None)
+            else:
+                self.db = sqlite3.connect(path, isolation_level=None)
+                self.db.execute("pragma journal_mode = wal")
+                # In WAL mode NORMAL loses no committed transaction to a killed process, only (whole ones) to a power
+                # cut.
+                self.db.execute("pragma synchronous = normal")
+            self.db.row_factory = sqlite3.Row
+            self._upgrade(read_only)
+        except sqlite3.DatabaseError as error:
+            raise UserError(
+                f"the sweep's journal cannot be read: {error}",
+                source=str(path),
+                hint="move it away; the folders of finished runs stay where they are",
+            ) from error
+
+    def _upgrade(self, read_only: bool) -> None:
+        version: int = self.db.execute("pragma user_version").fetchone()[0]
+        if version > len(UPGRADES):
+            raise UserError(
+                "the journal was written by a newer automate-train",
+                source=str(self.path),
+                hint="pip install -U automate-train",
+            )
+        if not read_only:
+            for number, script in enumerate(UPGRADES[version:], version + 1):
+                self.db.executescript(f"begin; {script} pragma user_version = {number}; commit;")
+
+    def close(self) -> None:
+        self.db.close()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """One transaction round several writes; nests into the outer one."""
+        if self.db.in_transaction:
+            yield
+            return
+        self.db.execute("begin immediate")
+        try:
+            yield
+        except BaseException:
+            self.db.execute("rollback")
+            raise
+        self.db.execute("commit")
+
+    # what is known
+
+    def succeeded(self) -> set[str]:
+        return {row[0] for row in self.db.execute("select distinct key from attempt where kind = 'succeeded'")}
+
+    def open_attempts(self) -> list[tuple[int, Attempt]]:
+        """Attempts without an outcome: still running, or their orchestrator was killed. pid 0: never told."""
+        rows = self.db.execute("select * from attempt where kind is null order by id")
+        return [(row["id"], _attempt(row)) for row in rows]
+
+    def rows(self) -> Iterator[Row]:
+        """Every run the journal knows, in the order of the sweep, with its newest attempt."""
+        query = """
+            select run.*, a.number as attempt_number, a.folder as attempt_folder, a.devices, a.started, a.ended,
+                   a.kind, a.exit_code, a.reason, a.facts
+            from run left join attempt a
+            on a.key = run.key and a.number = (select max(number) from attempt where key = run.key)
+            order by run.position, run.number
+        """
+        for row in self.db.execute(query):
+            began = row["attempt_number"] is not None
+            yield Row(
+                key=row["key"],
+                index=row["position"],
+                number=row["number"],
+                name=row["name"],
+                state=(row["kind"] or "running") if began else row["state"],
+                varied=json.loads(row["varied"]),
+                options=json.loads(row["options"]),
+                folder=row["attempt_folder"] or "",
+                attempt=row["attempt_number"] or 0,
+                devices=tuple(json.loads(row["devices"])) if began else (),
+                started=row["started"],
+                ended=row["ended"],
+                exit_code=row["exit_code"],
+                reason=row["reason"] or "",
+                facts=json.loads(row["facts"]) if began else {},
+            )
+
+    def checkpoints(self, key: str) -> list[tuple[str, int | None, int | None]]:
+        """(path, epoch, step) of every checkpoint of a run's attempts, oldest first."""
+        query = "select c.* from checkpoint c join attempt a on a.id = c.attempt where a.key = ? order by c.at"
+        return [(row["path"], row["epoch"], row["step"]) for row in self.db.execute(query, (key,))]
+
+    def notes(self) -> dict[str, Any]:
+        return {row["name"]: json.loads(row["value"]) for row in self.db.execute("select * from note")}
+
+    # what happened
+
+    def note(self, **values: Any) -> None:
+        """Facts of the sweep as a whole: project, total, dropped, why the next run waits."""
+        rows = [(name, json.dumps(value, ensure_ascii=False)) for name, value in values.items()]
+        with self.together():
+            self.db.executemany("insert or replace into note values (?, ?)", rows)
+
+    def plan(self, runs: Iterable[Planned]) -> None:
+        """Make runs known before they start; one that is known keeps its folder and takes its new place and name."""
+        query = """
+            insert into run (key, number, position, name, varied, options) values (?, ?, ?, ?, ?, ?)
+            on conflict (key) do update set number = excluded.number, position = excluded.position, name =
+            excluded.name, varied = excluded.varied, options = excluded.options, state = 'waiting'
+        """
+        with self.together():
+            self.db.executemany(query, (_run_values(run) for run in runs))
+
+    def forget_waiting(self) -> None:
+        """Runs of an earlier plan that never began: the plan of today says which ones there are."""
+        with self.together():
+            self.db.execute("delete from run where not exists (select 1 from attempt where attempt.key = run.key)")
+
+    def place(self, run: Planned) -> tuple[str, int]:
+        """(run's folder name, attempt number) that an attempt begun now would get."""
+        row = self.db.execute("select folder from run where key = ?", (run.key,)).fetchone()
+        folder = row[0] if row and row[0] else self._free_folder(f"{run.number:03d}-{run.slug}", run.key)
+        number = 1 + (self.db.execute("select max(number) from attempt where key = ?", (run.key,)).fetchone()[0] or 0)
+        # A folder that a lost or moved-away journal left behind is never written into.
+        while os.path.lexists(self.path.parent / folder / f"attempt-{number}"):
+            number += 1
+        return folder, number
+
+    def _free_folder(self, folder: str, key: str) -> str:
+        taken = self.db.execute("select 1 from run where folder = ?", (folder,)).fetchone()
+        return f"{folder}-{key[:8]}" if taken or os.path.lexists(self.path.parent / folder) else folder
+
+    def begin(self, run: Planned, devices: tuple[str, ...], now: float) -> tuple[int, str, int]:
+        """Record an attempt before anything is started: (attempt id, the run's folder name, attempt number)."""
+        with self.together():
+            folder, number = self.place(run)
+            self.plan([run])
+            self.db.execute("update run set folder = ? where key = ?", (folder, run.key))
+            cursor = self.db.execute(
+                "insert into attempt (key, number, folder, devices, started) values (?, ?, ?, ?, ?)",
+                (run.key, number, f"{folder}/attempt-{number}", json.dumps(devices), now),
+            )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid, folder, number
+
+    def started(self, attempt: int, handle: tuple[int, int, str]) -> None:
+        with self.together():
+            self.db.execute("update attempt set pid = ?, ticks = ?, boot = ? where id = ?", (*handle, attempt))
+
+    def saved(self, attempt: int, path: str, epoch: int | None, step: int | None, at: float) -> None:
+        """A checkpoint was saved; telling it twice (after a restart) changes nothing."""
+        with self.together():
+            self.db.execute(
+                "insert or replace into checkpoint values (?, ?, ?, ?, ?)", (attempt, path, epoch, step, at)
+            )
+
+    def end(self, attempt: int, outcome: Outcome, now: float, facts: Mapping[str, Any]) -> None:
+        with self.together():
+            self.db.execute(
+                "update attempt set kind = ?, exit_code = ?, reason = ?, ended = ?, facts = ? where id = ?",
+                (outcome.kind, outcome.exit_code, outcome.reason, now, json.dumps(facts, ensure_ascii=False), attempt),
+            )
+
+    def abort_waiting(self, kind: str) -> None:
+        """Runs that never began, when the sweep ends early: aborted (a run failed) or waiting again (a person
+        asked)."""
+        with self.together():
+            self.db.execute(
+                "update run set state = ? where not exists (select 1 from attempt where attempt.key = run.key)", (kind,)
+            )
+
+
+def _run_values(run: Planned) -> tuple[object, ...]:
+    text = (json.dumps(dict(part), ensure_ascii=False, default=str) for part in (run.varied, run.options))
+    return (run.key, run.number, run.index, run.name, *text)
+
+
+def _attempt(row: sqlite3.Row) -> Attempt:
+    handle = (row["pid"] or 0, row["ticks"] or 0, row["boot"] or "")
+    return Attempt(row["key"], row["number"], row["folder"], tuple(json.loads(row["devices"])), handle, row["started"])

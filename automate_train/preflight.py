@@ -1,0 +1,112 @@
+"""Every problem that can be known before anything starts, at once.
+
+Covers: asking the trainers about every distinct value, and what belongs to the sweep as a whole: devices, disk, the
+lock.
+Not: what a particular trainer needs (`trainers/*`), printing (`plan`), refusing (`cli`). Nothing is created on disk.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from . import lock
+from .errors import Problem, UserError
+from .folder import SweepFolder
+from .gpus import Gpu, parse_devices
+from .keys import unset
+from .launch import Site
+from .sweep import Run, Sweep
+from .trainers import load
+
+EVERY_RUN = 512
+"""Sweeps up to this size are asked run by run; larger ones so that every value of every axis is seen once."""
+
+
+def check(sweep: Sweep, runs: Iterable[Run], site: Site) -> list[Problem]:
+    """What the runs' trainers and the machine's disks say; each problem once, errors first."""
+    found: dict[Problem, None] = {}
+    total, seen = 0, list(islice(runs, EVERY_RUN + 1))
+    asked = seen if len(seen) <= EVERY_RUN else sweep.covering()
+    need: dict[str, int] = {}
+    for run in asked:
+        total += 1
+        try:
+            trainer = load(_value(run, "trainer"))
+            found.update(dict.fromkeys(trainer.problems(run, site)))
+        except UserError as error:
+            found[error.problem] = None
+            continue
+        target = _value(run, "target_path")
+        size = getattr(trainer, "disk_bytes", lambda run: (0, 0))(run)
+        need[site.temp_dir] = need.get(site.temp_dir, 0) + size[0]
+        if not unset(target):
+            need[str(target)] = need.get(str(target), 0) + size[1]
+    if not total:
+        return []
+    share = 1.0 if asked is seen else sweep.size / total
+    found.update(dict.fromkeys(_disk({path: int(size * share) for path, size in need.items()})))
+    folder = SweepFolder(site.temp_dir, site.project)
+    if lock.is_held(folder.lock):
+        found[lock.refusal(folder.lock).problem] = None
+    return sorted(found, key=lambda problem: problem.severity != "error")
+
+
+def check_devices(
+    runs: Iterable[Run], gpus: list[Gpu], pool: tuple[str, ...], visible: str | None, site: Site
+) -> Iterator[Problem]:
+    """Devices that runs name exist, and no run asks for more than are listed."""
+    seen: set[tuple[str, str]] = set()
+    for run in islice(runs, EVERY_RUN):
+        option = run.options.get("cuda_device")
+        asked = "" if option is None or unset(option.value) else str(option.value)
+        source = str(option.source) if option else "built-in"
+        if site.cpu or (asked, source) in seen:
+            continue
+        seen.add((asked, source))
+        count = len([part for part in asked.split(",") if part.strip()])
+        if pool and count > len(pool):
+            listed = f"--cuda_devices_distributed lists {len(pool)}"
+            yield Problem(
+                "error", source, "cuda_device", f"a run asks for {count} devices, {listed}", "list more devices"
+            )
+        elif not pool:
+            try:
+                parse_devices(asked or "0", gpus, visible)
+            except UserError as error:
+                yield Problem("error", source, "cuda_device", error.problem.message, error.problem.hint)
+
+
+def _disk(need: dict[str, int]) -> Iterator[Problem]:
+    """Folders that cannot be written to, disks without room for the estimated checkpoints."""
+    per_disk: dict[int, tuple[str, int]] = {}
+    for path, size in need.items():
+        key = "temp_dir" if path == next(iter(need)) else "target_path"
+        there = _nearest_existing(Path(path))
+        if not there.is_dir():
+            yield Problem("error", path, key, f"{there} is no folder", "name a folder, or one that can be made")
+        elif not os.access(there, os.W_OK | os.X_OK):
+            yield Problem("error", path, key, f"{there} is not writable", "choose another folder")
+        else:
+            first, sum_ = per_disk.get(there.stat().st_dev, (path, 0))
+            per_disk[there.stat().st_dev] = (first, sum_ + size)
+    for path, size in per_disk.values():
+        free = shutil.disk_usage(_nearest_existing(Path(path))).free
+        if size > free:
+            text = f"about {size / 1e9:.1f} GB of checkpoints are to come, {free / 1e9:.1f} GB are free"
+            yield Problem("error", path, "", text, "free some room, or raise save_every_n_epochs")
+
+
+def _nearest_existing(path: Path) -> Path:
+    path = path.absolute()
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
+def _value(run: Run, key: str) -> object:
+    option = run.options.get(key)
+    return option.value if option else None

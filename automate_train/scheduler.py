@@ -1,0 +1,374 @@
+"""The loop: start what may start, wait for something to happen, write it down.
+
+Covers: the order of things; the window of prepared runs; a person's Ctrl-C in two steps; adoption after a restart.
+Not: who may start (`placement`), how (`executors/*`), what an exit code means (`trainers/*`), how it is shown (`live`).
+Everything that it needs of the world is handed to it, so that tests drive it through whole histories without a process.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+from typing import Any, Protocol
+
+from .errors import RunError, UserError
+from .folder import AttemptFolder, SweepFolder, is_filled, mark_filled, new_events
+from .journal import Journal, Planned
+from .keys import MASKED
+from .launch import Cache, Launch, Outcome, Site
+from .placement import Device, Held, Policy, Start, Want, decide
+from .progress import Progress, after
+from .sweep import Run
+from .trainers import Trainer
+
+Handle = tuple[int, int, str]
+WINDOW = 16
+"""Runs prepared ahead, so that a free device finds its next run ready."""
+GRACE = 10.0
+"""Seconds between SIGTERM and SIGKILL, one deadline for all."""
+LOOK_AGAIN = 1.0
+"""Seconds until other programs' memory and shared caches are looked at again: nothing tells of them."""
+
+
+class Executor(Protocol):
+    def start(self, launch: Launch, folder: AttemptFolder, devices: tuple[str, ...]) -> Handle: ...
+    def adopt(self, handle: Handle) -> None: ...
+    def wait(self, seconds: float | None) -> list[Handle]: ...
+    def stop(self, handle: Handle, number: int = ...) -> None: ...
+    def lingers(self, handle: Handle) -> bool: ...
+
+
+class Display(Protocol):
+    every: float
+    """Seconds between two calls of `tick`; infinity: only when something happened."""
+
+    def started(self, active: Active) -> None: ...
+    def ended(self, active: Active, outcome: Outcome, seconds: float) -> None: ...
+    def waits(self, run: Run, why: str) -> None: ...
+    def say(self, text: str) -> None: ...
+    def tick(self, active: list[Active], devices: Callable[[], list[Device]], left: int) -> None: ...
+
+
+@dataclass
+class Active:
+    """A started attempt and what has been seen of it."""
+
+    id: int
+    run_key: str
+    label: str
+    name: str
+    number: int
+    folder: AttemptFolder
+    devices: tuple[str, ...]
+    handle: Handle
+    began: float
+    trainer: Trainer
+    keep: dict[str, str]
+    progress: Progress = field(default_factory=Progress)
+    offset: int = 0
+    filling: tuple[Cache, ...] = ()
+    ended_by_us: Outcome | None = None
+    outcome: Outcome | None = None
+
+    def held(self) -> Held:
+        fills = frozenset(cache.path for cache in self.filling)
+        return Held(self.label, frozenset(self.devices), fills)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one call of the loop works on."""
+
+    runs: Iterator[Run]
+    folder: SweepFolder
+    policy: Policy
+    trainer: Callable[[Run], Trainer]
+    site: Site
+    devices_of: Callable[[Run], tuple[str, ...]]
+    """The device ids that a run is bound to; empty when the sweep is distributed or on the CPU."""
+    stop_on_failure: bool = True
+    total: int = 0
+    """Runs that are to be done, as far as known."""
+
+
+@dataclass
+class Ready:
+    """A run with its launch, prepared for the folder `path`."""
+
+    run: Run
+    launch: Launch
+    path: Path
+    want: Want
+
+
+@dataclass
+class Loop:
+    """The state of one sweep while it is worked on. `run()` returns when nothing runs and nothing may start."""
+
+    job: Job
+    journal: Journal
+    executor: Executor
+    display: Display
+    devices: Callable[[], list[Device]]
+    clock: Callable[[], float]
+    """Monotonic seconds: durations and deadlines."""
+    now: Callable[[], float]
+    """Unix seconds: what is written down."""
+    active: list[Active] = field(default_factory=list)
+    lingering: list[Active] = field(default_factory=list)
+    ready: deque[Ready] = field(default_factory=deque)
+    failed: int = 0
+    done: int = 0
+    asked: int = 0
+    """How often a person asked to stop: 1 finishes what runs, 2 ends it."""
+    kill_at: float | None = None
+    told_wait: str = ""
+    chores: list[Callable[[], None]] = field(default_factory=list)
+
+    def run(self) -> None:
+        while True:
+            looked = self._start_what_may()
+            self._do_chores()
+            if not self.active and not self.lingering and (self.halted or not self.ready):
+                break
+            for handle in self.executor.wait(self._patience(looked)):
+                self._end(handle)
+            self._let_go()
+            self._enforce()
+
+    def take_over(self, left_behind: list[Active]) -> None:
+        """Before `run`: adopt what an earlier orchestrator started and still runs; write down how the others ended.
+        Their failures do not stop this sweep: that they are tried again is why it was started again."""
+        for active in left_behind:
+            if active.handle[0]:
+                self.executor.adopt(active.handle)
+                self.active.append(active)
+                self.display.say(f"{active.label} {active.name}: still runs (pid {active.handle[0]}), adopted")
+                continue
+            self._read_events(active)
+            active.outcome = self._judge(active, active.folder.read_exit_code())
+            last = active.progress.at
+            self._write_down(active, max(0.0, last - active.progress.since) if last and active.progress.since else 0.0)
+
+    @property
+    def halted(self) -> bool:
+        return self.asked > 0 or (self.failed > 0 and self.job.stop_on_failure)
+
+    # starting
+
+    def _start_what_may(self) -> bool:
+        """Start runs; True when a waiting run waits for something that no event tells."""
+        self._fill_window()
+        if self.halted or not self.ready:
+            return False
+        policy = self.job.policy
+        held = [active.held() for active in (*self.active, *self.lingering)]
+        if len(held) >= policy.slots:
+            return False
+        wants = [ready.want for ready in self.ready]
+        devices = self.devices() if policy.devices or any(want.gpus for want in wants) else []
+        watch = False
+        for decision in decide(wants, held, devices, policy):
+            ready = next(each for each in self.ready if each.want.key == decision.key)
+            if isinstance(decision, Start):
+                self.ready.remove(ready)
+                self._start(ready, decision.devices)
+                if self.halted:
+                    break
+            else:
+                watch = watch or decision.watch or bool(ready.want.fills)
+                self._tell_wait(ready.run, decision.why)
+        self._fill_window()
+        return watch
+
+    def _fill_window(self) -> None:
+        """Prepare the next runs. One that cannot be prepared has failed, like one that could not be started."""
+        while len(self.ready) < WINDOW and not self.halted:
+            run = next(self.job.runs, None)
+            if run is None:
+                break
+            attempt = self.job.folder.attempt(*self.journal.place(planned(run)))
+            try:
+                launch = self.job.trainer(run).prepare(run, attempt, self.job.site)
+                bound = self.job.devices_of(run) if launch.gpus else ()
+            except (UserError, RunError, OSError) as error:
+                self._could_not_start(run, str(error))
+                continue
+            fills = frozenset(cache.path for cache in launch.caches if not is_filled(cache))
+            self.ready.append(Ready(run, launch, attempt.path, Want(run.key, launch.gpus, bound, fills)))
+
+    def _start(self, ready: Ready, devices: tuple[str, ...]) -> None:
+        run, launch = ready.run, ready.launch
+        attempt, name, number = self.journal.begin(planned(run), devices, self.now())
+        folder = self.job.folder.attempt(name, number)
+        trainer = self.job.trainer(run)
+        try:
+            if folder.path != ready.path:  # the name was taken meanwhile
+                launch = trainer.prepare(run, folder, self.job.site)
+            folder.write(launch)
+            handle = self.executor.start(launch, folder, devices)
+        except (UserError, RunError, OSError) as error:
+            self._record_failure(run, attempt, f"could not be started: {error}")
+            return
+        filling = tuple(cache for cache in launch.caches if not is_filled(cache))
+        active = Active(
+            attempt, run.key, f"run {run.number}", run.name, number, folder, devices, handle, self.clock(), trainer,
+            dict(launch.keep), filling=filling,
+        )  # fmt: skip
+        self.active.append(active)
+        self.told_wait = ""
+        # Known to the journal already; the handle is written after the next runs have started.
+        self.chores.append(lambda: self.journal.started(attempt, handle))
+        self.chores.append(lambda: self.display.started(active))
+
+    def _could_not_start(self, run: Run, reason: str) -> None:
+        attempt, _, _ = self.journal.begin(planned(run), (), self.now())
+        self._record_failure(run, attempt, reason)
+
+    def _record_failure(self, run: Run, attempt: int, reason: str) -> None:
+        self.failed += 1
+        self.journal.end(attempt, Outcome("failed", None, reason), self.now(), {})
+        self.display.say(f"run {run.number} {run.name}: failed: {reason}")
+
+    def _tell_wait(self, run: Run, why: str) -> None:
+        if self.told_wait != f"{run.key} {why}":
+            self.told_wait = f"{run.key} {why}"
+            self.journal.note(waiting={"key": run.key, "why": why})
+            self.display.waits(run, why)
+
+    # watching
+
+    def _patience(self, looked: bool) -> float | None:
+        """How long nothing needs us; None: until an attempt ends."""
+        waits = [self.display.every]
+        if self.lingering:
+            waits.append(0.05)
+        if looked:
+            waits.append(LOOK_AGAIN)
+        if self.kill_at is not None:
+            waits.append(max(0.0, self.kill_at - self.clock()))
+        return None if min(waits) == inf else min(waits)
+
+    def _do_chores(self) -> None:
+        """What need not be done before the next run starts: bookkeeping, copies, the display."""
+        with self.journal.together():
+            for active in self.active:
+                self._read_events(active)
+            while self.chores:
+                self.chores.pop(0)()
+        self.display.tick(self.active, self.devices, self._left())
+
+    def _left(self) -> int:
+        return max(0, self.job.total - self.done - self.failed - len(self.active))
+
+    def _read_events(self, active: Active) -> None:
+        events, active.offset = new_events(active.folder.events, active.offset)
+        for event in events:
+            before, active.progress = active.progress, after(active.progress, event)
+            if event.kind == "checkpoint" and active.progress.checkpoint:
+                data = event.data
+                path = active.progress.checkpoint
+                self.journal.saved(active.id, path, _whole(data.get("epoch")), _whole(data.get("step")), event.at)
+            if active.progress.trouble != before.trouble:
+                self.display.say(f"{active.label}: hook: {active.progress.trouble}")
+        if active.filling and active.progress.training_since is not None:
+            self._filled(active)
+
+    def _filled(self, active: Active) -> None:
+        for cache in active.filling:
+            mark_filled(cache)
+        active.filling = ()
+        for ready in self.ready:
+            fills = frozenset(cache.path for cache in ready.launch.caches if not is_filled(cache))
+            ready.want = Want(ready.want.key, ready.want.gpus, ready.want.devices, fills)
+
+    # ending
+
+    def _end(self, handle: Handle) -> None:
+        active = next((each for each in self.active if each.handle == handle), None)
+        if active is None:
+            return
+        self.active.remove(active)
+        self._read_events(active)
+        code = active.folder.read_exit_code()
+        active.outcome = active.ended_by_us or self._judge(active, code)
+        if active.outcome.kind == "succeeded":
+            self.done += 1
+            self._filled(active)
+        elif active.outcome.kind in ("failed", "lost"):
+            self.failed += 1
+        active.filling = ()
+        if self.executor.lingers(handle):
+            # Workers that outlived the trainer hold its device until they are gone.
+            self.executor.stop(handle, signal.SIGTERM)
+            self.lingering.append(active)
+            self.kill_at = min(self.kill_at or self.clock() + GRACE, self.clock() + GRACE)
+        seconds = self.clock() - active.began
+        self.chores.append(lambda: self._write_down(active, seconds))
+
+    def _judge(self, active: Active, code: int | None) -> Outcome:
+        if code is None:
+            return Outcome("lost", None, "gone without an exit code: it was killed together with its shell")
+        try:
+            return active.trainer.verdict(active.folder, code)
+        except (OSError, UserError) as error:
+            return Outcome("failed", code, f"its result cannot be read: {error}")
+
+    def _write_down(self, active: Active, seconds: float) -> None:
+        outcome, progress = active.outcome, active.progress
+        assert outcome is not None
+        facts = facts_of(progress, seconds)
+        if outcome.kind == "succeeded" and active.keep:
+            try:
+                facts["delivered"] = active.folder.deliver(active.keep)
+            except OSError as error:
+                # The training is whole and stays where it is: a full disk elsewhere must not run it again.
+                self.display.say(f"{active.label}: trained, but not copied to target_path: {error}")
+        self.journal.end(active.id, outcome, self.now(), facts)
+        self.display.ended(active, outcome, seconds)
+
+    def _let_go(self) -> None:
+        self.lingering = [each for each in self.lingering if self.executor.lingers(each.handle)]
+
+    # a person's wish
+
+    def ask(self, times: int) -> None:
+        """Ctrl-C: 1 starts nothing more; 2 or more ends what runs (SIGTERM to the groups, SIGKILL after `GRACE`)."""
+        self.asked = max(self.asked, times)
+
+    def _enforce(self) -> None:
+        if self.asked >= 2:
+            for active in self.active:
+                if active.ended_by_us is None:
+                    active.ended_by_us = Outcome("cancelled", None, "stopped by a person")
+                    self.executor.stop(active.handle, signal.SIGTERM)
+                    self.kill_at = min(self.kill_at or self.clock() + GRACE, self.clock() + GRACE)
+        if self.kill_at is not None and self.clock() >= self.kill_at:
+            for active in (*self.active, *self.lingering):
+                if active.ended_by_us or active in self.lingering:
+                    self.executor.stop(active.handle, signal.SIGKILL)
+            self.kill_at = None
+
+
+def facts_of(progress: Progress, seconds: float) -> dict[str, Any]:
+    """What the journal keeps of an ended attempt."""
+    return {
+        "loss": progress.loss,
+        "mean_loss": progress.mean_loss,
+        "steps": progress.step,
+        "seconds": round(seconds, 3),
+        "checkpoint": progress.checkpoint,
+    }
+
+
+def planned(run: Run) -> Planned:
+    options = {key: option.value for key, option in run.options.items() if key not in MASKED}
+    return Planned(run.key, run.index, run.number, run.name, run.slug, run.varied, options)
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

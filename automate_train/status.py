@@ -1,0 +1,146 @@
+"""What a sweep's journal says, from any terminal: a table, JSON, and the results as CSV.
+
+Covers: rendering the journal's rows. Not: changing anything; the journal is opened for reading only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .errors import UserError
+from .folder import SweepFolder, new_events, replace
+from .journal import Journal, Row
+from .keys import canonical
+from .progress import Progress, after
+
+
+def open_sweep(path: str | Path) -> tuple[Journal, SweepFolder]:
+    """The journal of a sweep's folder (`<temp_dir>/<project>`), or of a temp_dir that holds exactly one sweep."""
+    given = Path(path)
+    found = [given] if (given / "journal.sqlite").exists() else sorted(given.glob("*/journal.sqlite"))
+    folders = [each if each.is_dir() else each.parent for each in found]
+    if len(folders) != 1:
+        several = f"several sweeps are here: {', '.join(each.name for each in folders[:8])}" if folders else ""
+        hint = "give the folder <temp_dir>/<project_name_base>"
+        raise UserError(several or "no sweep's journal is here", source=str(path), hint=hint)
+    folder = SweepFolder(folders[0].absolute().parent, folders[0].absolute().name)
+    return Journal(folder.journal, read_only=True), folder
+
+
+def progress_of(row: Row, folder: SweepFolder) -> Progress:
+    """How far the newest attempt is, from its own events."""
+    progress = Progress()
+    if row.folder:
+        for event in new_events(folder.path / row.folder / "events.jsonl")[0]:
+            progress = after(progress, event)
+    return progress
+
+
+def as_json(journal: Journal, folder: SweepFolder) -> dict[str, Any]:
+    """One object: what `status --json` prints."""
+    notes = journal.notes()
+    waiting = notes.get("waiting") or {}
+    runs = []
+    for row in journal.rows():
+        progress = progress_of(row, folder) if row.state == "running" else None
+        runs.append(
+            {
+                "index": row.index,
+                "number": row.number,
+                "key": row.key,
+                "name": row.name,
+                "state": row.state,
+                "reason": row.reason or (waiting.get("why", "") if waiting.get("key") == row.key else ""),
+                "varied": dict(row.varied),
+                "attempt": row.attempt,
+                "devices": list(row.devices),
+                "step": progress.step if progress else row.facts.get("steps"),
+                "total_steps": progress.total if progress else None,
+                "loss": _finite(progress.loss if progress else row.facts.get("loss")),
+                "mean_loss": _finite(progress.mean_loss if progress else row.facts.get("mean_loss")),
+                "seconds": row.facts.get("seconds"),
+                "exit_code": row.exit_code,
+                "folder": str(folder.path / row.folder) if row.folder else "",
+                "checkpoints": [path for path, _, _ in journal.checkpoints(row.key)],
+            }
+        )
+    return {"project": folder.path.name, "folder": str(folder.path), "state": notes.get("state", ""), "runs": runs}
+
+
+def lines(journal: Journal, folder: SweepFolder) -> Iterator[str]:
+    """The table as plain text, then one line of sums and, for each run that failed, why."""
+    runs = as_json(journal, folder)["runs"]
+    width = max((len(run["name"]) for run in runs), default=4)
+    yield f"{'run':>5}  {'name':<{width}}  {'state':<10}  {'step':>11}  {'loss':>9}  {'seconds':>8}"
+    counts: dict[str, int] = {}
+    for run in runs:
+        counts[run["state"]] = counts.get(run["state"], 0) + 1
+        step = "" if run["step"] is None else str(run["step"])
+        step += f"/{run['total_steps']}" if run["total_steps"] else ""
+        loss = "" if run["loss"] is None else f"{run['loss']:.4g}" if isinstance(run["loss"], float) else run["loss"]
+        seconds = "" if run["seconds"] is None else f"{run['seconds']:.1f}"
+        row = f"{run['number']:>5}  {run['name']:<{width}}  {run['state']:<10}  {step:>11}  {loss:>9}  {seconds:>8}"
+        yield row.rstrip() + (f"  {run['reason']}" if run["state"] == "waiting" and run["reason"] else "")
+    yield ", ".join(f"{count} {state}" for state, count in counts.items()) or "no run has begun"
+    for run in runs:
+        if run["state"] in ("failed", "lost"):
+            yield f"run {run['number']}: {run['reason']}\n      log: {run['folder']}/console.log"
+
+
+MEASURES = ("final_loss", "mean_loss", "steps", "seconds", "reason", "checkpoint", "lora", "folder")
+
+
+def write_results(journal: Journal, folder: SweepFolder) -> Path:
+    """results.csv, one line a run: index, name, state, the varied keys, what was measured, all other options."""
+    import csv
+    import io
+
+    rows = list(journal.rows())
+    varied = list(dict.fromkeys(key for row in rows for key in row.varied))
+    shown = {canonical(key) for key in varied}
+    options = [key for key in dict.fromkeys(key for row in rows for key in row.options) if key not in shown]
+    text = io.StringIO()
+    out = csv.writer(text)
+    out.writerow(["index", "name", "state", *varied, *MEASURES, *options])
+    for row in rows:
+        measured = (
+            *(row.facts.get(name) for name in ("loss", "mean_loss", "steps", "seconds")),
+            row.reason,
+            row.facts.get("checkpoint"),
+            *(row.facts.get("delivered") or [""])[:1],
+            str(folder.path / row.folder) if row.folder else "",
+        )
+        values = (row.varied.get(key, row.options.get(canonical(key))) for key in varied)
+        cells = (row.index, row.name, row.state, *values, *measured, *(row.options.get(key) for key in options))
+        out.writerow([_cell(cell) for cell in cells])
+    replace(folder.results, text.getvalue())
+    return folder.results
+
+
+def _cell(value: Any) -> Any:
+    import json
+
+    if value is None:
+        return ""
+    if isinstance(value, (bool, list, dict)):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str) and value[:1] in "=+-@\t\r":
+        # A spreadsheet would run it as a formula; numbers are not texts and stay as they are.
+        return value if _is_number(value) else f"'{value}"
+    return value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: the text says it."""
+    return "nan" if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,46 @@
+"""One module a trainer, found by its name: `problems`, `prepare`, `verdict` (see `command`, the sample to copy).
+
+Covers: finding the module. Not: anything about a particular trainer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from ..errors import Problem, UserError, nearest
+
+if TYPE_CHECKING:
+    from ..folder import AttemptFolder
+    from ..launch import Launch, Outcome, Site
+    from ..sweep import Run
+
+
+class Trainer(Protocol):
+    """What a trainer's module holds."""
+
+    problems: Callable[[Run, Site], list[Problem]]
+    prepare: Callable[[Run, AttemptFolder, Site], Launch]
+    verdict: Callable[[AttemptFolder, int], Outcome]
+
+
+def load(name: Any) -> Trainer:
+    """The trainer called `name` (`sd-scripts` is the module `sd_scripts`); `UserError` when there is none."""
+    import importlib
+
+    known = {"sd-scripts", "command"}
+    module = str(name).replace("-", "_")
+    if module.isidentifier() and not module.startswith("_"):
+        try:
+            found = importlib.import_module(f"{__name__}.{module}")
+        except ModuleNotFoundError as error:
+            if error.name != f"{__name__}.{module}":
+                raise
+        else:
+            if hasattr(found, "prepare"):
+                return cast(Trainer, found)
+    raise UserError(
+        f"there is no trainer {name!r}",
+        key="trainer",
+        hint=nearest(str(name), known) or f"allowed: {', '.join(sorted(known))}",
+    )
