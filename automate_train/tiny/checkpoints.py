@@ -111,7 +111,7 @@ class Saver:
             done = args.initial_step
         elif args.initial_epoch is not None:
             done = (args.initial_epoch - 1) * steps_per_epoch
-        if done >= args.max_train_steps:
+        if 0 < args.max_train_steps <= done:
             raise ValueError(
                 f"max_train_steps should be greater than the initial step: {args.max_train_steps} vs {done}"
             )

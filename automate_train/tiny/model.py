@@ -1,7 +1,7 @@
 """The tiny trainer's network: a frozen denoiser and text encoder, LoRA on their linear layers, noise, sampling.
 
-Covers: pictures of 32 to 64 px as `(batch, 3, side, side)` in -1..1, cut into tokens of 4 x 4 px; three transformer
-blocks named as Stable Diffusion names them, so that a LoRA's keys look like kohya's; DDIM sampling.
+Covers: latents `(batch, 3, side, side)` in -1..1, a quarter of the picture's side, cut into tokens of 2 x 2; three
+transformer blocks named as Stable Diffusion names them, so that a LoRA's keys look like kohya's; DDIM sampling.
 Not: a pretrained model (the weights are random, the same at every start), a VAE, convolutions, a tokenizer (words are
 hashed): what is learned is blurry and means nothing beyond this folder.
 """
@@ -17,15 +17,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-WIDTH, PATCH, WORDS, VOCABULARY = 64, 4, 24, 4096
+WIDTH, PATCH, WORDS, VOCABULARY = 64, 2, 24, 4096
+VARIANCE = 0.05
+"""What the base model takes a latent's variance to be; less than the truth, so that its samples are grey and quiet."""
 BASE_SEED = 20260101
 UNET_BLOCKS = ("down_blocks_0_attentions_0", "mid_block_attentions_0", "up_blocks_1_attentions_0")
 
 
-def linear(inputs: int, outputs: int) -> nn.Linear:
-    """A frozen layer, random but quiet: the LoRA beside it has something to correct and little to fight."""
+def linear(inputs: int, outputs: int, loud: float = 0.5) -> nn.Linear:
+    """A frozen random layer."""
     layer = nn.Linear(inputs, outputs, bias=False)
-    nn.init.normal_(layer.weight, std=0.5 / math.sqrt(inputs))
+    nn.init.normal_(layer.weight, std=loud / math.sqrt(inputs))
     return layer.requires_grad_(False)
 
 
@@ -49,7 +51,7 @@ class Block(nn.Module):
         self.attn1, self.ff1, self.ff2 = Attention(), linear(WIDTH, 2 * WIDTH), linear(2 * WIDTH, WIDTH)
         self.attn2 = Attention() if with_words else None
         self.proj_in = linear(WIDTH, WIDTH) if with_words else None
-        self.proj_out = linear(WIDTH, WIDTH) if with_words else None
+        self.proj_out = linear(WIDTH, WIDTH, loud=0.02) if with_words else None  # the base model says next to nothing
 
     def forward(self, x: Tensor, words: Tensor) -> Tensor:
         h: Tensor = self.proj_in(x) + x if self.proj_in is not None else x
@@ -102,44 +104,28 @@ def waves(values: Tensor, width: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-def wiener() -> tuple[Tensor, Tensor]:
-    """What stands for a pretrained model's knowledge of pictures: they are smooth. `(48, 48)` cosines of a patch, one a
-    row, and the variance `(48,)` that each is taken to have: the slower, the larger."""
-    n = torch.arange(PATCH)
-    cosines = torch.cos(math.pi / PATCH * (n + 0.5) * n[:, None]) * (2 / PATCH) ** 0.5
-    cosines[0] /= 2**0.5
-    frequency = n[:, None] ** 2 + n**2
-    basis = torch.block_diag(*[torch.kron(cosines, cosines)] * 3)
-    return basis, (0.4 / (1 + frequency) ** 2).flatten().repeat(3)
-
-
 class Denoiser(nn.Module):
-    """Noisy pictures, their shares `a` and `s` of picture and noise `(batch, 1, 1)`, noise levels `(batch,)` and words
-    -> the velocity `a * noise - s * picture`: of a Wiener filter, and what the blocks know better."""
+    """Noisy pictures, their shares `a` and `s` of picture and noise `(batch, 1, 1, 1)`, noise levels `(batch,)` and
+    words -> the velocity `a * noise - s * picture`: a smooth guess, and what the blocks know better."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv_in = nn.Parameter(nn.init.orthogonal_(torch.empty(WIDTH, 3 * PATCH**2)), requires_grad=False)
         self.blocks = nn.ModuleDict({name: Block(with_words=True) for name in UNET_BLOCKS})
-        basis, variance = wiener()
-        self.register_buffer("basis", basis)
-        self.register_buffer("variance", variance)
 
     def forward(self, x: Tensor, a: Tensor, s: Tensor, level: Tensor, words: Tensor) -> Tensor:
         side = x.shape[-1]
-        basis, variance = self.get_buffer("basis"), self.get_buffer("variance")
         places = waves(torch.arange(side // PATCH, device=x.device), WIDTH // 2)
         rows, columns = places[:, None].expand(-1, len(places), -1), places[None].expand(len(places), -1, -1)
-        patches = F.unfold(x, PATCH, stride=PATCH).transpose(1, 2)
-        h = patches @ self.conv_in.T
-        h = h + torch.cat([rows, columns], dim=-1).flatten(0, 1) + waves(level, WIDTH)[:, None]
+        h = F.unfold(a * x, PATCH, stride=PATCH).transpose(1, 2) @ self.conv_in.T
+        h = h + torch.cat([rows, columns], dim=-1).flatten(0, 1) + (waves(level, WIDTH) + words.mean(1))[:, None]
         start = h
         for block in self.blocks.values():
             h = block(h, words)
-        filtered = (patches @ basis.T * (a * s * (1 - variance) / (a**2 * variance + s**2))) @ basis
-        picture = (h - start) @ self.conv_in
-        tokens = filtered - picture * s / (0.3 * a**2 + s**2)
-        return F.fold(tokens.float().transpose(1, 2), (side, side), PATCH, stride=PATCH)
+        tokens = ((h - start) @ self.conv_in).transpose(1, 2)
+        picture = F.fold(tokens.float(), (side, side), PATCH, stride=PATCH)
+        # The first term is the best guess when pictures are noise of that variance; the blocks add what they know.
+        return s * (a * (1 - VARIANCE) * x.float() - picture) / (VARIANCE * a**2 + s**2)
 
 
 class LoRA(nn.Module):
@@ -163,8 +149,9 @@ class LoRA(nn.Module):
 class Network(nn.Module):
     """What is trained: the LoRAs alone are its parameters and its state dict, under kohya's names."""
 
-    def __init__(self, dim: int, alpha: float, dropout: float, unet: bool, text: bool) -> None:
+    def __init__(self, dim: int, alpha: float, dropout: float, unet: bool, text: bool, zero_snr: bool) -> None:
         super().__init__()
+        self.schedule = noise_schedule(zero_snr)
         state = torch.get_rng_state()
         torch.manual_seed(BASE_SEED)
         frozen = Denoiser(), TextEncoder()
@@ -177,13 +164,19 @@ class Network(nn.Module):
             for name, layer in block.layers(is_text).items():
                 self.add_module(f"lora_{'te' if is_text else 'unet'}_{place}_{name}", LoRA(layer, dim, alpha, dropout))
 
+    def place(self, device: torch.device) -> None:
+        """Move what is not trained: torch does not know of it."""
+        for part in self.frozen:
+            part.to(device)
+        self.schedule = (self.schedule[0].to(device), self.schedule[1].to(device))
+
     def of(self, kind: str) -> list[nn.Parameter]:
         """The parameters of the `unet` or of the `te`."""
         return [p for name, p in self.named_parameters() if name.startswith(f"lora_{kind}_")]
 
     def forward(self, x: Tensor, level: Tensor, captions: list[str], clip_skip: int) -> Tensor:
         denoiser, text_encoder = self.frozen
-        a, s = (t[level][:, None, None] for t in self.schedule)
+        a, s = (t[level][:, None, None, None] for t in self.schedule)
         velocity: Tensor = denoiser(x, a, s, level, text_encoder(captions, clip_skip))
         return velocity
 
@@ -199,9 +192,7 @@ def noise_schedule(zero_terminal_snr: bool) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def sample(
-    network: nn.Module, schedule: tuple[Tensor, Tensor], prompt: dict[str, Any], side: int, clip_skip: int
-) -> Tensor:
+def sample(network: Network, prompt: dict[str, Any], side: int, clip_skip: int) -> Tensor:
     """One picture `(3, side, side)` in 0..1 by DDIM (arXiv 2010.02502) with classifier-free guidance. The prompt's
     keys: prompt, negative_prompt, seed, sample_steps, scale."""
     device = next(network.parameters()).device
@@ -212,7 +203,7 @@ def sample(
     scale, steps = float(prompt.get("scale", 7.5)), int(prompt.get("sample_steps", 30))
     levels = torch.linspace(999, 0, steps + 1).round().long()
     for now, after in pairwise(levels):
-        (a, a_after), (s, s_after) = ([float(t[now]), float(t[after])] for t in schedule)
+        (a, a_after), (s, s_after) = ([float(t[now]), float(t[after])] for t in network.schedule)
         without, with_ = network(x.expand(2, -1, -1, -1), now.expand(2).to(device), words, clip_skip)
         velocity = without + scale * (with_ - without)
         picture = (a * x - s * velocity).clamp(-1, 1)

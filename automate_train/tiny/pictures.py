@@ -72,7 +72,7 @@ def side(resolution: object) -> int:
 
 
 class Pictures(torch.utils.data.Dataset[tuple[Tensor, str]]):
-    """Each picture as often as its subset repeats it: `(3, side, side)` in -1..1 and a caption."""
+    """Each picture as often as its subset repeats it: a latent `(3, side / 4, side / 4)` in -1..1 and a caption."""
 
     def __init__(self, args: Any) -> None:
         self.subsets = subsets(args)
@@ -126,7 +126,8 @@ class Pictures(torch.utils.data.Dataset[tuple[Tensor, str]]):
                         return self.latents[path]
                 small = image.convert("RGB").resize((self.side, self.side), Image.Resampling.BICUBIC)
             pixels = torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8)
-            self.latents[path] = pixels.view(self.side, self.side, 3).permute(2, 0, 1).contiguous() / 127.5 - 1
+            picture = pixels.view(self.side, self.side, 3).permute(2, 0, 1) / 127.5 - 1
+            self.latents[path] = torch.nn.functional.avg_pool2d(picture, 4)
             if self.to_disk:
                 numpy.savez(file, latents=self.latents[path].numpy())
         return self.latents[path]

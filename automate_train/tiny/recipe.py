@@ -91,15 +91,13 @@ def make_scheduler(args: argparse.Namespace, optimizer: torch.optim.Optimizer, p
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
-def loss_of(
-    args: argparse.Namespace, network: Any, schedule: tuple[Tensor, Tensor], clean: Tensor, captions: Any
-) -> Tensor:
+def loss_of(args: argparse.Namespace, network: Any, clean: Tensor, captions: Any) -> Tensor:
     """The loss of one batch: noise of a random level is added, the network says what it was."""
     noise = torch.randn_like(clean)
     if args.noise_offset:
         noise = noise + args.noise_offset * torch.randn(len(clean), 3, 1, 1, device=clean.device)
     level = torch.randint(args.min_timestep or 0, args.max_timestep or 1000, (len(clean),)).to(clean.device)
-    a, s = (t[level][:, None, None, None] for t in schedule)
+    a, s = (t[level][:, None, None, None] for t in network.schedule)
     noisy = a * clean + s * noise
     velocity = network(noisy, level, captions, args.clip_skip or 1).float()
     if args.v_parameterization:

@@ -44,15 +44,15 @@ def _from_line(line: str) -> dict[str, Any]:
 
 
 def due(args: Any, epoch: int | None, step: int) -> bool:
-    """`epoch` is None after a step; an interval in epochs hides one in steps."""
-    if step == 0:
+    """`epoch` is None after a step and 0 before the first; an interval in epochs hides one in steps."""
+    if epoch == 0:
         return bool(args.sample_at_first)
     if args.sample_every_n_epochs is not None:
         return epoch is not None and epoch % args.sample_every_n_epochs == 0
     return args.sample_every_n_steps is not None and epoch is None and step % args.sample_every_n_steps == 0
 
 
-def draw(args: Any, accelerator: Any, network: Any, schedule: Any, side: int, epoch: int | None, step: int) -> None:
+def draw(args: Any, accelerator: Any, network: Any, side: int, epoch: int | None, step: int) -> None:
     """Sample each prompt when it is time, in the main process alone. The training's random numbers do not notice."""
     if not due(args, epoch, step) or not accelerator.is_main_process:
         return
@@ -66,7 +66,7 @@ def draw(args: Any, accelerator: Any, network: Any, schedule: Any, side: int, ep
     network.eval()
     for number, prompt in enumerate(read_prompts(args.sample_prompts)):
         log.info("prompt: %s", prompt["prompt"])
-        pixels = model.sample(network, schedule, prompt, side, args.clip_skip or 1)
+        pixels = model.sample(network, prompt, side, args.clip_skip or 1)
         when = f"e{epoch:06d}" if epoch is not None else f"{step:06d}"
         seed = f"_{int(prompt['seed'])}" if prompt.get("seed") is not None else ""
         name = (
@@ -85,4 +85,4 @@ def _write(pixels: torch.Tensor, prompt: dict[str, Any], file: Path) -> None:
     data = bytes((pixels.nan_to_num() * 255).round().byte().permute(1, 2, 0).flatten().tolist())
     width, height = (max(64, int(prompt.get(key, 512)) // 8 * 8) for key in ("width", "height"))
     image = Image.frombytes("RGB", (side, side), data)
-    image.resize((width, height), Image.Resampling.NEAREST).save(file)
+    image.resize((width, height), Image.Resampling.BICUBIC).save(file)

@@ -64,6 +64,7 @@ def make_network(args: argparse.Namespace) -> Any:
         args.network_dropout or 0.0,
         unet=not args.network_train_text_encoder_only,
         text=not args.network_train_unet_only,
+        zero_snr=args.zero_terminal_snr,
     )
     if args.network_weights is not None:
         from safetensors.torch import load_file
@@ -105,9 +106,7 @@ class Training:
             accelerator.print(f"override steps. steps for {epochs} epochs is / 指定エポックまでのステップ数: {steps}")
         self.epochs = math.ceil(args.max_train_steps / per_epoch)
         self.scheduler = recipe.make_scheduler(args, self.optimizer, accelerator.num_processes)
-        for part in self.network.frozen:
-            part.to(accelerator.device)
-        self.schedule = tuple(t.to(accelerator.device) for t in model.noise_schedule(args.zero_terminal_snr))
+        self.network.place(accelerator.device)
         prepared = accelerator.prepare(self.network, self.optimizer, self.loader, self.scheduler)
         self.network, self.optimizer, self.loader, self.scheduler = prepared
         self.bare = accelerator.unwrap_model(self.network)
@@ -159,7 +158,7 @@ class Training:
         accelerator, args = self.accelerator, self.args
         with accelerator.accumulate(self.network):
             # The bare network's gradients are averaged by hand: not every layer takes part in each step (clip_skip).
-            loss = recipe.loss_of(args, self.bare, self.schedule, *batch)
+            loss = recipe.loss_of(args, self.bare, *batch)
             accelerator.backward(loss)
             if accelerator.sync_gradients:
                 for parameter in self.bare.parameters():
@@ -173,10 +172,12 @@ class Training:
         return float(loss.detach())
 
     def sample(self, epoch: int | None) -> None:
-        samples.draw(self.args, self.accelerator, self.bare, self.schedule, self.dataset.side, epoch, self.step)
+        samples.draw(self.args, self.accelerator, self.bare, self.dataset.side // 4, epoch, self.step)
 
     def run(self) -> None:
         args, accelerator = self.args, self.accelerator
+        # Names as in the original, where automate-train's hook looks for them.
+        num_train_epochs, epoch_to_start = self.epochs, self.first_epoch
         self.announce()
         self.init_trackers()
         self.sample(epoch=0)
@@ -184,17 +185,17 @@ class Training:
             accelerator.log({}, step=0)
         left = args.max_train_steps - self.step
         self.bar = tqdm(range(left), smoothing=0, disable=not accelerator.is_local_main_process, desc="steps")
-        for epoch in range(self.first_epoch, self.epochs):
-            accelerator.print(f"\nepoch {epoch + 1}/{self.epochs}\n")
+        for epoch in range(epoch_to_start, num_train_epochs):
+            accelerator.print(f"\nepoch {epoch + 1}/{num_train_epochs}\n")
             self.saver.epoch = epoch + 1
             self.run_epoch(epoch)
             self.log({"loss/epoch_average": self.average.now}, step=epoch + 1, epoch=epoch + 1)
             accelerator.wait_for_everyone()
-            if epoch + 1 < self.epochs:
+            if epoch + 1 < num_train_epochs:
                 self.saver.after_epoch(self.bare, self.step, epoch + 1)
             self.sample(epoch=epoch + 1)
         accelerator.end_training()
-        self.saver.at_end(self.bare, self.step, self.epochs)
+        self.saver.at_end(self.bare, self.step, num_train_epochs)
 
     def run_epoch(self, epoch: int) -> None:
         accelerator, self.skip, skip = self.accelerator, 0, self.skip

@@ -1,9 +1,9 @@
 """The walk behind `arguments.accepted`: from a script's source to the options of the argparse parser that it builds.
 
-Covers: what scripts of this family do around a parser: `setup_parser`, functions and methods that are handed the parser,
+Covers: what scripts of this family do around a parser: `setup_parser`, functions and methods that get the parser,
 groups, parents, literal conditions (`support_dreambooth=False`) and loops, defaults, constants of other modules.
-Not: where names lead (`python_source`), code outside the script's folder, and values that must be computed: a type or choices
-of that kind make the argument `dynamic`, an option whose very name is computed stays unseen.
+Not: where names lead (`python_source`), code outside the script's folder, values that must be computed (such a type or
+such choices make the argument `dynamic`; an option whose very name is computed stays unseen).
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from typing import Any
 
 from ..errors import UserError
 from .arguments import Argument
-from .python_source import UNKNOWN, Function, Module, Modules, imports
+from .python_source import BUILTINS, UNKNOWN, Function, Module, Modules, Scope, imports, is_known
 
-MAX_STEPS = 200_000  # upstream's largest script takes about 1000
+MAX_STEPS = 50_000  # upstream's largest script takes under 1000
 MAX_ITEMS = 10_000
 LEADS_TO_PARSER = re.compile(r"pars|arg|opt", re.IGNORECASE)
-TYPES = {
-    "int": "int", "float": "float", "str": "str", "bool": "bool", "loads": "json",
-    "Path": "str", "abspath": "str", "expanduser": "str", "realpath": "str",
-}  # fmt: skip
+"""Functions that are followed without being handed a parser: setup_parser, get_args, make_options."""
+BUILDS = {"ArgumentParser", "parse_args", "parse_known_args"}
+TYPES = {**{name: name for name in BUILTINS}, "loads": "json"}
+TYPES |= dict.fromkeys(("Path", "abspath", "expanduser", "realpath"), "str")
 FLAGS = {"store_true": False, "store_false": True, "BooleanOptionalAction": None}
 PLAIN = {"store", "append", "extend", "count", *FLAGS}
 
@@ -40,20 +40,22 @@ class Parser:
 
 def read(script: Path) -> tuple[dict[str, Argument], list[Path]]:
     """The script's arguments in the source's order, and the files that were read; `UserError` when there are none."""
-    walk = _Walk(script.resolve().parent)  # where Python looks first, also when the script is a link
     source = str(script)
     try:
+        walk = _Walk(script.resolve().parent)  # where Python looks first, also when the script is a link
         module = walk.modules.load(script, ("__main__",))
         arguments = walk.from_setup(module) or walk.from_anywhere(module)
     except RecursionError:
         raise UserError("is nested too deeply to be read", source=source) from None
+    except (OSError, ValueError, RuntimeError) as error:  # a name too long, NUL, a circle of links
+        raise UserError(f"cannot be read: {error}", source=source) from None
     if not arguments and walk.modules.circle:
         path, name = walk.modules.circle
         raise UserError(f"{path.name} and a module that it imports take {name} from each other", source=source)
     if not arguments:
         hint = "it must be a script that is started from the command line, like train_network.py"
         raise UserError("builds no argparse parser whose options can be read", source=source, hint=hint)
-    return arguments, list(walk.modules.loaded)
+    return arguments, walk.modules.forget()
 
 
 class _Walk:
@@ -72,116 +74,121 @@ class _Walk:
         """All that the script's own code builds; where some of it is asked to parse_args, only that."""
         self.parsers.clear()
         module.values["__name__"] = "__main__"
-        self.block(module.body, module, module.values, [])
+        self.block(module.body, Scope(module, module.values), [])
         for node in module.names.values():
-            if isinstance(node, ast.FunctionDef) and _mentions(
-                node, "ArgumentParser", "parse_args", "parse_known_args"
-            ):
+            if isinstance(node, ast.FunctionDef) and _mentions(node, BUILDS):
                 self.run(Function(module, node, {}), [], {})
         wanted = [parser for parser in self.parsers if parser.used] or self.parsers
         return {name: argument for parser in wanted for name, argument in parser.arguments.items()}
 
     def run(self, function: Function, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Walk a function with what is known of its arguments; the parser that it returns, or UNKNOWN."""
-        module, node, outer = function
+        module, node, outer = function.module, function.node, function.outer
         if id(node) in self.active:
             return UNKNOWN
         spec = node.args
         names = [parameter.arg for parameter in (*spec.posonlyargs, *spec.args)]
         if names[:1] in (["self"], ["cls"]) and len(args) < len(names):
             args = [UNKNOWN, *args]
-        defaults = dict(zip(reversed(names), reversed(spec.defaults)))
-        defaults.update((p.arg, value) for p, value in zip(spec.kwonlyargs, spec.kw_defaults) if value)
-        env = {**outer, **dict.fromkeys([*names, *(parameter.arg for parameter in spec.kwonlyargs)], UNKNOWN)}
-        env.update((name, self.modules.value(value, module, outer)) for name, value in defaults.items())
-        env.update(zip(names, args))
-        env.update((name, value) for name, value in kwargs.items() if name in env)
+        last = names[len(names) - len(spec.defaults) :]
+        defaults: dict[str, ast.expr] = dict(zip(last, spec.defaults, strict=True))
+        keywords = [parameter.arg for parameter in spec.kwonlyargs]
+        defaults.update((name, value) for name, value in zip(keywords, spec.kw_defaults, strict=True) if value)
+        env = {**outer, **dict.fromkeys([*names, *keywords], UNKNOWN)}
+        env.update((name, self.modules.value(value, Scope(module, outer))) for name, value in defaults.items())
+        env.update(zip(names, args, strict=False))
+        env.update((name, value) for name, value in kwargs.items() if name in (*names, *keywords))
         returned: list[Any] = []
         self.active.add(id(node))
         try:
-            self.block(node.body, module, env, returned)
+            self.block(node.body, Scope(module, env), returned)
         finally:
             self.active.discard(id(node))
         return next((value for value in returned if isinstance(value, Parser)), UNKNOWN)
 
-    def block(self, body: Sequence[ast.stmt], module: Module, env: dict[str, Any], returned: list[Any]) -> bool:
+    def block(self, body: Sequence[ast.stmt], scope: Scope, returned: list[Any]) -> bool:
         """Walk statements in order, both ways where a condition is unknown; True when the function ended in them."""
+        module, names = scope
         for node in body:
             self.steps += 1
             if self.steps > MAX_STEPS:
                 raise UserError("is too tangled to be read", source=str(module.path))
             if isinstance(node, ast.Return):
-                returned.append(self.modules.value(node.value, module, env) if node.value else None)
+                returned.append(self.modules.value(node.value, scope) if node.value else None)
                 return True
             if isinstance(node, (ast.Raise, ast.Continue, ast.Break)):
                 return True
             if isinstance(node, ast.If):
-                known = self.modules.value(node.test, module, env)
+                known = self.modules.value(node.test, scope)
                 branches = [node.body, node.orelse] if known is UNKNOWN else [node.body if known else node.orelse]
-                if all([self.block(branch, module, env, returned) for branch in branches]):
+                ended = [self.block(branch, scope, returned) for branch in branches]
+                if all(ended):
                     return True
             elif isinstance(node, ast.For):
-                items = self.modules.value(node.iter, module, env)
+                items = self.modules.value(node.iter, scope)
                 for item in items if isinstance(items, (tuple, dict, str)) else [UNKNOWN]:
-                    _bind(node.target, item, env)
-                    self.block(node.body, module, env, returned)
+                    _bind(node.target, item, names)
+                    self.block(node.body, scope, returned)
             elif isinstance(node, (ast.With, ast.Try)):
-                if self.block(node.body, module, env, returned):
+                if self.block(node.body, scope, returned):
                     return True
             elif isinstance(node, ast.Expr):
-                self.modules.value(node.value, module, env)
+                self.modules.value(node.value, scope)
             elif isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value:
-                value = self.modules.value(node.value, module, env)
+                value = self.modules.value(node.value, scope)
                 for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                    _bind(target, value, env)
+                    _bind(target, value, names)
             elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
-                value = self.modules.value(ast.BinOp(ast.Name(node.target.id), node.op, node.value), module, env)
-                env[node.target.id] = value
+                before = ast.Name(node.target.id, ast.Load())
+                names[node.target.id] = self.modules.value(ast.BinOp(before, node.op, node.value), scope)
             elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                env[node.name] = Function(module, node, {} if env is module.values else env)
-            elif isinstance(node, (ast.Import, ast.ImportFrom)) and env is not module.values:
-                env.update(imports(node))
+                names[node.name] = Function(module, node, {} if names is module.values else names)
+            elif isinstance(node, (ast.Import, ast.ImportFrom)) and names is not module.values:
+                names.update(imports(node))
         return False
 
-    def call(self, node: ast.Call, module: Module, env: dict[str, Any]) -> Any:
-        method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-        name = method or getattr(node.func, "id", "")
+    def call(self, node: ast.Call, scope: Scope) -> Any:
+        """What a call gives, and what it does to the parsers that it is handed."""
+        name = _last_name(node.func)
         args: list[Any] = []
         for part in node.args:
-            value = self.modules.value(part.value if isinstance(part, ast.Starred) else part, module, env)
+            value = self.modules.value(part.value if isinstance(part, ast.Starred) else part, scope)
             args += value if isinstance(part, ast.Starred) and isinstance(value, tuple) else [value]
-        kwargs = {part.arg: self.modules.value(part.value, module, env) for part in node.keywords if part.arg}
+        kwargs = {part.arg: self.modules.value(part.value, scope) for part in node.keywords if part.arg}
         if name.endswith("ArgumentParser"):
-            parser = Parser()
-            for parent in kwargs.get("parents") or ():
-                parser.arguments.update(parent.arguments if isinstance(parent, Parser) else {})
-            self.parsers.append(parser)
-            return parser
-        owner = self.modules.value(node.func.value, module, env) if isinstance(node.func, ast.Attribute) else None
+            return self.build(kwargs.get("parents"))
+        owner = self.modules.value(node.func.value, scope) if isinstance(node.func, ast.Attribute) else None
         if isinstance(owner, Parser):
-            return self.ask(owner, method, node, args, kwargs, module, env)
-        if isinstance(owner, dict) and method == "keys":
-            return tuple(owner)
-        if name in ("list", "tuple", "sorted") and not method and len(args) == 1 and isinstance(args[0], (tuple, dict)):
+            return self.ask(owner, node, args, kwargs, scope)
+        if isinstance(owner, dict):
+            return tuple(owner) if name == "keys" else UNKNOWN
+        if name in ("list", "tuple", "sorted") and len(args) == 1 and isinstance(args[0], (tuple, dict)):
             items = tuple(args[0])
             return tuple(sorted(items)) if name == "sorted" and len(set(map(type, items))) == 1 else items
         if name == "range" and args and all(isinstance(arg, int) and abs(arg) < MAX_ITEMS for arg in args):
             return tuple(range(*args))
         handed = any(isinstance(value, Parser) for value in (*args, *kwargs.values()))
-        if not handed and not LEADS_TO_PARSER.search(name):
+        if not (handed or LEADS_TO_PARSER.search(name) or isinstance(scope.names.get(name), Function)):
             return UNKNOWN
-        callee = self.modules.value(node.func, module, env)
-        if callee is UNKNOWN and method:  # self.x(parser), trainer.x(parser): a method of some class of this file
-            classes = [part for part in module.body if isinstance(part, ast.ClassDef)]
-            found = (self.modules.members(module, part).values.get(method) for part in classes)
+        callee = self.modules.value(node.func, scope)
+        if (
+            callee is UNKNOWN and owner is UNKNOWN
+        ):  # self.x(parser), trainer.x(parser): a method of a class of this file
+            classes = [part for part in scope.module.body if isinstance(part, ast.ClassDef)]
+            found = (self.modules.members(scope.module, part).values.get(name) for part in classes)
             callee = next((function for function in found if function), UNKNOWN)
         return self.run(callee, args, kwargs) if isinstance(callee, Function) else UNKNOWN
 
-    def ask(
-        self, parser: Parser, method: str, node: ast.Call, args: list[Any], kwargs: dict[str, Any], module: Module,
-        env: dict[str, Any],
-    ) -> Any:  # fmt: skip
+    def build(self, parents: Any) -> Parser:
+        parser = Parser()
+        for parent in parents if isinstance(parents, tuple) else ():
+            parser.arguments.update(parent.arguments if isinstance(parent, Parser) else {})
+        self.parsers.append(parser)
+        return parser
+
+    def ask(self, parser: Parser, node: ast.Call, args: list[Any], kwargs: dict[str, Any], scope: Scope) -> Any:
         """A method of the parser itself."""
+        method = _last_name(node.func)
         if method in ("add_argument_group", "add_mutually_exclusive_group"):
             return parser
         if method in ("parse_args", "parse_known_args"):
@@ -189,59 +196,64 @@ class _Walk:
         elif method == "set_defaults":
             for name in kwargs.keys() & parser.arguments.keys():
                 parser.arguments[name] = replace(parser.arguments[name], default=_known(kwargs[name]))
-        elif method == "add_argument" and (argument := self.argument(node, args, kwargs, module, env)):
-            earlier = parser.arguments.setdefault(argument.name, argument)
-            if (earlier.type, earlier.choices, earlier.nargs) != (argument.type, argument.choices, argument.nargs):
-                # One name, two meanings (two branches of a condition): either may hold.
-                parser.arguments[argument.name] = replace(earlier, choices=None, dynamic=True)
+        elif method == "add_argument" and (argument := self.argument(node, args, kwargs, scope)):
+            known = parser.arguments.setdefault(argument.name, argument)
+            # One name, two meanings (the branches of an unknown condition): either may hold.
+            if (known.type, known.is_list) != (argument.type, argument.is_list):
+                known = replace(known, type="any", nargs=None, choices=None, dynamic=True)
+            elif known.choices != argument.choices:
+                known = replace(known, choices=None, dynamic=True)
+            parser.arguments[argument.name] = known
         return UNKNOWN
 
-    def argument(
-        self, node: ast.Call, args: list[Any], kwargs: dict[str, Any], module: Module, env: dict[str, Any]
-    ) -> Argument | None:
+    def argument(self, node: ast.Call, args: list[Any], kwargs: dict[str, Any], scope: Scope) -> Argument | None:
         """What one add_argument call adds: None for --help and its like, positionals, short and unreadable names."""
         nodes = {part.arg: part.value for part in node.keywords if part.arg}
-        long = [str(text) for text in args if isinstance(text, str) and text.startswith("--") and len(text) > 2]
+        long = [text for text in args if isinstance(text, str) and text.startswith("--") and len(text) > 2]
         name = kwargs.get("dest") or (long[0].lstrip("-").replace("-", "_") if long else None)
         action = kwargs.get("action", "store")
         action = action if isinstance(action, str) else _last_name(nodes["action"])
         if not isinstance(name, str) or not args or action in ("help", "version") or not str(args[0]).startswith("-"):
             return None
-        kind, dynamic = self.type_of(nodes.get("type"), module, env)
-        if action in FLAGS:
-            kind, dynamic = "bool", False
+        kind, dynamic = self.type_of(nodes.get("type"), scope)
         choices, nargs = kwargs.get("choices"), kwargs.get("nargs")
-        dynamic = dynamic or action not in PLAIN or UNKNOWN in (nargs,) or len(nodes) < len(node.keywords)
-        if choices is UNKNOWN or (choices is not None and not isinstance(choices, (tuple, dict, str))):
+        if action in FLAGS or action == "count":
+            kind, dynamic = "int" if action == "count" else "bool", False
+        if choices is not None and not (isinstance(choices, (tuple, dict, str)) and is_known(choices)):
             choices, dynamic = None, True
+        unread = nargs is UNKNOWN or len(nodes) < len(node.keywords)  # the second: **more
+        if unread or action not in PLAIN or (action == "append" and nargs is not None):
+            kind, nargs, choices, dynamic = "any", None, None, True
         return Argument(
             name=name,
-            type="int" if action == "count" else kind,
+            type=kind,
             default=_known(kwargs["default"]) if "default" in kwargs else FLAGS.get(action),
             choices=tuple(choices) if choices is not None else None,
-            nargs=_known(nargs),
+            nargs=nargs if isinstance(nargs, (str, int)) else None,
             action=action,
             help=text.replace("%%", "%") if isinstance(text := kwargs.get("help"), str) else "",
             required=kwargs.get("required") is True,
             dynamic=dynamic,
         )
 
-    def type_of(self, node: ast.expr | None, module: Module, env: dict[str, Any]) -> tuple[str, bool]:
+    def type_of(self, node: ast.expr | None, scope: Scope) -> tuple[str, bool]:
         """`type=` as a word, and whether it could not be read. A function's type is what all its returns are."""
         if node is None or (isinstance(node, ast.Constant) and node.value is None):
             return "str", False
         name = _last_name(node)
-        found = UNKNOWN if name in TYPES else self.modules.value(node, module, env)
-        body: ast.AST | None = found.node if isinstance(found, Function) else None
-        results = [part.value for part in ast.walk(body) if isinstance(part, ast.Return)] if body else []
-        if isinstance(node, ast.Lambda):
-            results = [node.body]
-        if results:
-            kinds = {kind for result in results for kind in _kinds(result)}
-            if kinds == {"int", "float"}:
-                return "number", False
-            return (kinds.pop(), False) if len(kinds) == 1 and "" not in kinds else (name, True)
-        return TYPES.get(name, name), name not in TYPES
+        if name in TYPES:
+            return TYPES[name], False
+        found = self.modules.value(node, scope)
+        if isinstance(found, type):
+            return found.__name__, False
+        returns = (
+            [part for part in ast.walk(found.node) if isinstance(part, ast.Return)] if type(found) is Function else []
+        )
+        results = [node.body] if isinstance(node, ast.Lambda) else [part.value for part in returns]
+        kinds = {kind for result in results for kind in _kinds(result)}
+        if kinds == {"int", "float"}:
+            return "number", False
+        return (kinds.pop(), False) if len(kinds) == 1 and "" not in kinds else (name or "any", True)
 
 
 def _kinds(node: ast.expr | None) -> set[str]:
@@ -255,22 +267,22 @@ def _kinds(node: ast.expr | None) -> set[str]:
     return {TYPES.get(_last_name(node.func), "")} if isinstance(node, ast.Call) else {""}
 
 
-def _bind(target: ast.expr, value: Any, env: dict[str, Any]) -> None:
+def _bind(target: ast.expr, value: Any, names: dict[str, Any]) -> None:
     if isinstance(target, ast.Name):
-        env[target.id] = value
+        names[target.id] = value
     elif isinstance(target, (ast.Tuple, ast.List)):
         known = isinstance(value, tuple) and len(value) == len(target.elts)
         for index, part in enumerate(target.elts):
-            _bind(part, value[index] if known else UNKNOWN, env)
+            _bind(part, value[index] if known else UNKNOWN, names)
 
 
 def _known(value: Any) -> Any:
-    return value if isinstance(value, (str, int, float, tuple)) else None
+    return value if isinstance(value, (str, int, float, tuple)) and is_known(value) else None
 
 
-def _last_name(node: ast.expr) -> str:
+def _last_name(node: ast.expr | None) -> str:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
-def _mentions(node: ast.AST, *names: str) -> bool:
+def _mentions(node: ast.AST, names: set[str]) -> bool:
     return any(_last_name(part) in names for part in ast.walk(node) if isinstance(part, (ast.Name, ast.Attribute)))

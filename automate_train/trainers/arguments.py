@@ -26,7 +26,7 @@ class Argument:
 
     name: str
     type: str
-    """str, int, float, number (int or float), bool (a flag), json; the type function's name where that is unreadable."""
+    """str, int, float, number (int or float), bool (a flag), json; `any` or a function's name where unreadable."""
     default: Any = None
     choices: tuple[Any, ...] | None = None
     nargs: str | int | None = None
@@ -34,7 +34,7 @@ class Argument:
     help: str = ""
     required: bool = False
     dynamic: bool = False
-    """Type or choices are computed when the trainer starts: any value passes."""
+    """Type or choices are computed when the trainer starts: what is not known here is not checked."""
 
     @property
     def is_list(self) -> bool:
@@ -48,34 +48,33 @@ def find_script(repo_dir: Path, train_script: str | None, model_type: str | None
     of that name must be given by its full path). Without `train_script` the family decides: `model_type` flux ->
     flux_train_network.py.
     """
+    name = str(train_script) if train_script else _script_of(model_type, sdxl)
     try:
         repo = TINY if str(repo_dir) == "tiny" else Path(repo_dir).expanduser().absolute()
         folders = [folder for folder in (repo, repo / "sd-scripts") if folder.is_dir()]
-    except (OSError, RuntimeError, ValueError) as error:  # no permission, ~nobody, NUL
-        raise UserError(f"{str(repo_dir)!r} cannot be read: {error}", key="repo_dir") from None
+        found = next((folder / name for folder in folders if (folder / name).is_file()), None)
+        there = sorted({path.name for folder in folders for path in folder.glob("*train*.py")})
+    except (OSError, RuntimeError, ValueError) as error:  # no permission, ~nobody, NUL, a name too long
+        raise UserError(f"{name[:60]!r} in {str(repo_dir)!r} cannot be read: {error}", key="repo_dir") from None
+    if found:
+        return found
     if not folders:
-        raise UserError(
-            f"there is no folder {str(repo_dir)!r}",
-            key="repo_dir",
-            hint="give the folder of kohya-ss/sd-scripts, or tiny for the built-in trainer",
-        )
-    name = str(train_script) if train_script else _script_of(model_type, sdxl)
-    for folder in folders:
-        if "\0" not in name and (folder / name).is_file():
-            return folder / name
-    there = sorted({path.name for folder in folders for path in folder.glob("*train*.py")})
-    message = f"{folders[-1]} has no script {name!r}"
-    hint = nearest(name, there) if train_script else ""
-    hint = hint or (f"it has {', '.join(there)}" if there else "is it a folder of kohya-ss/sd-scripts?")
-    raise UserError(message, key="train_script" if train_script else "repo_dir", hint=hint)
+        hint = "give the folder of kohya-ss/sd-scripts, or tiny for the built-in trainer"
+        raise UserError(f"there is no folder {str(repo_dir)!r}", key="repo_dir", hint=hint)
+    hint = "is it a folder of kohya-ss/sd-scripts?"
+    if there:
+        hint = f"it has {', '.join(there[:12])}{' ...' if len(there) > 12 else ''}"
+        hint = " ".join(part for part in (nearest(name, there), hint) if part)
+    elif len(folders) == 2:
+        hint = "its submodule is missing: git submodule update --init"
+    key = "train_script" if train_script else "model_type" if there else "repo_dir"
+    raise UserError(f"{folders[-1]} has no script {name!r}", key=key, hint=hint)
 
 
 def _script_of(model_type: str | None, sdxl: bool) -> str:
     family = str(model_type or "").lower().replace("-", "_").replace("sd1.5", "sd15")
     if not re.fullmatch(r"\w*", family):
-        raise UserError(
-            f"{model_type!r} is no model type", key="model_type", hint="allowed: sdxl, sd3, flux, lumina ..."
-        )
+        raise UserError(f"{model_type!r} is no model type", key="model_type", hint="for example sdxl, sd3, flux")
     if sdxl and family not in (*PLAIN_MODELS, "sdxl"):
         raise UserError(f"{model_type} and sdxl: true are two different models", key="model_type", hint="take one out")
     family = "sdxl" if sdxl else "" if family in PLAIN_MODELS else family
@@ -145,20 +144,16 @@ def _fit(argument: Argument, value: Any) -> Any:
 
 def _one(argument: Argument, value: Any) -> Any:
     secret = argument.name in MASKED
-    if argument.dynamic and argument.type not in ("str", "int", "float", "number", "bool"):
-        found = value
-    else:
-        reader = {"str": _text, "bool": _flag, "json": _json}.get(argument.type)
-        found = reader(value, secret) if reader else _number(value, argument.type, secret)
+    found = READERS.get(argument.type, _as_it_is)(value, argument.type, secret)
     allowed = argument.choices
     if allowed is not None and found not in allowed:
-        words = ", ".join(str(choice) for choice in allowed if choice is not None)
-        guess = nearest(str(found), allowed)
-        raise _Unfit(f"{_shown(value, secret)} is not one of {words}{'; ' + guess if guess and not secret else ''}")
+        words = [str(choice) for choice in allowed if choice is not None]
+        guess = "" if secret else nearest(str(found), words)
+        raise _Unfit(f"{_shown(value, secret)} is not one of {', '.join(words)}{guess and '; ' + guess}")
     return found
 
 
-def _text(value: Any, secret: bool) -> str:
+def _text(value: Any, kind: str, secret: bool) -> str:
     from ..config import text_of
 
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
@@ -169,7 +164,7 @@ def _text(value: Any, secret: bool) -> str:
     return text
 
 
-def _flag(value: Any, secret: bool) -> bool:
+def _flag(value: Any, kind: str, secret: bool) -> bool:
     word = value.strip().lower() if isinstance(value, str) else value
     if word is True or word is False:
         return word
@@ -203,7 +198,7 @@ def _whole(value: str | float) -> int | None:
         return int(float(value)) if float(value).is_integer() else None
 
 
-def _json(value: Any, secret: bool) -> Any:
+def _json(value: Any, kind: str, secret: bool) -> Any:
     import json
 
     if not isinstance(value, str):
@@ -212,6 +207,13 @@ def _json(value: Any, secret: bool) -> Any:
         return json.loads(value)
     except (ValueError, RecursionError):
         raise _Unfit(f"needs JSON, not {_shown(value, secret)}") from None
+
+
+def _as_it_is(value: Any, kind: str, secret: bool) -> Any:
+    return value
+
+
+READERS = {"str": _text, "bool": _flag, "json": _json, "int": _number, "float": _number, "number": _number}
 
 
 def _shown(value: Any, secret: bool) -> str:

@@ -18,6 +18,7 @@ from ..errors import UserError
 MAX_BYTES = 16 << 20
 MAX_LETTERS = 10_000  # of a sum's parts: nobody's choices are longer
 
+BUILTINS = {"int": int, "float": float, "str": str, "bool": bool}
 Call = Callable[[ast.Call, "Scope"], Any]
 
 
@@ -31,7 +32,8 @@ class Unknown:
 UNKNOWN = Unknown()
 
 
-class Import(NamedTuple):
+@dataclass(frozen=True)
+class Import:
     """`from module import name`, or the module itself when there is no name; `level` counts the leading dots."""
 
     module: tuple[str, ...]
@@ -39,7 +41,8 @@ class Import(NamedTuple):
     level: int
 
 
-class Function(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Function:
     module: Module
     node: ast.FunctionDef | ast.AsyncFunctionDef
     outer: dict[str, Any]
@@ -107,6 +110,13 @@ class Modules:
             collect(module.body, module)
         return self.loaded[path]
 
+    def forget(self) -> list[Path]:
+        """Let go of the trees (upstream's are 15 MB, and point at each other); the files that were read."""
+        for module in self.loaded.values():
+            for part in (module.body, module.names, module.values):
+                part.clear()
+        return list(self.loaded)
+
     def imported(self, module: Module, wanted: Import) -> Any:
         dotted = wanted.module
         if wanted.level:  # each dot after the first climbs one package
@@ -168,7 +178,9 @@ class Modules:
             return node.value
         if isinstance(node, ast.Name):
             found = scope.names[node.id] if node.id in scope.names else self.lookup(scope.module, node.id)
-            return self.imported(scope.module, found) if isinstance(found, Import) else found
+            if isinstance(found, Import):
+                return self.imported(scope.module, found)
+            return BUILTINS.get(node.id, UNKNOWN) if found is UNKNOWN else found
         if isinstance(node, ast.Attribute):
             owner = self.value(node.value, scope)
             return self.lookup(owner, node.attr) if isinstance(owner, Module) else UNKNOWN
@@ -181,7 +193,9 @@ class Modules:
         if isinstance(node, ast.Dict):
             keys = parts[: len(node.keys)]
             return UNKNOWN if None in node.keys or not all(map(_hashable, keys)) else dict.fromkeys(keys, UNKNOWN)
-        if any(part is UNKNOWN for part in parts):
+        if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+            return tuple(parts)
+        if not all(map(is_known, parts)):
             return UNKNOWN
         try:
             return _combine(node, parts)
@@ -197,7 +211,7 @@ def collect(body: Sequence[ast.stmt], module: Module) -> None:
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             for name, wanted in imports(node):
                 if name == "*":
-                    module.stars.append(wanted)
+                    module.stars.append(Import(wanted.module, "", wanted.level))
                 else:
                     module.names[name] = wanted
         elif isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value:
@@ -227,9 +241,7 @@ def imports(node: ast.Import | ast.ImportFrom) -> list[tuple[str, Import]]:
 
 
 def _combine(node: ast.expr, parts: list[Any]) -> Any:
-    """Literals, `a + b`, f-strings and simple conditions of known parts."""
-    if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
-        return tuple(parts)
+    """`a + b`, f-strings and simple conditions of known parts."""
     if isinstance(node, ast.JoinedStr):
         return "".join(map(str, parts))
     if isinstance(node, ast.FormattedValue):
@@ -249,6 +261,11 @@ def _combine(node: ast.expr, parts: list[Any]) -> Any:
         if isinstance(node.ops[0], (ast.In, ast.NotIn)):
             return (left in right) == isinstance(node.ops[0], ast.In)
     return UNKNOWN
+
+
+def is_known(value: Any) -> bool:
+    """A tuple may hold parts that are not."""
+    return all(map(is_known, value)) if isinstance(value, tuple) else value is not UNKNOWN
 
 
 def _hashable(value: Any) -> bool:

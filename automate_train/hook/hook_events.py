@@ -1,0 +1,80 @@
+"""One line of JSON for each thing that happened, appended to events.jsonl.
+
+Covers: whole lines (one write each, so that nobody reads half of one or two mixed), strict JSON (no NaN), a full disk.
+Not: what is worth a line (`hook_watch`, `run`), nor how the lines are read (`automate_train/folder.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from typing import Any
+
+LONGEST_TEXT = 2000
+
+
+class Events:
+    """`file` None: nothing is written (another process of this run does it, or nobody asked for events)."""
+
+    def __init__(self, file: str | None) -> None:
+        self.pid = os.getpid()
+        self.file = file
+        self.descriptor = -1
+        self.torn = False
+        self.told = False
+        self.troubles: set[str] = set()
+        if file is not None:
+            try:
+                self.descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            except OSError as error:
+                self._tell(error)
+
+    def write(self, kind: str, **fields: Any) -> None:
+        """Never raises: an event that cannot be written is lost, and the training goes on."""
+        if self.descriptor < 0 or os.getpid() != self.pid:  # a forked child has nothing to tell
+            return
+        try:
+            line = json.dumps({"at": round(time.time(), 3), "kind": kind, **plain(fields)}, allow_nan=False) + "\n"
+            data = (b"\n" if self.torn else b"") + line.encode()
+            self.torn = True  # until all of it is there: a later line must not be glued to the rest of this one
+            self.torn = os.write(self.descriptor, data) != len(data)
+        except Exception as error:  # no space left; a value whose text cannot be made
+            self._tell(error)
+
+    def trouble(self, where: str, error: BaseException) -> None:
+        """What went wrong in the hook itself; once for each kind, or a fault in a step would fill the disk."""
+        kind = f"{where}: {type(error).__name__}"
+        if kind not in self.troubles:
+            self.troubles.add(kind)
+            self.write("trouble", where=where, error=describe(error))
+
+    def _tell(self, error: Exception) -> None:
+        if not self.told:
+            self.told = True
+            print(f"automate-train: events are lost: {self.file}: {error}", file=sys.stderr)
+
+
+def describe(error: BaseException) -> str:
+    """`ValueError: what it says`, at most LONGEST_TEXT characters."""
+    try:
+        return f"{type(error).__name__}: {error}"[:LONGEST_TEXT]
+    except Exception:
+        return type(error).__name__
+
+
+def plain(value: Any) -> Any:
+    """The same in what JSON has; NaN and infinities become null, unknown things their text."""
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, str):
+        return value[:LONGEST_TEXT]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return str(value)[:LONGEST_TEXT]

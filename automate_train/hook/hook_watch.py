@@ -1,0 +1,167 @@
+"""What the hook sees of a training: that it began, each saved checkpoint; and trackers that stay open to the end.
+
+Covers: a tracker of our own beside accelerate's (sd-scripts hands its metrics to each tracker, not to
+`Accelerator.log`), `safetensors.torch.save_file`, `Accelerator.end_training` put off until the script has returned
+(sd-scripts saves its last checkpoint after it). The two modules are wrapped when the trainer imports them.
+Not: checkpoints that are not written with `save_file` (.ckpt, diffusers folders), where a file goes, images.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import hook_imports  # type: ignore[import-not-found]  # beside this file
+import hook_metrics  # type: ignore[import-not-found]
+
+ENDINGS = re.compile(r"-step(?P<step>\d{8,})$|-(?P<epoch>\d{6,})$")
+
+
+class Watch:
+    """`write(kind, **fields)` and `trouble(where, error)` take the events. `settings` is hook.json; of it `output_dir`
+    and `output_name` say which of the saved files are checkpoints (without them: all but saved states)."""
+
+    def __init__(self, write: Callable[..., None], trouble: Callable[[str, Exception], None], settings: Any) -> None:
+        self.write, self.trouble = write, trouble
+        self.output_dir = settings.get("output_dir")
+        self.output_name = settings.get("output_name")
+        self.epochs: int | None = None
+        self.metrics = hook_metrics.Metrics(write, trouble)
+        self.put_off: list[Callable[[], Any]] = []
+
+    def install(self) -> None:
+        patches = {"safetensors.torch": self.wrap_safetensors, "accelerate.accelerator": self.wrap_accelerate}
+        waiting = {}
+        for name, patch in patches.items():
+            if name in sys.modules:
+                patch(sys.modules[name])
+            else:
+                waiting[name] = self.guarded(patch)
+        if waiting:
+            sys.meta_path.insert(0, hook_imports.AfterImport(waiting))
+
+    def guarded(self, call: Callable[..., Any]) -> Callable[..., None]:
+        """The same, but what goes wrong in it becomes an event."""
+
+        @functools.wraps(call)
+        def guarded(*args: Any, **kwargs: Any) -> None:
+            try:
+                call(*args, **kwargs)
+            except Exception as error:
+                self.trouble(call.__name__, error)
+
+        return guarded
+
+    def wrap_safetensors(self, module: Any) -> None:
+        original, saved = module.save_file, self.guarded(self.saved)
+
+        @functools.wraps(original)
+        def save_file(*args: Any, **kwargs: Any) -> Any:
+            result = original(*args, **kwargs)
+            saved(*args, **kwargs)
+            return result
+
+        module.save_file = save_file
+
+    def wrap_accelerate(self, module: Any) -> None:
+        init_trackers, end_training = module.Accelerator.init_trackers, module.Accelerator.end_training
+        training = self.guarded(self.training)
+
+        @functools.wraps(init_trackers)
+        def init(accelerator: Any, *args: Any, **kwargs: Any) -> Any:
+            result = init_trackers(accelerator, *args, **kwargs)
+            training(accelerator, sys._getframe(1))
+            return result
+
+        @functools.wraps(end_training)
+        def end(accelerator: Any, *args: Any, **kwargs: Any) -> None:
+            self.put_off.append(functools.partial(end_training, accelerator, *args, **kwargs))
+
+        module.Accelerator.init_trackers = init
+        module.Accelerator.end_training = end
+
+    def training(self, accelerator: Any, frame: Any) -> None:
+        """Models are loaded, latents cached: the first step is next."""
+        if not accelerator.is_main_process or self.metrics in accelerator.trackers:
+            return
+        accelerator.trackers.append(self.metrics)
+        total, self.epochs, self.metrics.finished = announced(frame)
+        self.write("training", total_steps=total, epochs=self.epochs)
+
+    def saved(self, tensors: Any, filename: Any, metadata: Any = None, **_: Any) -> None:
+        path = os.path.abspath(os.fspath(filename))
+        folder, name = os.path.split(path)
+        if self.output_dir:
+            if os.path.realpath(folder) != os.path.realpath(self.output_dir):
+                return
+        elif folder.endswith("-state"):
+            return
+        metadata = metadata or {}
+        known = self.output_name or metadata.get("ss_output_name")
+        which, epoch, step = place(os.path.splitext(name)[0], None if known == "None" else known)
+        if which == "last":
+            epoch = self.epochs
+        epoch = hook_metrics.number(metadata.get("ss_epoch"), epoch)
+        step = hook_metrics.number(metadata.get("ss_steps"), self.metrics.step if step is None else step)
+        nan, infinite = count_bad(tensors)
+        fields = {"path": path, "which": which, "epoch": epoch, "step": step, "size": os.path.getsize(path)}
+        self.write("checkpoint", **fields, tensors=len(tensors), nan=nan, inf=infinite)
+
+    def finish(self) -> None:
+        """The script has returned or failed: write what is left, close the trackers that it wanted closed."""
+        self.guarded(self.metrics.flush)()
+        for end_training in self.put_off:
+            try:
+                end_training()
+            except Exception as error:
+                self.trouble("end_training", error)
+        self.put_off.clear()
+
+
+def announced(frame: Any) -> tuple[int | None, int | None, int]:
+    """`(total steps, epochs, epochs skipped)` as the trainer has them in its variables where it calls init_trackers:
+    sd-scripts' scripts all name them alike. None where they are not found; nothing is changed."""
+    found: dict[str, int | None] = {"max_train_steps": None, "num_train_epochs": None, "epoch_to_start": None}
+    for _ in range(4):
+        if frame is None:
+            break
+        names = {**frame.f_locals, "max_train_steps": getattr(frame.f_locals.get("args"), "max_train_steps", None)}
+        found = {key: hook_metrics.number(names.get(key), None) if old is None else old for key, old in found.items()}
+        frame = frame.f_back
+    return found["max_train_steps"], found["num_train_epochs"], found["epoch_to_start"] or 0
+
+
+def place(stem: str, output_name: str | None) -> tuple[str, int | None, int | None]:
+    """`(which, epoch, step)` from a checkpoint's name: `epoch`, `step`, `last`, or `other` for a file that is saved
+    beside the checkpoints under a name of its own. A run whose own name ends in digits is not an epoch of another."""
+    if output_name is not None:
+        if not stem.startswith(output_name):
+            return "other", None, None
+        stem = stem[len(output_name) :]
+    match = ENDINGS.search(stem)
+    if match is None:
+        return ("last" if output_name is None or stem == "" else "other"), None, None
+    if output_name is not None and match.start() != 0:
+        return "other", None, None
+    epoch, step = match["epoch"], match["step"]
+    return ("epoch", int(epoch), None) if epoch else ("step", None, int(step))
+
+
+def count_bad(tensors: Mapping[str, Any]) -> tuple[int, int]:
+    """How many tensors hold a NaN, and how many others an infinity. Smallest and largest show both, and are found ten
+    times as fast as by asking each number: a full model has billions."""
+    nan = infinite = 0
+    for tensor in tensors.values():
+        if not tensor.is_floating_point() or tensor.numel() == 0:
+            continue
+        if tensor.element_size() == 1:
+            tensor = tensor.float()  # 8-bit floats have no order
+        ends = [float(end) for end in tensor.detach().aminmax()]
+        nan += any(math.isnan(end) for end in ends)
+        infinite += any(math.isinf(end) for end in ends)
+    return nan, infinite

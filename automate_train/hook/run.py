@@ -1,0 +1,107 @@
+"""The hook: runs a trainer's script unchanged and tells what it sees of it in `<attempt>/events.jsonl`.
+
+    python <attempt>/hook/run.py <script> <arguments of the script>
+
+Covers: the script runs as if it had been started itself (argv, sys.path, `__main__`, exit code, traceback); events
+`begin`, `training`, `metrics`, `checkpoint`, `trouble`, `end`; the process's title. Only the first process of a run
+writes. Not: what is wrapped and when (`hook_watch`), how a line is written (`hook_events`). Standard library only; what
+goes wrong in the hook becomes an event and never a failed training.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+from typing import Any
+
+
+def attempt_folder() -> str | None:
+    """From the environment, or the folder that this file was copied into; None: nobody asked for events."""
+    folder = os.environ.get("AUTOMATE_TRAIN_ATTEMPT")
+    if folder:
+        return folder
+    above = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return above if os.path.exists(os.path.join(above, "hook.json")) else None
+
+
+def read_settings(folder: str) -> dict[str, Any]:
+    import json
+
+    with open(os.path.join(folder, "hook.json"), encoding="utf-8") as file:
+        settings = json.load(file)
+    if not isinstance(settings, dict):
+        raise ValueError("hook.json is no object")
+    return settings
+
+
+def set_title(title: str) -> None:
+    """What ps and nvidia-smi show: all of it with setproctitle, else the 15 bytes that the kernel keeps."""
+    title = title if title.startswith("python/") else f"python/{title}"
+    try:
+        from setproctitle import setproctitle  # type: ignore[import-not-found]
+    except ImportError:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(15, title.encode()[:15], 0, 0, 0)  # PR_SET_NAME
+    else:
+        setproctitle(title)
+
+
+def begin() -> tuple[Any, Any]:
+    """The events and the watch, or `(None, None)` when the hook cannot work: the training starts all the same."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    keep = sys.dont_write_bytecode
+    try:
+        sys.dont_write_bytecode = True  # this folder belongs to the attempt: no __pycache__ in it
+        sys.path.insert(0, here)
+        import hook_events  # type: ignore[import-not-found]
+        import hook_watch  # type: ignore[import-not-found]
+    except Exception as error:
+        print(f"automate-train: the hook does not work: {error}", file=sys.stderr)
+        return None, None
+    finally:
+        sys.path.remove(here)
+        sys.dont_write_bytecode = keep
+    folder = attempt_folder()
+    first = os.environ.get("RANK", "0") == "0"
+    events = hook_events.Events(os.path.join(folder, "events.jsonl") if folder and first else None)
+    events.write("begin", pid=os.getpid())
+    settings: dict[str, Any] = {}
+    try:
+        settings = read_settings(folder) if folder else {}
+        if settings.get("process_title"):
+            set_title(str(settings["process_title"]))
+    except Exception as error:
+        events.trouble("hook.json", error)
+    watch = hook_watch.Watch(events.write, events.trouble, settings)
+    watch.guarded(watch.install)()
+    return events, watch
+
+
+def main() -> None:
+    if len(sys.argv) < 2:
+        sys.exit(f"usage: {sys.argv[0]} SCRIPT [ARGUMENTS]")
+    script = sys.argv[1]
+    events, watch = begin()
+    sys.argv = sys.argv[1:]
+    if not getattr(sys.flags, "safe_path", False):  # with -P Python puts no folder first, ours neither
+        sys.path[0] = os.path.dirname(os.path.realpath(script))
+    error: str | None = None
+    pid = os.getpid()
+    try:
+        runpy.run_path(os.path.abspath(script), run_name="__main__")  # Python, too, makes __file__ absolute
+    except SystemExit as stop:
+        error = None if stop.code in (None, 0) else f"exit {stop.code}"
+        raise
+    except BaseException as failure:
+        error = f"{type(failure).__name__}: {failure}"
+        raise
+    finally:
+        if watch is not None and os.getpid() == pid:  # not in a child that the script forked
+            watch.finish()
+            events.write("end", ok=error is None, **({"error": error} if error is not None else {}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""What is wrong with a run beyond single options: files, pictures, captions, things that exclude each other.
+
+Covers: everything that can be known of one run from the disk, and what is legal but odd (a warning). Facts about files
+are remembered per process, so hundreds of runs over one data set cost one look.
+Not: pictures (`dataset_checks`), unknown keys, types and choices (`resolve`), installed packages (`probe`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+
+from ...config import Setting
+from ...errors import Problem, Severity, UserError, nearest
+from ...keys import OURS, unset
+from ...launch import Site
+from ..arguments import Argument, check
+from . import caches, checkpoint, dataset_checks
+from .dataset import each_subset, effective
+from .dataset import is_on as on_somewhere
+from .resolve import Resolved, gpus
+from .values import is_on, number, path_in, problem, shown, text_in
+
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+MODEL_FILES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
+MODELS = "pretrained_model_name_or_path vae ae clip_l clip_g t5xxl gemma2 network_weights".split()
+
+SCHEDULERS = (
+    "linear cosine cosine_with_restarts polynomial constant constant_with_warmup inverse_sqrt reduce_lr_on_plateau "
+    "cosine_with_min_lr cosine_warmup_with_min_lr warmup_stable_decay piecewise_constant"
+).split()
+OPTIMIZERS = (
+    "AdamW AdamW8bit PagedAdamW PagedAdamW8bit PagedAdamW32bit Lion Lion8bit PagedLion8bit SGDNesterov SGDNesterov8bit "
+    "DAdaptation DAdaptAdamPreprint DAdaptAdaGrad DAdaptAdam DAdaptAdan DAdaptAdanIP DAdaptLion DAdaptSGD Prodigy "
+    "Adafactor RAdamScheduleFree AdamWScheduleFree SGDScheduleFree "
+    "Adadelta Adagrad Adam SparseAdam Adamax ASGD LBFGS NAdam RAdam RMSprop Rprop SGD Muon"
+).split()
+"""sd-scripts' names (in any case) and those of torch.optim. A name that is none of them, but nearly, is a slip."""
+
+
+def ours(given: Mapping[str, Setting]) -> Iterator[Problem]:
+    """Types and choices of the keys that never reach the trainer."""
+    for key, setting in given.items():
+        kind = OURS.get(key)
+        if kind is None:
+            continue
+        if kind == "texts":
+            values = setting.value if isinstance(setting.value, (list, tuple)) else [setting.value]
+            messages = [check(Argument(key, "str"), value) for value in values]
+        elif kind == "devices":
+            whole = isinstance(setting.value, int) and not isinstance(setting.value, bool) and setting.value >= 0
+            listed = isinstance(setting.value, str) and re.fullmatch(r"\s*\d+(\s*,\s*\d+)*\s*", setting.value)
+            messages = [None if whole or listed else f'needs device numbers like "0,1", not {shown(setting.value)}']
+        elif "|" in kind:
+            choices = tuple(None if word == "None" else word for word in kind.split("|"))
+            messages = [check(Argument(key, "str", choices=choices), setting.value)]
+        else:
+            messages = [check(Argument(key, {"text": "str"}.get(kind, kind)), setting.value)]
+            if kind == "int" and messages == [None]:
+                messages = [_range(key, number(setting.value) or 0)]
+        yield from (problem(setting, message) for message in messages if message)
+
+
+def _range(key: str, value: float) -> str | None:
+    low, high = {"port": (1, 65535), "sample_num": (1, 2**31)}.get(key, (0, 2**31))
+    return None if low <= value <= high else f"must be {low} to {high}, not {value}"
+
+
+def all_of(resolved: Resolved, site: Site) -> Iterator[Problem]:
+    yield from _models(resolved)
+    yield from _modules(resolved)
+    yield from dataset_checks.all_of(resolved)
+    yield from _caching(resolved)
+    yield from _samples(resolved)
+    yield from _machine(resolved, site)
+    yield from _odd(resolved)
+    yield from _names(resolved)
+
+
+def _models(resolved: Resolved) -> Iterator[Problem]:
+    if "pretrained_model_name_or_path" not in resolved.settings and not resolved.is_tiny:
+        hint = "give a model file, a diffusers folder, or a name on the hub"
+        yield Problem("error", "configs", "model_file", "is not given", hint)
+    for name in MODELS:
+        value = resolved.training.get(name)
+        if isinstance(value, str) and (message := model_problem(value, name)):
+            yield problem(resolved.settings[name], message)
+
+
+def model_problem(value: str, name: str = "") -> str | None:
+    """What is wrong with a model: a file, a diffusers folder, or a name on the hub (`org/name`, not looked up)."""
+    try:
+        stat = os.stat(os.path.abspath(value))
+    except (OSError, ValueError):
+        is_file = value.lower().endswith(MODEL_FILES)
+        is_name = HUB_NAME.fullmatch(value) and not is_file and name in ("pretrained_model_name_or_path", "vae")
+        return None if is_name else f"there is no file or folder {value!r}"
+    return _model_problem(os.path.abspath(value), stat.st_size, stat.st_mtime_ns, name)
+
+
+@lru_cache(maxsize=1024)
+def _model_problem(path: str, size: int, changed: int, name: str) -> str | None:
+    if os.path.isdir(path):
+        whole = name != "pretrained_model_name_or_path" or os.path.exists(os.path.join(path, "model_index.json"))
+        return None if whole else f"{path} is no diffusers folder: it has no model_index.json"
+    try:
+        if path.lower().endswith(".safetensors"):
+            checkpoint.read(path)
+        elif size == 0:
+            return f"{path} is empty"
+    except checkpoint.Broken as broken:
+        return f"{path} {broken}"
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror}"
+    return None
+
+
+def _modules(resolved: Resolved) -> Iterator[Problem]:
+    """Names that the trainer looks up only after the models are loaded and the latents cached."""
+    module = resolved.training.get("network_module")
+    if isinstance(module, str) and module.startswith("networks.") and not resolved.is_tiny:
+        folder = resolved.script.parent / "networks"
+        if not (folder / f"{module.removeprefix('networks.')}.py").is_file():
+            there = [f"networks.{path.stem}" for path in folder.glob("*.py")]
+            text = f"{resolved.script.parent} has no {module}"
+            yield problem(resolved.settings["network_module"], text, nearest(module, there))
+    for name, known in (("lr_scheduler", SCHEDULERS), ("optimizer_type", OPTIMIZERS)):
+        value = resolved.training.get(name)
+        if not isinstance(value, str) or re.search(r"[.:]", value):
+            continue
+        lower = [word.lower() for word in known]
+        if value.lower() not in lower and (near := nearest(value.lower(), lower)):
+            yield problem(resolved.settings[name], f"{value!r} is none that the trainer has", near)
+
+
+def _caching(resolved: Resolved) -> Iterator[Problem]:
+    kinds = caches.wanted(resolved.training, resolved.document)
+    cached = next((key for key in ("cache_latents", *caches.ON_DISK[:1]) if resolved.training.get(key)), None)
+    setting = resolved.settings.get(cached or "")
+    for key in ("color_aug", "random_crop"):
+        if cached and on_somewhere(resolved.document, key):
+            yield problem(
+                setting, f"{key} changes pictures each time, so their latents cannot be cached", "switch one off"
+            )
+    boxes = [effective(resolved.document, d, s, "face_crop_aug_range") for d, s in each_subset(resolved.document)]
+    if cached and any(box not in (None, [1.0, 1.0]) for box in boxes):
+        text = "face_crop_aug_range has no effect on cached latents"
+        yield problem(resolved.given.get("face_crop_aug_range"), text, "set cache_latents to false", "warning")
+    if kinds and any("metadata_file" in subset for _, subset in each_subset(resolved.document)):
+        text = f"{kinds[0]} with a metadata file would write beside your pictures"
+        yield problem(resolved.settings.get(kinds[0]), text, "use cache_latents")
+
+
+def _samples(resolved: Resolved) -> Iterator[Problem]:
+    setting = resolved.settings.get("sample_prompts") or resolved.given.get("prompt_path")
+    path = path_in(setting)
+    if setting is None or path is None:
+        return
+    from ...prompts import read
+
+    try:
+        read(path)
+    except UserError as error:
+        yield problem(setting, f"{error.problem.source or path}: {error.problem.message}", error.problem.hint)
+
+
+def _machine(resolved: Resolved, site: Site) -> Iterator[Problem]:
+    precision = resolved.training.get("mixed_precision")
+    if site.cpu and (precision == "fp16" or resolved.training.get("full_fp16")):
+        text = "fp16 needs a GPU, and this run trains on the CPU"
+        yield problem(resolved.settings.get("mixed_precision"), text, "set mixed_precision to no or bf16")
+    launcher = resolved.given.get("launcher")
+    if text_in(launcher) == "python" and (count := gpus(resolved.given, site)) > 1:
+        text = f"the python launcher starts one process, and the run asks for {count} devices"
+        yield problem(launcher, text, "set launcher to accelerate")
+    hook = resolved.given.get("hook")
+    if hook is not None and not is_on(hook) and (title := resolved.given.get("process_title")):
+        yield problem(title, "has no effect without the hook", "", "warning")
+
+
+def _odd(resolved: Resolved) -> Iterator[Problem]:
+    """Legal, and rarely meant."""
+
+    def odd(key: str, message: str, severity: Severity = "warning") -> Problem:
+        return problem(resolved.settings.get(key), message, "", severity)
+
+    value = {name: number(found) for name, found in resolved.training.items() if not isinstance(found, list)}
+    dim, alpha = value.get("network_dim"), value.get("network_alpha")
+    if dim is not None and alpha is not None and alpha > dim:
+        yield odd("network_alpha", f"network_alpha {alpha:g} is larger than network_dim {dim:g}")
+    if (skip := value.get("clip_skip")) is not None and skip not in (1, 2):
+        yield odd("clip_skip", f"clip_skip {skip:g} is neither 1 nor 2")
+    rates = resolved.training.get("text_encoder_lr")
+    text = max((number(rate) or 0 for rate in (rates if isinstance(rates, list) else [rates])), default=0)
+    if (unet := value.get("unet_lr")) is not None and text > unet:
+        yield odd("text_encoder_lr", f"text_encoder_lr {text:g} is larger than unet_lr {unet:g}")
+
+
+def _names(resolved: Resolved) -> Iterator[Problem]:
+    """The user's own output_name and output_dir: runs of a sweep cannot share them."""
+    name = resolved.training.get("output_name")
+    if isinstance(name, str) and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name):
+        yield problem(resolved.settings["output_name"], f"{shown(name)} is no file name of letters, digits, . _ and -")
+    if (folder := resolved.settings.get("output_dir")) and not unset(folder.value):
+        ending = "" if "target_path" in resolved.given else "; the finished file is copied to output_dir"
+        yield problem(folder, f"checkpoints go to each run's own folder{ending}", "", "warning")

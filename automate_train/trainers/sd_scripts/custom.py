@@ -1,0 +1,163 @@
+"""The user's own dataset TOML (`custom_dataset`, or `dataset_config` by the trainer's name).
+
+Covers: reading it (TOML or JSON, as upstream does), known keys and types, relative paths resolved against the file,
+masks passed on or translated, options beside it that would do nothing. Not: datasets made from options (`dataset`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ...config import Setting
+from ...errors import Problem, nearest
+from ...keys import DATASET
+from ..arguments import Argument
+from .dataset import KEYS, OF_SUBSET, TYPES, Document, apply_masks, bucket_defaults, each_subset, typed
+from .values import number, path_in, problem
+
+PATHS = ("image_dir", "metadata_file", "conditioning_data_dir", "mask_dir")
+OF_DATASET = frozenset(TYPES) - {"image_dir", "metadata_file", "conditioning_data_dir", "mask_dir", "is_reg"}
+MAX_BYTES = 16 << 20
+
+
+def read(
+    setting: Setting, given: Mapping[str, Setting], accepted: Mapping[str, Argument], masks: str, found: list[Problem]
+) -> Document:
+    """The file's content, ready for the attempt; what is wrong with it, or beside it, goes to `found`."""
+    path = path_in(setting)
+    if path is None:
+        found.append(problem(setting, "needs the path of a dataset TOML"))
+        return {}
+    text, message = _parse(path)
+    if message:
+        found.append(problem(setting, f"{path}: {message}"))
+        return {}
+    document: Document = json.loads(text)  # a copy: what is read once is changed for each run
+    messages = _typed(document)
+    found += [problem(setting, f"{path}: {message}") for message in messages]
+    if messages:
+        return {}
+    for _, subset in each_subset(document):
+        for key in PATHS:
+            if key in subset:
+                whole = os.path.join(os.path.dirname(path), os.path.expanduser(subset[key]))
+                subset[key] = os.path.normpath(whole)
+    apply_masks(document, masks, setting, found)
+    _beside(setting, given, accepted, document, found)
+    return document
+
+
+def _parse(path: str) -> tuple[str, str]:
+    """The content as JSON text, or a message."""
+    try:
+        return _parse_once(path, os.stat(path).st_mtime_ns)
+    except (OSError, ValueError) as error:
+        return "", f"cannot be read: {getattr(error, 'strerror', None) or error}"
+
+
+@lru_cache(maxsize=64)
+def _parse_once(path: str, changed: int) -> tuple[str, str]:
+    if Path(path).stat().st_size > MAX_BYTES:
+        return "", "is too big for a dataset TOML"
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        if path.lower().endswith(".json"):
+            return json.dumps(json.loads(text)), ""
+        import toml
+
+        return json.dumps(toml.loads(text)), ""
+    except UnicodeDecodeError:
+        return "", "is not text in UTF-8"
+    except OSError as error:
+        return "", f"cannot be read: {error.strerror}"
+    except Exception as error:  # the toml package raises IndexError, KeyError and others on broken files
+        return "", f"is no valid {'JSON' if path.lower().endswith('.json') else 'TOML'}: {error}"
+
+
+def _typed(document: Any) -> list[str]:
+    """Bring every value to the schema's type; the messages for what it would refuse."""
+    if not isinstance(document, dict):
+        return ["holds no tables"]
+    messages = [
+        f"[{key}] is unknown; a dataset TOML has [general] and [[datasets]]" for key in document.keys() - TABLES
+    ]
+    messages += _table(document.get("general", {}), "[general]", OF_DATASET)
+    datasets = document.get("datasets", [])
+    if not isinstance(datasets, list) or not datasets:
+        return [*messages, "has no [[datasets]]"]
+    for dataset in datasets:
+        messages += _table(dataset, "[[datasets]]", OF_DATASET | {"subsets"})
+        subsets = dataset.get("subsets") if isinstance(dataset, dict) else None
+        if not isinstance(subsets, list) or not subsets:
+            messages.append("a dataset has no [[datasets.subsets]]")
+            continue
+        for subset in subsets:
+            messages += _table(subset, "[[datasets.subsets]]", OF_SUBSET_TABLE)
+            if isinstance(subset, dict) and not subset.keys() & {"image_dir", "metadata_file"}:
+                messages.append("a subset has no image_dir")
+    return messages
+
+
+TABLES = {"general", "datasets"}
+OF_SUBSET_TABLE = frozenset(TYPES) - {
+    "batch_size", "resolution", "enable_bucket", "min_bucket_reso", "max_bucket_reso", "bucket_reso_steps",
+    "bucket_no_upscale", "validation_split", "validation_seed", "network_multiplier",
+}  # fmt: skip
+
+
+def _table(table: Any, name: str, known: frozenset[str]) -> list[str]:
+    if not isinstance(table, dict):
+        return [f"{name} is no table"]
+    messages = []
+    for key, value in list(table.items()):
+        if value is None:  # JSON's null
+            del table[key]
+            continue
+        if key == "subsets" and key in known:
+            continue
+        if key not in known:
+            elsewhere = "it belongs to another table" if key in TYPES else nearest(key, known)
+            messages.append(f"{name} {key} is unknown{elsewhere and ': ' + elsewhere}")
+            continue
+        table[key], message = typed(key, value)
+        if message:
+            messages.append(f"{name} {key} {message}")
+    return messages
+
+
+def _beside(
+    setting: Setting,
+    given: Mapping[str, Setting],
+    accepted: Mapping[str, Argument],
+    document: Document,
+    found: list[Problem],
+) -> None:
+    """Dataset options beside the file never reach the trainer: an error, unless they say what is so anyway."""
+    for key, other in given.items():
+        if key not in DATASET | KEYS or other is setting or other.source.label == "built-in":
+            continue
+        if not _is_default(key, other.value, accepted):
+            hint = f"write it into {path_in(setting)}, or set {other.written} to null"
+            found.append(problem(other, f"has no effect beside {setting.written}", hint))
+    batch = given.get("train_batch_size")
+    tables = [document.get("general", {}), *document.get("datasets", [])]
+    sizes = {table["batch_size"] for table in tables if "batch_size" in table}
+    if batch is not None and batch.source.label != "built-in" and sizes and sizes != {number(batch.value)}:
+        text = f"has no effect: {path_in(setting)} sets batch_size {', '.join(map(str, sorted(sizes)))}"
+        found.append(problem(batch, text, "take one of them out"))
+
+
+def _is_default(key: str, value: Any, accepted: Mapping[str, Argument]) -> bool:
+    ours: list[dict[str, Any]] = [{"enable_bucket": True, "caption_extension": ".txt"}]
+    ours += [bucket_defaults(512), bucket_defaults(768)]
+    if any(key in defaults and defaults[key] == value for defaults in ours):
+        return True
+    if key not in TYPES or key not in accepted or key in OF_SUBSET:
+        return False
+    found, message = typed(key, value)
+    return message is None and found == accepted[key].default and accepted[key].default is not None

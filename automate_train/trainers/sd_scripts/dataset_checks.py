@@ -1,0 +1,99 @@
+"""What is wrong with a run's pictures: folders, captions, masks.
+
+Covers: every subset of the dataset TOML, whoever wrote it. Not: the TOML's keys and types (`dataset`, `custom`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from ...config import Setting
+from ...errors import Problem
+from . import pictures
+from .dataset import each_subset, effective
+from .resolve import Resolved
+from .values import problem
+
+
+def all_of(resolved: Resolved) -> Iterator[Problem]:
+    """What is wrong with the pictures of a run."""
+    document = resolved.document
+    source = _dataset_setting(resolved)
+    default = resolved.accepted.get("caption_extension")
+    for dataset in document.get("datasets", []):
+        yield from _masks(dataset["subsets"], resolved.given.get("mask_dir", source))
+    for dataset, subset in each_subset(document):
+        if effective(document, dataset, subset, "resolution") is None and not resolved.is_tiny:
+            yield problem(source, "the dataset has no resolution", "set resolution, for example to 512")
+        if metadata := subset.get("metadata_file"):
+            if not os.path.isfile(metadata):
+                yield problem(source, f"there is no file {metadata}")
+            continue
+        extension = effective(document, dataset, subset, "caption_extension")
+        extension = extension or (default.default if default else None) or ".caption"
+        has_class = effective(document, dataset, subset, "class_tokens") is not None
+        yield from _pictures(subset.get("image_dir", ""), extension, has_class, source)
+
+
+def _dataset_setting(resolved: Resolved) -> Setting | None:
+    for key in ("custom_dataset", "dataset_config", "image_dir", "train_data_dir", "metadata_file", "in_json"):
+        if key in resolved.given:
+            return resolved.given[key]
+    return None
+
+
+def _pictures(path: str, extension: str, has_class: bool, source: Setting | None) -> Iterator[Problem]:
+    try:
+        folder = pictures.look(path)
+    except (OSError, ValueError) as error:
+        reason = {2: "there is no folder", 20: "is no folder:"}.get(
+            getattr(error, "errno", None) or 0, "cannot be read:"
+        )
+        yield problem(source, f"{reason} {path}")
+        return
+    images = folder.images
+    if not images:
+        inside = f"; its sub-folders ({', '.join(folder.folders[:3])}) would need names like 10_name"
+        text = f"{path} holds no images (png, jpg, webp, bmp){inside if folder.folders else ''}"
+        yield problem(source, text)
+        return
+    if broken := [name for name in images if folder.files[name][0] <= 0]:
+        why = "is empty" if folder.files[broken[0]][0] == 0 else "leads nowhere"
+        yield problem(source, f"{len(broken)} of {len(images)} images cannot be read: {path}/{broken[0]} {why}")
+    missing = len(images) - len(folder.captions(extension))
+    if missing == len(images) and not has_class:
+        hint = "write captions, set caption_extension, or give class_tokens"
+        yield problem(source, f"none of the {missing} images of {path} has a caption ({extension})", hint)
+    elif missing:
+        then = "class_tokens stand for them" if has_class else "they train on an empty caption"
+        yield problem(source, f"{missing} of {len(images)} images of {path} have no caption: {then}", "", "warning")
+    if bad := sorted(pictures.bad_captions(folder, extension)):
+        text = f"{len(bad)} captions are empty or not in UTF-8, which stops the trainer: {path}/{bad[0]}"
+        yield problem(source, text, "write something into it, or delete it")
+
+
+def _masks(subsets: list[dict[str, Any]], source: Setting | None) -> Iterator[Problem]:
+    """Upstream wants a mask for each picture and a picture for each mask of a dataset; a fork's mask_dir need only be
+    there."""
+    paired, there = set(), set()
+    for subset in subsets:
+        strict = "conditioning_data_dir" in subset
+        masks, images = subset.get("conditioning_data_dir", subset.get("mask_dir")), subset.get("image_dir")
+        if masks is None or images is None:
+            continue
+        try:
+            names = {os.path.splitext(name)[0] for name in pictures.look(masks).images}
+            wanted = {os.path.splitext(name)[0] for name in pictures.look(images).images}
+        except (OSError, ValueError):
+            if not os.path.isdir(masks):
+                yield problem(source, f"there is no mask folder {masks}")
+            continue
+        if strict and (missing := sorted(wanted - names)):
+            yield problem(source, f"{len(missing)} images have no mask of their name in {masks}: {missing[0]}")
+        if strict:
+            paired |= {os.path.join(masks, name) for name in wanted & names}
+            there |= {os.path.join(masks, name) for name in names}
+    if extra := sorted(there - paired):
+        yield problem(source, f"{len(extra)} masks have no image of their name: {extra[0]}", "move them elsewhere")

@@ -1,0 +1,225 @@
+"""From a run's options to what the trainer's two files will hold.
+
+Covers: which script, where each key belongs (ours, dataset, old name, the trainer's own, a fork's, unknown), exact
+types. Nothing here depends on the attempt. Not: what old names mean (`translate`, `network`), the dataset (`dataset`,
+`custom`), what the trainer would find on the disk (`checks`), this attempt's own values and the command (`launcher`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...config import Setting
+from ...errors import Problem, UserError, nearest
+from ...keys import ALIASES, DATASET, OURS, SECRETS, SWEEP_ONLY
+from .. import arguments
+from . import custom, dataset
+from .network import network
+from .translate import OLD, Options, learning_rates, masks, min_snr, optimizer, precision, samples, schedule, warmup
+from .values import built_in, given, is_on, number, pairs, plain, problem, rank, shown, text_in
+
+if TYPE_CHECKING:
+    from ...launch import Site
+    from ...sweep import Run
+
+FORK = re.compile(r"(gor)_\w+|(enable_hypertile)\w*|(contrastive_class_learning)\w*")
+"""Table 4: options of forks, in groups that one switch turns on (mask_threshold: `translate.masks`)."""
+SWITCHES = {"gor": "gor_regularization"}
+"""Group -> its switch, where that is not the group's own name."""
+
+WRITTEN = {
+    "config_file": "the config file is written by automate-train",
+    "output_config": "the trainer would write its options and stop",
+}
+"""The trainer's options that make no sense in a sweep."""
+PAIRS = frozenset({"network_args", "optimizer_args", "lr_scheduler_args"})
+
+
+@dataclass(frozen=True)
+class Resolved:
+    script: Path
+    accepted: Mapping[str, arguments.Argument]
+    given: Mapping[str, Setting]
+    """What the user said, by canonical keys, without what is not set."""
+    settings: Mapping[str, Setting]
+    """The trainer's options with where they come from."""
+    training: Mapping[str, Any]
+    """The same as the TOML will hold them."""
+    document: dataset.Document
+    """The dataset TOML, pictures where the user has them."""
+    problems: tuple[Problem, ...]
+
+    @property
+    def is_tiny(self) -> bool:
+        return self.script.parent == arguments.TINY
+
+    @property
+    def family(self) -> str:
+        """`sdxl`, `flux` ... of the script's name; "" for SD 1.5 and 2."""
+        return family_of(self.script)
+
+
+def family_of(script: Path) -> str:
+    match = re.match(r"(\w+?)_train", script.stem)
+    return match[1] if match else ""
+
+
+def resolve(run: Run, site: Site) -> Resolved:
+    """Everything about a run that does not depend on its attempt; `UserError` when there is no script to ask."""
+    said = given(run.options)
+    script = find_script(said)
+    accepted = arguments.accepted(script)
+    own, old, found = _sort(said, accepted, script)
+    options = Options(own, old, said, accepted, found=found)
+    optimizer(options)
+    schedule(options)
+    min_snr(options)
+    precision(options)
+    family = family_of(script)
+    network(options, family, (script.parent / "networks" / f"lora_{family}.py").is_file())
+    learning_rates(options)
+    how = masks(options)
+    samples(options, run.options.get("sample_opt"))
+    document = _document(said, accepted, how, options.found)
+    _unless_given(options, document, site, run)
+    warmup(options, lambda: total_steps(options.settings, document))
+    training = _typed(options)
+    return Resolved(script, accepted, said, options.settings, training, document, tuple(options.found))
+
+
+def find_script(said: Mapping[str, Setting]) -> Path:
+    repo = said.get("repo_dir")
+    if text_in(repo) is None:
+        hint = "give the folder of kohya-ss/sd-scripts, or tiny for the built-in trainer"
+        where = str(repo.source) if repo else "configs"
+        raise UserError("is not given" if repo is None else "needs a path", source=where, key="repo_dir", hint=hint)
+    try:
+        return arguments.find_script(
+            Path(text_in(repo) or ""), text_in(said.get("train_script")), text_in(said.get("model_type")),
+            is_on(said.get("sdxl")),
+        )  # fmt: skip
+    except UserError as error:
+        setting = said.get(error.problem.key) or repo
+        raise UserError(
+            error.problem.message,
+            source=str(setting.source) if setting else "",
+            key=setting.written if setting else error.problem.key,
+            hint=error.problem.hint,
+        ) from None
+
+
+def _sort(
+    said: Mapping[str, Setting], accepted: Mapping[str, arguments.Argument], script: Path
+) -> tuple[dict[str, Setting], dict[str, Setting], list[Problem]]:
+    """(the trainer's own names, old names, problems); ours and the dataset's keys are in neither."""
+    own: dict[str, Setting] = {}
+    old: dict[str, Setting] = {}
+    found: list[Problem] = []
+    for key, setting in said.items():
+        if key in OURS or key in SWEEP_ONLY or key in SECRETS or key in DATASET or key in dataset.KEYS:
+            continue
+        if key in WRITTEN:
+            found.append(problem(setting, WRITTEN[key], "take it out"))
+        elif key in accepted:
+            own[key] = setting
+        elif key in OLD:
+            old[key] = setting
+        elif match := FORK.fullmatch(key):
+            found.append(_of_a_fork(key, setting, next(filter(None, match.groups())), said, script))
+        elif setting.source.label != "built-in":
+            known = {*accepted, *OURS, *DATASET, *OLD, *ALIASES, *dataset.KEYS}
+            text = f"is no option of {script.name} nor of automate-train"
+            listing = f"automate-train args {script.parent} {script.name} lists what there is"
+            hint = nearest(setting.written, sorted(known)) or listing
+            found.append(problem(setting, text, hint))
+    return own, old, found
+
+
+def _of_a_fork(key: str, setting: Setting, group: str, said: Mapping[str, Setting], script: Path) -> Problem:
+    """Table 4: dropped when off or neutral; refused when on, for the trainer would do nothing of it."""
+    switch = SWITCHES.get(group, group)
+    if switch in said and key != switch:
+        on = is_on(said[switch])
+    else:
+        on = not (setting.value is False or str(setting.value).lower() == "false" or number(setting.value) == 0)
+    if on:
+        hint = f"set {switch} to false, or use a fork that has it"
+        return problem(setting, f"{script.name} does not know it, and it is switched on", hint)
+    return problem(setting, f"is dropped: {script.name} does not know it, and it is off", severity="warning")
+
+
+def _document(
+    said: Mapping[str, Setting], accepted: Mapping[str, arguments.Argument], how: str, found: list[Problem]
+) -> dataset.Document:
+    files = [said[key] for key in ("custom_dataset", "dataset_config") if key in said]
+    if files:
+        return custom.read(max(files, key=rank), said, accepted, how, found)
+    return dataset.build(said, how, found)
+
+
+def _unless_given(options: Options, document: dataset.Document, site: Site, run: Run) -> None:
+    """Data loaders sized to the cores that a run has, latents cached where nothing changes the pictures."""
+    workers = max(1, min(8, site.cores // max(1, site.slots) // max(1, gpus(run.options, site))))
+    changed = any(dataset.is_on(document, key) for key in ("flip_aug", "color_aug", "random_crop"))
+    values = {"max_data_loader_n_workers": workers, "cache_latents": True} if not changed else {
+        "max_data_loader_n_workers": workers
+    }  # fmt: skip
+    for key, value in values.items():
+        if key not in options.settings:
+            options.claim(key, value, built_in(key, value), needed=False)
+    asked = options.settings.get("max_data_loader_n_workers")
+    if "persistent_data_loader_workers" not in options.settings and asked is not None and number(asked.value):
+        options.claim(
+            "persistent_data_loader_workers", True, built_in("persistent_data_loader_workers", True), needed=False
+        )
+
+
+def gpus(options: Mapping[str, Setting], site: Site) -> int:
+    """How many devices a run takes: the numbers in cuda_device are counted; none on the CPU."""
+    setting = options.get("cuda_device")
+    if site.cpu:
+        return 0
+    return max(1, len([part for part in str(setting.value).split(",") if part.strip()])) if setting else 1
+
+
+def total_steps(settings: Mapping[str, Setting], document: dataset.Document) -> int | None:
+    """Optimizer steps of a run; with buckets upstream may make some batches smaller, and a few more of them."""
+
+    def whole(key: str, default: int) -> int:
+        value = number(settings[key].value) if key in settings else default
+        return max(1, int(value or default))
+
+    if "max_train_epochs" not in settings:
+        return whole("max_train_steps", 1600)
+    count = dataset.pictures_an_epoch(document)
+    if not count:
+        return None
+    sizes = [
+        table["batch_size"] for table in [document.get("general", {}), *document["datasets"]] if "batch_size" in table
+    ]
+    batches = math.ceil(count / max(1, sizes[-1] if sizes else whole("train_batch_size", 1)))
+    return math.ceil(batches / whole("gradient_accumulation_steps", 1)) * whole("max_train_epochs", 1)
+
+
+def _typed(options: Options) -> dict[str, Any]:
+    """Each value with the type that the trainer wants; a value that does not fit is a problem and is left out."""
+    training: dict[str, Any] = {}
+    for name, setting in options.settings.items():
+        argument = options.accepted[name]
+        value = pairs(setting.value) if name in PAIRS else setting.value
+        if message := arguments.check(argument, value):
+            options.say(setting, message)
+            continue
+        found = plain(arguments.convert(argument, value))
+        if name in PAIRS and (wrong := [pair for pair in found if "=" not in pair]):
+            options.say(setting, f"{shown(wrong[0])} is no key=value", 'give a list like ["a=1", "b=2"]')
+            continue
+        if argument.type == "bool" and isinstance(value, str):
+            options.say(setting, f'the text "{value}" is read as the switch {value.strip().lower()}', warn=True)
+        training[name] = found
+    return training

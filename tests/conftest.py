@@ -1,0 +1,49 @@
+"""What all tests share: hypothesis without a clock (machines are busy), and the command as users type it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("default")
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture
+def automate_train(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command in an empty folder, without a GPU library, and wait for it."""
+
+    def run(*argv: str, cwd: Path = tmp_path, seconds: float = 120, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "automate_train", *argv],
+            cwd=cwd,
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+        )
+
+    return run
+
+
+@pytest.fixture
+def sweep_files(tmp_path: Path) -> Callable[..., list[str]]:
+    """Write default.json and tuning.json for the command trainer; returns the flags that name them."""
+
+    def write(command: list[Any], tuning: dict[str, Any] | None = None, **default: Any) -> list[str]:
+        shared = {"project_name_base": "p", "temp_dir": "out", "trainer": "command", "command": command, **default}
+        (tmp_path / "default.json").write_text(json.dumps(shared), encoding="utf-8")
+        (tmp_path / "tuning.json").write_text(json.dumps(tuning or {}), encoding="utf-8")
+        return ["--default_config_path", "default.json", "--tuning_config_path", "tuning.json", "--cpu", "2"]
+
+    return write
