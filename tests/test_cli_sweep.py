@@ -124,14 +124,20 @@ def test_problems_do_not_keep_the_plan_from_being_printed(automate_train, sweep_
     messages = [problem["message"] for problem in plan["problems"]]
     assert any("{nope} is no key" in message for message in messages)
     assert any("no program 'no-such-program'" in message for message in messages)
-    assert any(problem["key"] == "n" and "nothing in the command uses it" in problem["message"] for problem in plan["problems"])
+    assert any(
+        problem["key"] == "n" and "nothing in the command uses it" in problem["message"] for problem in plan["problems"]
+    )
     assert automate_train(*flags).returncode == 2
 
 
 def interrupt(flags: list[str], cwd: Path, signals: list[int], started: int) -> tuple[int, str, float]:
     """Start a sweep, send signals once `started` runs have begun: (exit code, output, seconds until it ended)."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "automate_train", *flags], cwd=cwd, stdout=subprocess.PIPE, text=True, stderr=subprocess.STDOUT
+        [sys.executable, "-m", "automate_train", *flags],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        text=True,
+        stderr=subprocess.STDOUT,
     )
     deadline = time.monotonic() + 20
     while len(list(cwd.glob("out/p/*/attempt-1/pid"))) < started and time.monotonic() < deadline:
@@ -196,7 +202,9 @@ def test_a_run_killed_with_its_shell_is_lost_and_run_again(automate_train, sweep
 
 def test_a_second_orchestrator_is_refused(automate_train, sweep_files, tmp_path):
     flags = sweep_files([*SH, "sleep 1.5", "{n}"], {"n_list": [0, 1]})
-    process = subprocess.Popen([sys.executable, "-m", "automate_train", *flags], cwd=tmp_path, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "automate_train", *flags], cwd=tmp_path, stdout=subprocess.DEVNULL
+    )
     while not list(tmp_path.glob("out/p/*/attempt-1/pid")):
         time.sleep(0.02)
     second = automate_train(*flags)
@@ -210,7 +218,10 @@ def test_status_as_table_and_json(automate_train, sweep_files, tmp_path):
     flags = sweep_files([*SH, "exit $0", "{n}"], {"n_list": [0, 4]})
     assert automate_train(*flags).returncode == 1
     status = json.loads(automate_train("status", "out", "--json").stdout)
-    assert [(run["index"], run["state"], run["exit_code"]) for run in status["runs"]] == [(0, "succeeded", 0), (1, "failed", 4)]
+    assert [(run["index"], run["state"], run["exit_code"]) for run in status["runs"]] == [
+        (0, "succeeded", 0),
+        (1, "failed", 4),
+    ]
     text = automate_train("status", "out/p").stdout
     assert "1 succeeded, 1 failed" in text and "exit code 4" in text
     assert automate_train("status", "nowhere").returncode == 2
@@ -248,9 +259,17 @@ def test_what_users_mistype_is_answered_in_words(automate_train, argv, words):
 def test_version_and_help_and_underscores(automate_train):
     assert automate_train("--version").stdout.startswith("automate-train 0.")
     text = automate_train("--help").stdout
-    for flag in ("--default-config-path", "--cuda-devices-distributed", "--cuda-memory-limit", "--skip-to-index", "exit codes"):
+    for flag in (
+        "--default-config-path",
+        "--cuda-devices-distributed",
+        "--cuda-memory-limit",
+        "--skip-to-index",
+        "exit codes",
+    ):
         assert flag in text
-    assert automate_train("--default-config_path", "gone").stderr == automate_train("--default_config_path", "gone").stderr
+    assert (
+        automate_train("--default-config_path", "gone").stderr == automate_train("--default_config_path", "gone").stderr
+    )
 
 
 def test_an_own_bug_is_one_sentence_and_a_file(automate_train, sweep_files, tmp_path):

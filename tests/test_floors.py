@@ -65,7 +65,8 @@ def arrows_up() -> Iterator[str]:
             allowed = SEEN_ON_THEIR_FLOOR.get(room, set()) | (COMMON if floors[room] == 1 else set())
             if floors[other] > floors[room] or (floors[other] == floors[room] and other not in allowed):
                 where = f"{path.relative_to(PACKAGE.parent)}:{line}"
-                yield f"{where} (floor {floors[room]}) imports {other} (floor {floors[other]}): the arrow must point down"
+                yield f"{where} (floor {floors[room]}) imports {other} (floor {floors[other]}): the arrow must point
+                down"
 
 
 def test_every_room_has_a_floor():
@@ -90,4 +91,6 @@ def test_only_one_room_knows_nvml_sql_and_http():
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
-                    assert room_of(path) in owners.get(alias.name.split(".")[0], {room_of(path)}), f"{path}: {alias.name}"
+                    assert room_of(path) in owners.get(alias.name.split(".")[0], {room_of(path)}), (
+                        f"{path}: {alias.name}"
+                    )

@@ -73,7 +73,9 @@ def test_events_are_tailed_and_untrusted(tmp_path: Path):
 
 def test_the_tail_shows_bars_in_their_last_state(tmp_path: Path):
     folder = AttemptFolder(tmp_path)
-    folder.console.write_bytes("a\nsteps: 0%\rsteps: 50%\rsteps: 99%\nb \xff\n\n".encode("utf-8", "replace") + b"\xff\n")
+    folder.console.write_bytes(
+        "a\nsteps: 0%\rsteps: 50%\rsteps: 99%\nb \xff\n\n".encode("utf-8", "replace") + b"\xff\n"
+    )
     assert folder.tail(3) == ["steps: 99%", "b ÿ", "\ufffd"]
     assert AttemptFolder(tmp_path / "gone").tail() == []
 

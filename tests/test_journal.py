@@ -32,7 +32,12 @@ def test_a_run_from_plan_to_success(tmp_path: Path):
     assert (found, opened.handle, opened.devices) == (attempt, (42, 7, "boot"), ("GPU-1",))
     journal.end(attempt, Outcome("succeeded", 0), 130.0, {"loss": 0.5})
     first, second = journal.rows()
-    assert (first.state, first.facts, first.varied, second.state) == ("succeeded", {"loss": 0.5}, {"lr": "1e-4"}, "waiting")
+    assert (first.state, first.facts, first.varied, second.state) == (
+        "succeeded",
+        {"loss": 0.5},
+        {"lr": "1e-4"},
+        "waiting",
+    )
     assert journal.succeeded() == {"k0"} and journal.open_attempts() == []
     assert journal.checkpoints("k0") == [("/x.safetensors", 1, 10)]
 

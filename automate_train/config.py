@@ -1,0 +1,174 @@
+"""Files and flags -> layers -> settings, each with its source.
+
+Covers: reading JSON-with-comments and TOML, `--set`, old key names, and the one merge (built-in < default file < tuning
+file < --set < flags). Not: lists as axes (`sweep`), what a key means to a trainer (`trainers/*`). Files are never
+written.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import Problem, UserError
+from .jsonc import DEPTH, Number, fail, parse
+from .keys import BUILT_IN, OLD_SPELLINGS, canonical
+
+__all__ = ["Layer", "Merged", "Number", "Setting", "Source", "built_in", "merge", "parse_set", "read", "text_of"]
+
+MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Source:
+    label: str
+    """built-in, default file, tuning file, --set or command line."""
+    path: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.label} {self.path}" if self.path else self.label
+
+
+@dataclass(frozen=True)
+class Setting:
+    value: Any
+    source: Source
+    written: str
+    """The key as the user wrote it, without `_list`."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    source: Source
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Merged:
+    settings: dict[str, Setting]
+    """Canonical key (lists under `KEY_list`) -> its setting, in the order of the winning definitions."""
+
+
+def built_in() -> Layer:
+    return Layer(Source("built-in"), BUILT_IN)
+
+
+def read(path: str | Path, label: str) -> Layer:
+    """A config file as a layer; `UserError` with file, line, column and the line itself."""
+    text = read_text(path)
+    values = parse_any(text, str(path))
+    if not isinstance(values, dict):
+        raise UserError(
+            "must hold one object of keys and values", source=str(path), hint='for example {"unet_lr": 1e-4}'
+        )
+    return Layer(Source(label, str(path)), values)
+
+
+def read_text(path: str | Path) -> str:
+    """A user's small text file, UTF-8 with or without BOM."""
+    try:
+        data = Path(path).read_bytes() if Path(path).is_file() else None
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot be read: {error}", source=str(path)) from None
+    if data is None:
+        raise UserError("there is no such file", source=str(path), hint="check the path")
+    if len(data) > MAX_BYTES:
+        raise UserError(f"is larger than {MAX_BYTES >> 20} MiB, which no config is", source=str(path))
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"is not UTF-8 (byte {error.start})", source=str(path), hint="save it as UTF-8") from None
+
+
+def parse_any(text: str, where: str) -> Any:
+    """JSON or TOML by the name, and by the first character where a JSON text bears a TOML name."""
+    if where.endswith(".toml") and not re.match(r"(\s|#[^\n]*\n)*[{]", text):
+        return _toml(text, where)
+    return parse(text, where)
+
+
+def _toml(text: str, where: str) -> dict[str, Any]:
+    """TOML with its sections flattened, as sd-scripts reads its --config_file."""
+    if max((line.count("[") for line in text.split("\n")), default=0) > DEPTH:
+        raise UserError(f"is nested deeper than {DEPTH} levels", source=where)
+    found = load_toml(text, where)
+    flat: dict[str, Any] = {}
+    for key, value in found.items():
+        for name, inner in value.items() if isinstance(value, dict) else [(key, value)]:
+            if name in flat:
+                raise UserError("stands in two sections", source=where, key=name, hint="keep one of them")
+            flat[name] = inner
+    return flat
+
+
+def load_toml(text: str, where: str) -> dict[str, Any]:
+    import toml
+
+    class Decoder(toml.TomlDecoder):  # type: ignore[misc, name-defined]
+        """Floats remember their spelling; whole numbers and floats may stand in one list."""
+
+        def load_value(self, v: str, strictly_legal: bool = True) -> Any:
+            value, kind = super().load_value(v, strictly_legal)
+            if kind == "float" and re.fullmatch(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?", v, re.IGNORECASE):
+                value = Number(v)
+            return value, "number" if kind in ("int", "float") else kind
+
+    try:
+        return dict(toml.loads(text, decoder=Decoder()))
+    except toml.TomlDecodeError as error:
+        fail(text, where, min(error.pos, len(text)), error.msg)
+    except Exception as error:  # the package raises IndexError, TypeError and others on broken files
+        raise UserError(f"is not valid TOML ({type(error).__name__}: {error})", source=where) from None
+
+
+def parse_set(texts: Sequence[str]) -> Layer:
+    """`key=value` texts; a value is read as JSON, else it is text."""
+    values: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            hint = "for example --set unet_lr=1e-4"
+            raise UserError(f"{text!r} is not key=value", source="--set", hint=hint)
+        try:
+            values[key.strip()] = parse(value, "--set")
+        except UserError:
+            values[key.strip()] = value
+    return Layer(Source("--set"), values)
+
+
+def merge(layers: Sequence[Layer]) -> tuple[Merged, list[Problem]]:
+    """One set of settings; a later layer wins, also with null, "" and false; `x` and `x_list` replace each other."""
+    settings: dict[str, Setting] = {}
+    problems: list[Problem] = []
+    for layer in layers:
+        source = str(layer.source)
+        own: dict[str, tuple[str, Any]] = {}
+        for written, value in layer.values.items():
+            key = canonical(written)
+            if written.removesuffix("_list") in OLD_SPELLINGS:
+                problems.append(Problem("warning", source, written, f"is the old spelling of {key}"))
+            if key in own and own[key][1] != value:
+                raise UserError(f"is the same key as {own[key][0]}, with another value", source=source, key=written)
+            own[key] = (written, value)
+        for key, (written, value) in own.items():
+            if f"{key}_list" in own:
+                problems.append(Problem("warning", source, written, f"{written}_list stands beside it and wins"))
+                continue
+            base = key.removesuffix("_list")
+            for other in (base, f"{base}_list"):
+                settings.pop(other, None)
+            settings[key] = Setting(value, layer.source, written.removesuffix("_list"))
+    return Merged(settings), problems
+
+
+def text_of(value: Any) -> str:
+    """A value as names show it: as it was written."""
+    if isinstance(value, Number):
+        return value.text
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)

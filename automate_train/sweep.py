@@ -1,0 +1,315 @@
+"""`*_list` settings -> axes -> the points of the sweep, each computed from its index.
+
+Covers: product, zip, exclude, equal points, names and keys. Nothing holds all points: a sweep of a million costs as
+much as one of ten until somebody walks through it. Not: which runs are done or start (`journal`, `placement`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from math import prod
+from typing import Any
+
+from .config import Setting, text_of
+from .errors import UserError, nearest
+from .exclude import compile_expression
+from .keys import NEUTRAL, SWEEP_ONLY, WHOLE_SWEEP, canonical, unset
+
+BAD_IN_PROJECT = set('{}[]/\\:*?"<>|.')
+SLUG_BYTES = 120
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Keys that move together (one, or a zip group) and the places that they take."""
+
+    settings: tuple[tuple[tuple[str, Setting], ...], ...]
+    """For each place: (canonical key, setting) pairs."""
+    texts: Mapping[str, tuple[str, ...]]
+    """Key as written -> the texts of its values."""
+    digests: tuple[int, ...]
+    first: tuple[int, ...]
+    """For each place the first one with the same digest: where they differ, the place repeats that one."""
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.settings)
+
+
+@dataclass(frozen=True)
+class Dropped:
+    index: int
+    reason: str
+
+
+class Run:
+    """One point of the sweep. Everything but the index is computed when it is asked for."""
+
+    __slots__ = ("_options", "_places", "_sweep", "index")
+
+    def __init__(self, sweep: Sweep, index: int, places: tuple[int, ...]) -> None:
+        self._sweep, self.index, self._places = sweep, index, places
+        self._options: dict[str, Setting] | None = None
+
+    @property
+    def number(self) -> int:
+        """What people see in names: the index, counted from --train_id_start."""
+        return self.index + self._sweep.number_start
+
+    @property
+    def key(self) -> str:
+        """16 hex digits: a sum over the options that change the model, so order and axes do not matter."""
+        total = self._sweep.base_digest
+        for axis, place in zip(self._sweep.axes, self._places, strict=True):
+            total += axis.digests[place]
+        return f"{total & 0xFFFFFFFFFFFFFFFF:016x}"
+
+    @property
+    def name(self) -> str:
+        parts = [self._sweep.project]
+        for pieces, place in zip(self._sweep.name_pieces, self._places, strict=True):
+            parts.append(pieces[place])
+        return "_".join(parts)
+
+    @property
+    def slug(self) -> str:
+        """The name as a file name: `[A-Za-z0-9._-]`, at most 120 bytes; with the number where something was lost."""
+        name = self.name.replace("=", "-")
+        safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip(".-") or "run"
+        if safe == name and len(safe) <= SLUG_BYTES:
+            return safe
+        end = f"-{self.number}"
+        return safe[: SLUG_BYTES - len(end)] + end
+
+    @property
+    def varied(self) -> Mapping[str, str]:
+        axes = zip(self._sweep.axes, self._places, strict=True)
+        return {key: texts[place] for axis, place in axes for key, texts in axis.texts.items()}
+
+    @property
+    def options(self) -> Mapping[str, Setting]:
+        if self._options is None:
+            self._options = dict(self._sweep.shared)
+            for axis, place in zip(self._sweep.axes, self._places, strict=True):
+                self._options.update(axis.settings[place])
+        return self._options
+
+    def __repr__(self) -> str:
+        return f"Run({self.index}, {self.name})"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    project: str
+    shared: Mapping[str, Setting]
+    axes: tuple[Axis, ...]
+    drops: tuple[tuple[str, Callable[[Any], bool], tuple[int, ...]], ...]
+    """(expression, function, indexes of the axes that it looks at)."""
+    number_start: int
+    base_digest: int
+
+    @cached_property
+    def size(self) -> int:
+        return prod(len(axis) for axis in self.axes)
+
+    @cached_property
+    def name_pieces(self) -> tuple[tuple[str, ...], ...]:
+        """For each axis and place: `key=value`, zip groups joined."""
+        return tuple(
+            tuple("_".join(f"{key}={texts[place]}" for key, texts in axis.texts.items()) for place in range(len(axis)))
+            for axis in self.axes
+        )
+
+    @cached_property
+    def _seen(self) -> list[dict[tuple[int, ...], bool]]:
+        return [{} for _ in self.drops]
+
+    @cached_property
+    def _repeats(self) -> bool:
+        return any(axis.first != tuple(range(len(axis))) for axis in self.axes)
+
+    def point(self, index: int) -> Run | Dropped:
+        """The point at a place of the full product; `IndexError` outside of it."""
+        if not 0 <= index < self.size:
+            raise IndexError(index)
+        places = []
+        rest = index
+        for axis in reversed(self.axes):
+            rest, place = divmod(rest, len(axis))
+            places.append(place)
+        return self._make(index, tuple(reversed(places)))
+
+    def points(self, start: int = 0) -> Iterator[Run | Dropped]:
+        if start:
+            return (self.point(index) for index in range(start, self.size))
+        return map(self._make, range(self.size), product(*(range(len(axis)) for axis in self.axes)))
+
+    __iter__ = points
+
+    def covering(self) -> Iterator[Run]:
+        """Runs that together take every value of every axis at least once, where it is not dropped everywhere."""
+        for number, axis in enumerate(self.axes):
+            for place in range(len(axis)):
+                step = prod(len(other) for other in self.axes[number + 1 :])
+                tries = (index for base in range(0, self.size, step * len(axis)) for index in range(base, base + step))
+                for _, index in zip(range(64), tries, strict=False):
+                    found = self.point(index + place * step)
+                    if isinstance(found, Run):
+                        yield found
+                        break
+
+    def _make(self, index: int, places: tuple[int, ...]) -> Run | Dropped:
+        if self._repeats:
+            first = tuple(axis.first[place] for axis, place in zip(self.axes, places, strict=True))
+            if first != places:
+                same = 0
+                for axis, place in zip(self.axes, first, strict=True):
+                    same = same * len(axis) + place
+                return Dropped(index, f"same settings as run {same + self.number_start}: what differs changes no model")
+        run = Run(self, index, places)
+        for (text, applies, looks), seen in zip(self.drops, self._seen, strict=True):
+            where = tuple(places[axis] for axis in looks)
+            if where not in seen:
+                if len(seen) > 100_000:
+                    seen.clear()
+                options = run.options
+                seen[where] = applies(lambda key, options=options: options[key].value)
+            if seen[where]:
+                return Dropped(index, f"excluded by `{text}`")
+        return run
+
+
+def expand(settings: Mapping[str, Setting], *, number_start: int = 0) -> Sweep:
+    """The sweep of merged settings; `UserError` names file and key."""
+    project = _project(settings.get("project_name_base"))
+    lists = {key: setting for key, setting in settings.items() if key.endswith("_list")}
+    shared = {key: setting for key, setting in settings.items() if key not in lists and key not in SWEEP_ONLY}
+    for key, setting in lists.items():
+        _check_list(key, setting)
+    axes = []
+    for group in _groups(settings.get("zip"), lists):
+        axis = _axis({key: lists[key] for key in group})
+        if len(axis) == 1:
+            shared.update(axis.settings[0])
+        else:
+            axes.append(axis)
+    axis_of = {key: number for number, axis in enumerate(axes) for key, _ in axis.settings[0]}
+    drops = []
+    exclude = settings.get("exclude")
+    for text in _texts(exclude):
+        assert exclude is not None
+        applies, names = compile_expression(text, {*shared, *axis_of}, str(exclude.source))
+        drops.append((text, applies, tuple(sorted({axis_of[name] for name in names if name in axis_of}))))
+    base = sum(_digest(key, setting.value) for key, setting in shared.items())
+    return Sweep(project, shared, tuple(axes), tuple(drops), number_start, base)
+
+
+def _project(setting: Setting | None) -> str:
+    value = setting.value if setting else None
+    source = str(setting.source) if setting else "the configs"
+    if not isinstance(value, str) or not value.strip():
+        hint = 'for example "project_name_base": "my_character"'
+        raise UserError("a sweep needs a name", source=source, key="project_name_base", hint=hint)
+    if bad := sorted({letter for letter in value if letter in BAD_IN_PROJECT or ord(letter) < 32}):
+        message = f"may not hold {' '.join(map(repr, bad))}"
+        raise UserError(message, source=source, key="project_name_base", hint="letters, digits, - and _ are safe")
+    if len(value.encode("utf-8", "replace")) > 100:
+        raise UserError("is longer than 100 bytes", source=source, key="project_name_base", hint="shorten it")
+    return value
+
+
+def _check_list(key: str, setting: Setting) -> None:
+    source, base = str(setting.source), key.removesuffix("_list")
+    if base in WHOLE_SWEEP or base in SWEEP_ONLY:
+        raise UserError("has one value for the whole sweep", source=source, key=key, hint=f"use {base}")
+    if not isinstance(setting.value, list):
+        raise UserError("is no list", source=source, key=key, hint=f"write [...], or {base} for one value")
+    if not setting.value:
+        raise UserError("is an empty list", source=source, key=key, hint="name a value, or take the key out")
+
+
+def _groups(setting: Setting | None, lists: Mapping[str, Setting]) -> list[tuple[str, ...]]:
+    """Keys that make one axis, standing where the first of them stands."""
+    value = setting.value if setting else None
+    groups: list[tuple[str, ...]] = []
+    if not unset(value):
+        source = str(setting.source) if setting else ""
+        if isinstance(value, list) and value and all(isinstance(name, str) for name in value):
+            value = [value]
+        if not isinstance(value, list) or not all(
+            isinstance(group, list) and all(isinstance(name, str) for name in group) for group in value
+        ):
+            hint = '[["network_dim_list", "network_alpha_list"]]'
+            raise UserError("is no list of lists of keys", source=source, key="zip", hint=hint)
+        for group in value:
+            names = []
+            for name in group:
+                key = canonical(name if name.endswith("_list") else f"{name}_list")
+                if key not in lists:
+                    raise UserError(
+                        f"{name} is no list of this sweep", source=source, key="zip", hint=nearest(key, lists)
+                    )
+                if any(key in other for other in groups) or key in names:
+                    raise UserError(f"{name} stands twice", source=source, key="zip", hint="name it once")
+                names.append(key)
+            sizes = {name: len(lists[name].value) for name in names}
+            if len(set(sizes.values())) > 1:
+                counts = ", ".join(f"{name} has {size}" for name, size in sizes.items())
+                raise UserError(f"lists that move together have one length: {counts}", source=source, key="zip")
+            groups.append(tuple(names))
+    grouped: dict[str, tuple[str, ...]] = {key: group for group in groups for key in group}
+    found: dict[tuple[str, ...], None] = {}
+    for key in lists:
+        found[grouped.get(key, (key,))] = None
+    return list(found)
+
+
+def _axis(lists: Mapping[str, Setting]) -> Axis:
+    members = [(key.removesuffix("_list"), setting) for key, setting in lists.items()]
+    places = range(len(members[0][1].value))
+    settings = tuple(
+        tuple((key, Setting(setting.value[place], setting.source, setting.written)) for key, setting in members)
+        for place in places
+    )
+    digests = tuple(sum(_digest(key, setting.value) for key, setting in pairs) for pairs in settings)
+    seen: dict[int, int] = {}
+    first = tuple(seen.setdefault(digest, place) for place, digest in enumerate(digests))
+    texts = {setting.written: tuple(text_of(value) for value in setting.value) for _, setting in members}
+    return Axis(settings, texts, digests, first, str(members[0][1].source))
+
+
+def _digest(key: str, value: Any) -> int:
+    """64 bits of one option; 0 for what changes no model or is not set."""
+    if key in NEUTRAL or unset(value):
+        return 0
+    text = json.dumps([key, _normal(value)], sort_keys=True, default=str)
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def _normal(value: Any) -> Any:
+    """1.0 and 1 are one value."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else float(value)
+    if isinstance(value, (list, tuple)):
+        return [_normal(each) for each in value]
+    if isinstance(value, dict):
+        return {str(key): _normal(each) for key, each in value.items()}
+    return value
+
+
+def _texts(setting: Setting | None) -> list[str]:
+    value = setting.value if setting else None
+    if unset(value):
+        return []
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list) and all(isinstance(text, str) for text in value):
+        return value
+    source = str(setting.source) if setting else ""
+    raise UserError("is no list of expressions", source=source, key="exclude", hint='["network_alpha > network_dim"]')
