@@ -266,7 +266,9 @@ class _Points:
 
     def todo(self) -> Iterator[Run]:
         """Runs that are not done; those of `chosen` without dropped points."""
-        return (point for point in self.chosen() if hasattr(point, "key") and point.key not in self.done)
+        from .sweep import Run
+
+        return (point for point in self.chosen() if isinstance(point, Run) and point.key not in self.done)
 
     def left(self) -> int | None:
         """How many are to do; None when counting them would take long."""
@@ -275,4 +277,6 @@ class _Points:
     def known_done(self) -> int:
         if self.sweep.size > 20_000:
             return 0
-        return sum(1 for point in self.chosen() if hasattr(point, "key") and point.key in self.done)
+        from .sweep import Run
+
+        return sum(1 for point in self.chosen() if isinstance(point, Run) and point.key in self.done)

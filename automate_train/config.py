@@ -108,7 +108,7 @@ def _toml(text: str, where: str) -> dict[str, Any]:
 def load_toml(text: str, where: str) -> dict[str, Any]:
     import toml
 
-    class Decoder(toml.TomlDecoder):  # type: ignore[misc, name-defined]
+    class Decoder(toml.TomlDecoder):  # type: ignore[misc, name-defined, type-arg]
         """Floats remember their spelling; whole numbers and floats may stand in one list."""
 
         def load_value(self, v: str, strictly_legal: bool = True) -> Any:

@@ -104,7 +104,7 @@ def args_parser() -> Parser:
 
 def spell(argv: Sequence[str]) -> list[str]:
     """`--cuda_memory_limit=9` and `-cuda-memory-limit 9` as argparse knows them; values stay as they are."""
-    spelled = []
+    spelled: list[str] = []
     for at, word in enumerate(argv):
         if word == "--":
             return [*spelled, *argv[at:]]

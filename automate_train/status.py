@@ -117,7 +117,7 @@ def write_results(journal: Journal, folder: SweepFolder) -> Path:
         cells = (row.index, row.name, row.state, *values, *measured, *(row.options.get(key) for key in options))
         out.writerow([_cell(cell) for cell in cells])
     replace(folder.results, text.getvalue())
-    return folder.results
+    return Path(folder.results)
 
 
 def _cell(value: Any) -> Any:

@@ -66,7 +66,7 @@ def work(order: Order) -> int:
         journal = Journal(folder.journal)
         stack.callback(journal.close)
         executor = Local()
-        display = choose(order.plain, order.site.slots)
+        display = choose(order.plain, order.site.slots, watch=True)
         stack.callback(display.close)
         actives = left_behind(journal, folder, executor, time.monotonic, time.time)
         journal.note(state="running", command=list(order.argv), waiting=None)

@@ -65,8 +65,8 @@ def arrows_up() -> Iterator[str]:
             allowed = SEEN_ON_THEIR_FLOOR.get(room, set()) | (COMMON if floors[room] == 1 else set())
             if floors[other] > floors[room] or (floors[other] == floors[room] and other not in allowed):
                 where = f"{path.relative_to(PACKAGE.parent)}:{line}"
-                yield f"{where} (floor {floors[room]}) imports {other} (floor {floors[other]}): the arrow must point
-                down"
+                up = f"imports {other} (floor {floors[other]})"
+                yield f"{where} (floor {floors[room]}) {up}: the arrow must point down"
 
 
 def test_every_room_has_a_floor():
