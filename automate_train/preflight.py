@@ -34,6 +34,7 @@ def check(sweep: Sweep, runs: Iterable[Run], site: Site) -> list[Problem]:
     need: dict[str, int] = {}
     for run in asked:
         total += 1
+        found.update(dict.fromkeys(_own(run)))
         try:
             trainer = load(_value(run, "trainer"))
             found.update(dict.fromkeys(trainer.problems(run, site)))
@@ -53,6 +54,19 @@ def check(sweep: Sweep, runs: Iterable[Run], site: Site) -> list[Problem]:
     if lock.is_held(folder.lock):
         found[lock.refusal(folder.lock).problem] = None
     return sorted(found, key=lambda problem: problem.severity != "error")
+
+
+def _own(run: Run) -> Iterator[Problem]:
+    """Our own keys that belong to no trainer."""
+    for key, allowed in (("on_failure", ("stop", "continue")), ("on_nan", ("stop", "ignore"))):
+        option = run.options.get(key)
+        if option and option.value not in allowed:
+            hint = f"allowed: {', '.join(allowed)}"
+            yield Problem("error", str(option.source), key, f"{option.value!r} is no policy", hint)
+    option = run.options.get("retries")
+    if option and option.value not in (0, "0", None, ""):
+        text = "retries are not part of this version: a failed run is not tried again by itself"
+        yield Problem("warning", str(option.source), "retries", text, "type the same command again")
 
 
 def check_devices(

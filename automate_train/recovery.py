@@ -46,6 +46,7 @@ def left_behind(
                 began=clock() - max(0.0, now() - attempt.started),
                 trainer=load(row.options.get("trainer", "sd-scripts")),
                 keep=place.read_keep(),
+                stop_on_nan=row.options.get("on_nan") != "ignore",
             )
         )
     return actives

@@ -30,6 +30,8 @@ WINDOW = 16
 """Runs prepared ahead, so that a free device finds its next run ready."""
 GRACE = 10.0
 """Seconds between SIGTERM and SIGKILL, one deadline for all."""
+DIVERGED = 3
+"""Logged steps in a row whose loss is NaN, after which a run is ended (`on_nan: stop`)."""
 LOOK_AGAIN = 1.0
 """Seconds until other programs' memory and shared caches are looked at again: nothing tells of them."""
 
@@ -68,6 +70,7 @@ class Active:
     began: float
     trainer: Trainer
     keep: dict[str, str]
+    stop_on_nan: bool = True
     progress: Progress = field(default_factory=Progress)
     offset: int = 0
     filling: tuple[Cache, ...] = ()
@@ -218,6 +221,7 @@ class Loop:
         active = Active(
             attempt, run.key, f"run {run.number}", run.name, number, folder, devices, handle, self.clock(), trainer,
             dict(launch.keep), filling=filling,
+            stop_on_nan=run.options["on_nan"].value != "ignore",
         )  # fmt: skip
         self.active.append(active)
         self.told_wait = ""
@@ -275,6 +279,10 @@ class Loop:
                 self.journal.saved(active.id, path, _whole(data.get("epoch")), _whole(data.get("step")), event.at)
             if active.progress.trouble != before.trouble:
                 self.display.say(f"{active.label}: hook: {active.progress.trouble}")
+        if active.stop_on_nan and active.progress.nan_in_a_row >= DIVERGED and active.ended_by_us is None:
+            reason = f"diverged: the loss was NaN {DIVERGED} logged steps in a row; lower the learning rate"
+            active.ended_by_us = Outcome("failed", None, reason)
+            self._terminate(active)
         if active.filling and active.progress.training_since is not None:
             self._filled(active)
 
@@ -304,9 +312,8 @@ class Loop:
         active.filling = ()
         if self.executor.lingers(handle):
             # Workers that outlived the trainer hold its device until they are gone.
-            self.executor.stop(handle, signal.SIGTERM)
+            self._terminate(active)
             self.lingering.append(active)
-            self.kill_at = min(self.kill_at or self.clock() + GRACE, self.clock() + GRACE)
         seconds = self.clock() - active.began
         self.chores.append(lambda: self._write_down(active, seconds))
 
@@ -340,13 +347,16 @@ class Loop:
         """Ctrl-C: 1 starts nothing more; 2 or more ends what runs (SIGTERM to the groups, SIGKILL after `GRACE`)."""
         self.asked = max(self.asked, times)
 
+    def _terminate(self, active: Active) -> None:
+        self.executor.stop(active.handle, signal.SIGTERM)
+        self.kill_at = min(self.kill_at or self.clock() + GRACE, self.clock() + GRACE)
+
     def _enforce(self) -> None:
         if self.asked >= 2:
             for active in self.active:
                 if active.ended_by_us is None:
                     active.ended_by_us = Outcome("cancelled", None, "stopped by a person")
-                    self.executor.stop(active.handle, signal.SIGTERM)
-                    self.kill_at = min(self.kill_at or self.clock() + GRACE, self.clock() + GRACE)
+                    self._terminate(active)
         if self.kill_at is not None and self.clock() >= self.kill_at:
             for active in (*self.active, *self.lingering):
                 if active.ended_by_us or active in self.lingering:
