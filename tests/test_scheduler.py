@@ -1,0 +1,200 @@
+"""Whole histories of the loop without a process: a scripted executor, a clock that moves only when the loop waits."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from automate_train.config import Layer, Source, built_in, merge
+from automate_train.folder import AttemptFolder, SweepFolder
+from automate_train.journal import Journal
+from automate_train.launch import Launch, Outcome, Site
+from automate_train.placement import Device, Policy
+from automate_train.scheduler import GRACE, Active, Job, Loop
+from automate_train.sweep import Run, expand
+
+Handle = tuple[int, int, str]
+
+
+class World:
+    """Executor, display, clock and trainer in one: `seconds` and `codes` say how long run n takes and how it ends."""
+
+    every = float("inf")
+
+    def __init__(self, seconds: dict[int, float], codes: dict[int, int], deaf: bool = False) -> None:
+        self.time, self.pid = 0.0, 100
+        self.seconds, self.codes, self.deaf = seconds, codes, deaf
+        self.ends: dict[Handle, tuple[float, AttemptFolder, int]] = {}
+        self.said: list[str] = []
+        self.started_at: dict[int, float] = {}
+        self.signals: list[tuple[int, float]] = []
+        self.on_wait: Callable[[], None] = lambda: None
+        self.free = 20 * 1024**3
+
+    # trainer
+    def problems(self, run: Run, site: Site) -> list[object]:
+        return []
+
+    def prepare(self, run: Run, folder: AttemptFolder, site: Site) -> Launch:
+        return Launch((str(run.index),), "/", gpus=0 if site.cpu else 1)
+
+    def verdict(self, folder: AttemptFolder, code: int) -> Outcome:
+        return Outcome("succeeded", 0) if code == 0 else Outcome("failed", code, f"exit code {code}")
+
+    # executor
+    def start(self, launch: Launch, folder: AttemptFolder, devices: tuple[str, ...]) -> Handle:
+        index = int(launch.argv[0])
+        self.pid += 1
+        handle = (self.pid, 1, "boot")
+        self.ends[handle] = (self.time + self.seconds.get(index, 1.0), folder, self.codes.get(index, 0))
+        self.started_at[index] = self.time
+        return handle
+
+    def adopt(self, handle: Handle) -> None: ...
+
+    def wait(self, seconds: float | None) -> list[Handle]:
+        self.on_wait()
+        next_end = min((end for end, _, _ in self.ends.values()), default=float("inf"))
+        limit = float("inf") if seconds is None else self.time + seconds
+        assert min(next_end, limit) < float("inf"), "the loop waits for ever"
+        self.time = max(self.time, min(next_end, limit))
+        over = [handle for handle, (end, _, _) in self.ends.items() if end <= self.time]
+        for handle in over:
+            _, folder, code = self.ends.pop(handle)
+            folder.exit_code.write_text(f"{code}\n")
+        return over
+
+    def stop(self, handle: Handle, number: int = signal.SIGTERM) -> None:
+        self.signals.append((number, self.time))
+        if handle in self.ends and (number == signal.SIGKILL or not self.deaf):
+            _, folder, _ = self.ends[handle]
+            self.ends[handle] = (self.time, folder, 128 + number)
+
+    def lingers(self, handle: Handle) -> bool:
+        return False
+
+    # display
+    def started(self, active: Active) -> None: ...
+    def ended(self, active: Active, outcome: Outcome, seconds: float) -> None: ...
+    def tick(self, active: list[Active], devices: object, left: int) -> None: ...
+
+    def waits(self, run: Run, why: str) -> None:
+        self.said.append(why)
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def history(
+    tmp_path: Path,
+    world: World,
+    count: int,
+    policy: Policy,
+    stop: bool = True,
+    before: Callable[[Loop], None] | None = None,
+) -> list[str]:
+    """Run `count` runs through the loop; the states in the order of the sweep."""
+    layer = Layer(Source("x"), {"project_name_base": "p", "n_list": list(range(count)), "z": 1})
+    sweep = expand(merge([built_in(), layer])[0].settings)
+    folder = SweepFolder(tmp_path, "p")
+    folder.path.mkdir(exist_ok=True)
+    journal = Journal(folder.journal)
+    points = [point for point in sweep if isinstance(point, Run)]
+    job = Job(
+        runs=iter(points),
+        folder=folder,
+        policy=policy,
+        trainer=lambda run: world,  # type: ignore[arg-type, return-value]
+        site=Site(str(tmp_path), "p", cpu=not policy.devices),
+        devices_of=lambda run: (),
+        stop_on_failure=stop,
+        total=count,
+    )
+    devices = lambda: [Device(name, f"GPU {name}", world.free) for name in policy.devices]  # noqa: E731
+    loop = Loop(job, journal, world, world, devices, lambda: world.time, lambda: 1000 + world.time)  # type: ignore[arg-type]
+    if before:
+        before(loop)
+    loop.run()
+    states = {row.index: row.state for row in journal.rows()}
+    journal.close()
+    return [states.get(index, "never") for index in range(count)]
+
+
+def test_all_slots_are_busy_until_the_end(tmp_path: Path):
+    world = World({0: 5.0}, {})
+    assert history(tmp_path, world, 6, Policy(slots=2)) == ["succeeded"] * 6
+    assert [world.started_at[index] for index in range(6)] == [0, 0, 1, 2, 3, 4]
+
+
+def test_after_a_failure_nothing_starts_and_the_running_one_finishes(tmp_path: Path):
+    world = World({0: 5.0}, {1: 3})
+    assert history(tmp_path, world, 40, Policy(slots=2)) == ["succeeded", "failed", *["never"] * 38]
+    assert world.time == 5.0
+
+
+def test_on_failure_continue(tmp_path: Path):
+    world = World({}, {1: 3, 2: 4})
+    assert history(tmp_path, world, 5, Policy(slots=1), stop=False) == [
+        "succeeded",
+        "failed",
+        "failed",
+        "succeeded",
+        "succeeded",
+    ]
+
+
+def test_ctrl_c_once_finishes_and_twice_ends(tmp_path: Path):
+    world = World({0: 50.0, 1: 50.0}, {})
+
+    def once(loop: Loop) -> None:
+        world.on_wait = lambda: loop.ask(1)
+
+    assert history(tmp_path, world, 4, Policy(slots=2), before=once)[:2] == ["succeeded", "succeeded"]
+    assert world.signals == [] and 2 not in world.started_at
+
+
+def test_one_deadline_for_all_then_sigkill(tmp_path: Path):
+    world = World({0: 500.0, 1: 500.0}, {}, deaf=True)
+
+    def twice(loop: Loop) -> None:
+        loop.display.every = 1.0
+        world.on_wait = lambda: loop.ask(2)
+
+    assert history(tmp_path, world, 3, Policy(slots=2), before=twice)[:2] == ["cancelled", "cancelled"]
+    terms = [at for number, at in world.signals if number == signal.SIGTERM]
+    kills = [at for number, at in world.signals if number == signal.SIGKILL]
+    assert len(terms) == len(kills) == 2 and kills[0] - terms[0] == GRACE
+
+
+def test_a_device_below_the_limit_is_waited_for_and_never_forgotten(tmp_path: Path):
+    world = World({}, {})
+    world.free = 1 * 1024**3
+    looks = []
+
+    def wait() -> None:
+        looks.append(world.time)
+        if len(looks) == 5:
+            world.free = 20 * 1024**3
+
+    world.on_wait = wait
+    states = history(tmp_path, world, 3, Policy(slots=1, devices=("0",), limit=9 * 1024**3))
+    assert states == ["succeeded"] * 3
+    assert [text for text in world.said if "1.0 of 9 GiB free" in text] == ["GPU 0 has 1.0 of 9 GiB free"], "said once"
+    assert world.started_at[0] == 5.0
+
+
+def test_a_run_that_cannot_be_prepared_has_failed(tmp_path: Path):
+    from automate_train.errors import UserError
+
+    world = World({}, {})
+    prepare = world.prepare
+
+    def refuse(run: Run, folder: AttemptFolder, site: Site) -> Launch:
+        if run.index == 1:
+            raise UserError("no such file")
+        return prepare(run, folder, site)
+
+    world.prepare = refuse  # type: ignore[method-assign]
+    states = history(tmp_path, world, 3, Policy(slots=1), stop=False)
+    assert states == ["succeeded", "failed", "succeeded"] and any("no such file" in text for text in world.said)
