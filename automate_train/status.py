@@ -127,7 +127,7 @@ def _cell(value: Any) -> Any:
         return ""
     if isinstance(value, (bool, list, dict)):
         return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, str) and value[:1] in "=+-@\t\r":
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
         # A spreadsheet would run it as a formula; numbers are not texts and stay as they are.
         return value if _is_number(value) else f"'{value}"
     return value

@@ -38,6 +38,7 @@ def test_a_sweep_runs_its_product_and_says_where_things_are(automate_train, swee
         ("2", "succeeded", "0.0002", "4"),
         ("3", "succeeded", "0.0002", "8"),
     ]
+    assert {row["reason"] for row in rows} == {""}
     assert Path(rows[3]["folder"], "console.log").read_text() == "0.0002 8\n"
 
 

@@ -1,0 +1,75 @@
+"""The documentation is read: every flag that README names exists, every file in configs/ loads, the examples plan."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from automate_train.config import read
+from automate_train.flags import spell, sweep_parser
+from automate_train.prompts import read as read_prompts
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_flag_in_the_readme_exists():
+    known = sweep_parser()._option_string_actions
+    found = set(re.findall(r"--[a-z][a-z_-]+", README)) - {"--logdir", "--lr", "--out"}  # other programs' flags
+    assert len(found) > 10
+    assert [flag for flag in found if spell([flag])[0] not in known] == []
+
+
+def test_the_make_targets_of_the_readme_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^make ([a-z]+)", README, re.MULTILINE))
+    assert targets == {"demo", "test"} and all(f"\n{target}:" in makefile for target in targets)
+
+
+def test_the_example_of_the_readme_plans_as_it_says(automate_train, tmp_path: Path):
+    default, tuning = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "default.json").write_text(default, encoding="utf-8")
+    (tmp_path / "tuning.json").write_text(tuning, encoding="utf-8")
+    (command,) = [line for line in re.findall(r"^automate-train .*", README, re.MULTILINE) if "--dry-run" in line]
+    done = automate_train(*command.split()[1:], "--json", "--cpu")
+    plan = json.loads(done.stdout)
+    assert [run["index"] for run in plan["runs"]] == [0, 1, 2, 3, 4] and [
+        each["index"] for each in plan["dropped"]
+    ] == [5]
+    assert done.returncode == 2 and any("/data/" in problem["message"] for problem in plan["problems"])
+
+
+def test_every_file_in_configs_loads():
+    files = [path for path in (ROOT / "configs").rglob("*") if path.suffix in (".json", ".toml")]
+    assert files
+    for path in files:
+        assert read(path, "default file").values
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("prompts.txt")))
+def test_every_prompt_file_in_configs_loads(path: Path):
+    assert read_prompts(path)
+
+
+@pytest.mark.slow
+def test_the_demo_end_to_end(automate_train, tmp_path: Path):
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    flags = re.findall(
+        r"--default_config_path (\S+).*?--tuning_config_path (\S+)", (ROOT / "Makefile").read_text(), re.DOTALL
+    )[0]
+    done = automate_train(
+        "--default_config_path", flags[0], "--tuning_config_path", flags[1], "--cpu", "2", seconds=170
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 succeeded" in done.stdout and "lowest mean loss" in done.stdout
+    loras = sorted(path.name for path in (tmp_path / "demo-output/loras").glob("*.safetensors"))
+    assert len(loras) == 4
+    assert loras[0] == "quickstart_unet_lr-1e-3_network_dim-16.safetensors"
+    assert len(list((tmp_path / "demo-output/_logs").rglob("events.out.tfevents*"))) == 4
+    status = json.loads(automate_train("status", "demo-output", "--json").stdout)
+    for run in status["runs"]:
+        assert run["state"] == "succeeded" and isinstance(run["loss"], float) and len(run["checkpoints"]) == 2
+    assert not list((ROOT / "configs/quickstart/images").glob("*.npz"))
