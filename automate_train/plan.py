@@ -64,9 +64,11 @@ def human(
                 yield f"  {key:<28} {values:<40} {axis.source}"
     if first is not None:
         yield "the same in all runs:"
-        for key, setting in sorted(first.options.items(), key=lambda item: item[1].source.label != "built-in"):
-            if setting.written not in first.varied:
-                yield f"  {_name(key, setting):<28} {_text(key, setting):<40} {setting.source}"
+        in_order = sorted(first.options.items(), key=lambda item: item[1].source.label != "built-in")
+        same = [(key, setting) for key, setting in in_order if setting.written not in first.varied]
+        wide = max((len(_name(key, setting)) for key, setting in same), default=0)
+        for key, setting in same:
+            yield f"  {_name(key, setting):<{wide}}  {_text(key, setting):<40} {setting.source}"
     yield "runs:"
     yield from run_lines or ["  none"]
     if count > PREVIEW and not launch:
