@@ -36,9 +36,19 @@ def test_a_sweep_of_two_points_succeeds(automate_train, tmp_path: Path):
         "model_file": str(model / "model"),
         "tokenizer_cache_dir": str(model / "tokenizers"),
         "images_folder": "pictures",
-        **{"num_repeats": 1, "resolution": 64, "enable_bucket": False, "lora_type": "LoRA", "network_alpha": 2},
-        **{"epoch_num": 1, "optimizer": "AdamW", "unet_lr": 1e-4, "mixed_precision": "no", "seed": 1},
-        **{"target_path": "loras", "temp_dir": "out", "network_dim_list": [2, 4]},
+        "num_repeats": 1,
+        "resolution": 64,
+        "enable_bucket": False,
+        "lora_type": "LoRA",
+        "network_alpha": 2,
+        "epoch_num": 1,
+        "optimizer": "AdamW",
+        "unet_lr": 1e-4,
+        "mixed_precision": "no",
+        "seed": 1,
+        "target_path": "loras",
+        "temp_dir": "out",
+        "network_dim_list": [2, 4],
     }
     (tmp_path / "default.json").write_text(json.dumps(default))
     venv = [f"--venv_path={os.environ['SD_VENV']}"] if "SD_VENV" in os.environ else []
