@@ -72,6 +72,7 @@ class LiveTable(Plain):
         super().__init__(slots)
         self.live: Live | None = None
         self.drawn = -inf
+        self.running: list[int] = []
 
     def say(self, text: str) -> None:
         if self.live is None:
@@ -82,14 +83,15 @@ class LiveTable(Plain):
 
     def tick(self, active: list[Active], devices: Callable[[], list[Device]], left: int) -> None:
         now = time.monotonic()
-        if now - self.drawn < REFRESH * 0.9:
+        running = [each.id for each in active]
+        if now - self.drawn < REFRESH * 0.9 and running == self.running:
             return
-        self.drawn = now
+        self.drawn, self.running = now, running
         with contextlib.suppress(OSError, ValueError):
             if self.live is None:
                 from rich.live import Live  # 20 ms: after the first run was started
 
-                self.live = Live(auto_refresh=False)
+                self.live = Live(auto_refresh=False, transient=True)
                 self.live.start()
             self.live.update(self._picture(active, devices(), left), refresh=True)
 
