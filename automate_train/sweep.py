@@ -12,8 +12,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import product, repeat
 from math import prod
+from operator import getitem
 from typing import Any
 
 from .config import Setting, text_of
@@ -65,17 +66,13 @@ class Run:
     @property
     def key(self) -> str:
         """16 hex digits: a sum over the options that change the model, so order and axes do not matter."""
-        total = self._sweep.base_digest
-        for axis, place in zip(self._sweep.axes, self._places, strict=True):
-            total += axis.digests[place]
+        sweep = self._sweep
+        total = sweep.base_digest + sum(map(getitem, sweep.digests, self._places))
         return f"{total & 0xFFFFFFFFFFFFFFFF:016x}"
 
     @property
     def name(self) -> str:
-        parts = [self._sweep.project]
-        for pieces, place in zip(self._sweep.name_pieces, self._places, strict=True):
-            parts.append(pieces[place])
-        return "_".join(parts)
+        return "_".join((self._sweep.project, *map(getitem, self._sweep.name_pieces, self._places)))
 
     @property
     def slug(self) -> str:
@@ -127,6 +124,10 @@ class Sweep:
         )
 
     @cached_property
+    def digests(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(axis.digests for axis in self.axes)
+
+    @cached_property
     def _seen(self) -> list[dict[tuple[int, ...], bool]]:
         return [{} for _ in self.drops]
 
@@ -148,7 +149,10 @@ class Sweep:
     def points(self, start: int = 0) -> Iterator[Run | Dropped]:
         if start:
             return (self.point(index) for index in range(start, self.size))
-        return map(self._make, range(self.size), product(*(range(len(axis)) for axis in self.axes)))
+        places = product(*(range(len(axis)) for axis in self.axes))
+        if not self.drops and not self._repeats:
+            return map(Run, repeat(self), range(self.size), places)
+        return map(self._make, range(self.size), places)
 
     __iter__ = points
 
