@@ -1,13 +1,12 @@
-"""`*_list` settings -> axes -> the points of the sweep, each computed from its index.
+"""Axes -> the points of the sweep, each computed from its index.
 
-Covers: product, zip, exclude, equal points, names and keys. Nothing holds all points: a sweep of a million costs as
-much as one of ten until somebody walks through it. Not: which runs are done or start (`journal`, `placement`).
+Covers: product, exclude, equal points, names and keys. Nothing holds all points: a sweep of a million costs as
+much as one of ten until somebody walks through it. Not: how lists become axes (`axes`), which runs are
+done or start (`journal`, `placement`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,30 +16,14 @@ from math import prod
 from operator import getitem
 from typing import Any
 
-from .config import Setting, text_of
-from .errors import UserError, nearest
+from .axes import Axis, check_list, digest, groups, make_axis
+from .config import Setting
+from .errors import UserError
 from .exclude import compile_expression
-from .keys import NEUTRAL, SWEEP_ONLY, WHOLE_SWEEP, canonical, unset
+from .keys import SWEEP_ONLY, unset
 
 BAD_IN_PROJECT = set('{}[]/\\:*?"<>|.')
 SLUG_BYTES = 120
-
-
-@dataclass(frozen=True)
-class Axis:
-    """Keys that move together (one, or a zip group) and the places that they take."""
-
-    settings: tuple[tuple[tuple[str, Setting], ...], ...]
-    """For each place: (canonical key, setting) pairs."""
-    texts: Mapping[str, tuple[str, ...]]
-    """Key as written -> the texts of its values."""
-    digests: tuple[int, ...]
-    first: tuple[int, ...]
-    """For each place the first one with the same digest: where they differ, the place repeats that one."""
-    source: str
-
-    def __len__(self) -> int:
-        return len(self.settings)
 
 
 @dataclass(frozen=True)
@@ -195,10 +178,10 @@ def expand(settings: Mapping[str, Setting], *, number_start: int = 0) -> Sweep:
     lists = {key: setting for key, setting in settings.items() if key.endswith("_list")}
     shared = {key: setting for key, setting in settings.items() if key not in lists and key not in SWEEP_ONLY}
     for key, setting in lists.items():
-        _check_list(key, setting)
+        check_list(key, setting)
     axes = []
-    for group in _groups(settings.get("zip"), lists):
-        axis = _axis({key: lists[key] for key in group})
+    for group in groups(settings.get("zip"), lists):
+        axis = make_axis({key: lists[key] for key in group})
         if len(axis) == 1:
             shared.update(axis.settings[0])
         else:
@@ -210,7 +193,7 @@ def expand(settings: Mapping[str, Setting], *, number_start: int = 0) -> Sweep:
         assert exclude is not None
         applies, names = compile_expression(text, {*shared, *axis_of}, str(exclude.source))
         drops.append((text, applies, tuple(sorted({axis_of[name] for name in names if name in axis_of}))))
-    base = sum(_digest(key, setting.value) for key, setting in shared.items())
+    base = sum(digest(key, setting.value) for key, setting in shared.items())
     return Sweep(project, shared, tuple(axes), tuple(drops), number_start, base)
 
 
@@ -225,85 +208,6 @@ def _project(setting: Setting | None) -> str:
         raise UserError(message, source=source, key="project_name_base", hint="letters, digits, - and _ are safe")
     if len(value.encode("utf-8", "replace")) > 100:
         raise UserError("is longer than 100 bytes", source=source, key="project_name_base", hint="shorten it")
-    return value
-
-
-def _check_list(key: str, setting: Setting) -> None:
-    source, base = str(setting.source), key.removesuffix("_list")
-    if base in WHOLE_SWEEP or base in SWEEP_ONLY:
-        raise UserError("has one value for the whole sweep", source=source, key=key, hint=f"use {base}")
-    if not isinstance(setting.value, list):
-        raise UserError("is no list", source=source, key=key, hint=f"write [...], or {base} for one value")
-    if not setting.value:
-        raise UserError("is an empty list", source=source, key=key, hint="name a value, or take the key out")
-
-
-def _groups(setting: Setting | None, lists: Mapping[str, Setting]) -> list[tuple[str, ...]]:
-    """Keys that make one axis, standing where the first of them stands."""
-    value = setting.value if setting else None
-    groups: list[tuple[str, ...]] = []
-    if not unset(value):
-        source = str(setting.source) if setting else ""
-        if isinstance(value, list) and value and all(isinstance(name, str) for name in value):
-            value = [value]
-        if not isinstance(value, list) or not all(
-            isinstance(group, list) and all(isinstance(name, str) for name in group) for group in value
-        ):
-            hint = '[["network_dim_list", "network_alpha_list"]]'
-            raise UserError("is no list of lists of keys", source=source, key="zip", hint=hint)
-        for group in value:
-            names = []
-            for name in group:
-                key = canonical(name if name.endswith("_list") else f"{name}_list")
-                if key not in lists:
-                    raise UserError(
-                        f"{name} is no list of this sweep", source=source, key="zip", hint=nearest(key, lists)
-                    )
-                if any(key in other for other in groups) or key in names:
-                    raise UserError(f"{name} stands twice", source=source, key="zip", hint="name it once")
-                names.append(key)
-            sizes = {name: len(lists[name].value) for name in names}
-            if len(set(sizes.values())) > 1:
-                counts = ", ".join(f"{name} has {size}" for name, size in sizes.items())
-                raise UserError(f"lists that move together have one length: {counts}", source=source, key="zip")
-            groups.append(tuple(names))
-    grouped: dict[str, tuple[str, ...]] = {key: group for group in groups for key in group}
-    found: dict[tuple[str, ...], None] = {}
-    for key in lists:
-        found[grouped.get(key, (key,))] = None
-    return list(found)
-
-
-def _axis(lists: Mapping[str, Setting]) -> Axis:
-    members = [(key.removesuffix("_list"), setting) for key, setting in lists.items()]
-    places = range(len(members[0][1].value))
-    settings = tuple(
-        tuple((key, Setting(setting.value[place], setting.source, setting.written)) for key, setting in members)
-        for place in places
-    )
-    digests = tuple(sum(_digest(key, setting.value) for key, setting in pairs) for pairs in settings)
-    seen: dict[int, int] = {}
-    first = tuple(seen.setdefault(digest, place) for place, digest in enumerate(digests))
-    texts = {setting.written: tuple(text_of(value) for value in setting.value) for _, setting in members}
-    return Axis(settings, texts, digests, first, str(members[0][1].source))
-
-
-def _digest(key: str, value: Any) -> int:
-    """64 bits of one option; 0 for what changes no model or is not set."""
-    if key in NEUTRAL or unset(value):
-        return 0
-    text = json.dumps([key, _normal(value)], sort_keys=True, default=str)
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
-
-
-def _normal(value: Any) -> Any:
-    """1.0 and 1 are one value."""
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else float(value)
-    if isinstance(value, (list, tuple)):
-        return [_normal(each) for each in value]
-    if isinstance(value, dict):
-        return {str(key): _normal(each) for key, each in value.items()}
     return value
 
 

@@ -10,7 +10,20 @@ PACKAGE = Path(__file__).parent.parent / "automate_train"
 
 FLOORS = {
     0: ["hook", "tiny", "__init__"],
-    1: ["errors", "keys", "config", "jsonc", "sweep", "exclude", "prompts", "launch", "placement", "progress", "flags"],
+    1: [
+        "errors",
+        "keys",
+        "config",
+        "jsonc",
+        "axes",
+        "sweep",
+        "exclude",
+        "prompts",
+        "launch",
+        "placement",
+        "progress",
+        "flags",
+    ],
     2: ["folder", "gpus", "journal", "lock", "trainers", "executors"],
     3: ["scheduler", "recovery", "preflight"],
     4: ["live", "status", "plan"],
@@ -22,7 +35,8 @@ SEEN_ON_THEIR_FLOOR = {
     "executors": {"folder"},
     "journal": set(),
     "recovery": {"scheduler"},
-    "sweep": {"config", "keys", "errors", "exclude"},
+    "axes": {"config", "keys", "errors"},
+    "sweep": {"axes", "config", "keys", "errors", "exclude"},
     "__main__": {"cli"},
 }
 """Rooms on one floor do not see each other, but for these; everybody on floor 1 sees errors, keys, launch, config."""
