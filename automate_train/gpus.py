@@ -159,31 +159,34 @@ def _shared_memory() -> tuple[int, int]:
     return kib.get("MemTotal", 0) * 1024, kib.get("MemAvailable", 0) * 1024
 
 
-def parse_devices(text: str | int, gpus: Sequence[Gpu], visible: str | None) -> list[str]:
+def parse_devices(
+    text: str | int, gpus: Sequence[Gpu], visible: str | None, key: str = "cuda_device", source: str = ""
+) -> list[str]:
     """The ids that `text` means: numbers, the beginnings of UUIDs, or `all`, in the order as written.
 
     `visible` is the inherited CUDA_VISIBLE_DEVICES. As for any CUDA program, it limits what can be used and numbers
     count within it: with "2,3", 0 is the machine's GPU 2 and `all` is GPU 2 and 3; "" and "-1" leave nothing.
-    `UserError` for a device that does not exist, is hidden, is listed twice, or when nothing is listed.
+    `UserError` for a device that does not exist, is hidden, is listed twice, or when nothing is listed; `key` and
+    `source` are where `text` was written.
     """
     usable = _visible(gpus, visible)
     within = "" if visible is None else f" (CUDA_VISIBLE_DEVICES={visible!r} of {len(gpus)} GPUs)"
     if not usable:
-        raise UserError(f"no GPU can be used{within}", key="cuda_device", hint="on the CPU: --cpu N")
+        raise UserError(f"no GPU can be used{within}", source=source, key=key, hint="on the CPU: --cpu N")
     parts = [part for piece in str(text).split(",") if (part := piece.strip())]
     if [part.lower() for part in parts] == ["all"]:
         return [gpu.id for gpu in usable]
     there = ", ".join(f"{number} ({gpu.name})" for number, gpu in enumerate(usable))
     if not parts:
-        raise UserError("no device is listed", key="cuda_device", hint=f"all, or some of: {there}{within}")
+        raise UserError("no device is listed", source=source, key=key, hint=f"all, or some of: {there}{within}")
     found: list[str] = []
     for part in parts:
         matches = _named(part, usable)
         if len(matches) != 1:
             message = f"{part!r} begins several UUIDs" if matches else f"there is no device {part!r}"
-            raise UserError(message, key="cuda_device", hint=f"there are {there}{within}")
+            raise UserError(message, source=source, key=key, hint=f"there are {there}{within}")
         if matches[0].id in found:
-            raise UserError(f"device {part!r} is listed twice", key="cuda_device")
+            raise UserError(f"device {part!r} is listed twice", source=source, key=key, hint="name it once")
         found.append(matches[0].id)
     return found
 
@@ -207,17 +210,8 @@ def _named(part: str, gpus: Sequence[Gpu]) -> list[Gpu]:
     word = part.lower()
     if not word.startswith(("gpu-", "mig-")):
         return []
-    return [gpu for gpu in gpus if gpu.uuid.lower().startswith(word)]
-
-
-def free_text(gpu: Gpu, limit_gib: float) -> str:
-    """`GPU 1 has 4.5 of 9 GiB free (pid 1234 uses 18 GiB)`: why a run waits for this device."""
-    if gpu.lost:
-        return f"GPU {gpu.index} is lost"
-    # Rounded down: "9 of 9 GiB free" would be no reason to wait.
-    text = f"GPU {gpu.index} has {gpu.free * 10 // GIB / 10:g} of {limit_gib:g} GiB free"
-    users = users_text(gpu)
-    return f"{text} ({users})" if users else text
+    found = [gpu for gpu in gpus if gpu.uuid.lower().startswith(word)]
+    return [gpu for gpu in found if gpu.uuid.lower() == word] or found
 
 
 def users_text(gpu: Gpu, most: int = 3) -> str:

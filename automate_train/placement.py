@@ -97,13 +97,15 @@ def decide(
         alive = [device for device in pool if not device.lost]
         if len(alive) < want.gpus:
             gone = ", ".join(device.label for device in pool if device.lost) or "none listed"
-            decisions.append(Wait(want.key, f"needs {want.gpus} devices, {len(alive)} alive (lost: {gone})", True))
+            decisions.append(Wait(want.key, f"needs {_count(want.gpus)}, {len(alive)} alive (lost: {gone})", True))
             continue
         idle = [device for device in alive if device.id not in held]
         fit = [device for device in idle if device.free >= policy.limit]
         if len(fit) < want.gpus:
             full = [device for device in idle if device.free < policy.limit]
-            decisions.append(Wait(want.key, _why(want, full, len(fit), policy.limit), bool(full)))
+            lost = [device for device in pool if device.lost]
+            why = _why(want, full, len(fit), policy.limit) + "".join(f"; {device.label} is lost" for device in lost)
+            decisions.append(Wait(want.key, why, bool(full or lost)))
             break
         # Most free memory first; the listed order decides between equals.
         chosen = tuple(device.id for device in sorted(fit, key=lambda device: -device.free)[: want.gpus])
@@ -117,8 +119,13 @@ def decide(
 def _why(want: Want, full: Sequence[Device], fit: int, limit: int) -> str:
     if full:
         return "; ".join(
-            f"{device.label} has {device.free / GIB:.1f} of {limit / GIB:g} GiB free"
+            # Rounded down: "9.0 of 9 GiB free" would be no reason to wait.
+            f"{device.label} has {device.free * 10 // GIB / 10:.1f} of {limit / GIB:g} GiB free"
             + (f" ({device.note})" if device.note else "")
             for device in full
         )
     return f"needs {want.gpus} devices at once, {fit} free" if want.gpus > 1 else "all devices are taken by other runs"
+
+
+def _count(devices: int) -> str:
+    return "1 device" if devices == 1 else f"{devices} devices"

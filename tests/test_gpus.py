@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from automate_train import gpus
 from automate_train.errors import UserError
-from automate_train.gpus import Gpu, driver, free_text, parse_devices, snapshot, users_text, why
+from automate_train.gpus import Gpu, driver, parse_devices, snapshot, users_text, why
 
 FAKE = Path(__file__).parent / "fakes" / "fake_pynvml"
 GIB = 1024**3
@@ -72,7 +72,6 @@ def test_a_lost_card_is_a_value_and_keeps_its_name(cards):
     lost, other = snapshot()
     assert (lost.index, lost.uuid, lost.name, lost.free, lost.lost) == (0, "GPU-a", "A", 0, True)
     assert other == before[1]
-    assert free_text(lost, 9) == "GPU 0 is lost"
     cards(card("A", uuid="GPU-a"), card("B", uuid="GPU-b"))
     assert snapshot() == before
 
@@ -281,15 +280,22 @@ def test_any_text_gives_ids_or_a_sentence(text, visible):
     assert set(found) <= {gpu.id for gpu in FOUR}
 
 
+def test_an_error_names_the_flag_that_was_typed():
+    with pytest.raises(UserError, match="command line: --cuda_devices_distributed: there is no device '9'"):
+        parse_devices("9", FOUR, None, key="--cuda_devices_distributed", source="command line")
+
+
+def test_a_whole_uuid_that_begins_another_is_itself():
+    two = [Gpu(0, "GPU-1", "Fake", 1, 1), Gpu(1, "GPU-10", "Fake", 1, 1)]
+    assert parse_devices("GPU-1", two, None) == ["GPU-1"]
+
+
 # why a run waits
 
 
-def test_the_reason_to_wait():
-    gpu = Gpu(1, "GPU-b", "Fake", 24 * GIB, int(4.5 * GIB), users=((1234, 18 * GIB),))
-    assert free_text(gpu, 9) == "GPU 1 has 4.5 of 9 GiB free (pid 1234 uses 18 GiB)"
-    almost = Gpu(0, "", "Fake", 24 * GIB, 9 * GIB - 1)
-    assert free_text(almost, 9) == "GPU 0 has 8.9 of 9 GiB free"
-    assert free_text(almost, 9.25) == "GPU 0 has 8.9 of 9.25 GiB free"
+def test_who_uses_a_device():
+    assert users_text(Gpu(1, "GPU-b", "Fake", 0, 0, users=((1234, 18 * GIB),))) == "pid 1234 uses 18 GiB"
+    assert users_text(Gpu(0, "", "", 0, 0)) == ""
     users = ((1, 3 * GIB), (2, GIB // 2), (3, None), (4, None), (5, None))
     assert (
         users_text(Gpu(0, "", "", 0, 0, users=users))

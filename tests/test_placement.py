@@ -42,6 +42,15 @@ def test_memory_below_the_limit_waits_and_says_who_uses_it():
     assert started(decide([Want("x", 1)], [], [freed], policy)) == {"x": ("b",)}
 
 
+def test_free_memory_is_rounded_down_so_that_it_is_a_reason():
+    almost = Device("a", "GPU 0", 9 * GIB - 1)
+    assert waiting(decide([Want("x", 1)], [], [almost], Policy(1, ("a",), limit=9 * GIB))) == {
+        "x": "GPU 0 has 8.9 of 9 GiB free"
+    }
+    policy = Policy(1, ("a",), limit=9 * GIB + GIB // 4)
+    assert waiting(decide([Want("x", 1)], [], [almost], policy)) == {"x": "GPU 0 has 8.9 of 9.25 GiB free"}
+
+
 def test_the_limit_passes_over_a_full_device_and_takes_another():
     full = Device("a", "GPU 0", 1 * GIB)
     assert started(decide([Want("x", 1)], [], [full, B], Policy(2, ("a", "b"), limit=9 * GIB))) == {"x": ("b",)}
@@ -71,6 +80,19 @@ def test_a_run_that_cannot_start_because_cards_are_lost_lets_others_pass():
 def test_a_lost_device_is_skipped():
     lost = Device("a", "GPU 0", 20 * GIB, lost=True)
     assert started(decide([Want("x", 1)], [], [lost, B], Policy(2, ("a", "b")))) == {"x": ("b",)}
+
+
+def test_a_lost_device_is_named_while_the_others_are_taken_and_looked_at_again():
+    lost = Device("a", "GPU 0", 0, lost=True)
+    decisions = decide([Want("x", 1)], [Held("run 0", frozenset({"b"}))], [lost, B], Policy(2, ("a", "b")))
+    assert decisions == [Wait("x", "all devices are taken by other runs; GPU 0 is lost", watch=True)]
+    assert started(decide([Want("x", 1)], [Held("run 0", frozenset({"b"}))], [A, B], Policy(2, ("a", "b"))))
+
+
+def test_a_run_bound_to_a_lost_device_waits_and_others_pass():
+    lost = Device("a", "GPU 0", 0, lost=True)
+    decisions = decide([Want("x", 1, ("a",)), Want("y", 1, ("b",))], [], [lost, B], Policy(1, ("a", "b")))
+    assert waiting(decisions) == {"x": "needs 1 device, 0 alive (lost: GPU 0)"} and started(decisions) == {"y": ("b",)}
 
 
 def test_runs_bound_to_their_own_devices_get_exactly_these():
