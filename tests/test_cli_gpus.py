@@ -1,0 +1,455 @@
+"""Placement by the command line: whole sweeps of real processes on the fake NVML's cards.
+
+The runs are small shell programs. They prove things among themselves: `busy-<device>` is a folder that only one run at
+a time can make, and a run that waits for others in `started-*` ends only if they run at the same time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FAKE = Path(__file__).parent / "fakes" / "fake_pynvml"
+SH = ["/bin/sh", "-c"]
+EACH = 'for d in $(echo "$CUDA_VISIBLE_DEVICES" | tr , " "); do '
+ALONE = EACH + 'mkdir "busy-$d" || exit 7; done; '
+WAIT = "i=0; until {}; do i=$((i+1)); [ $i -gt 1500 ] && exit 8; sleep 0.02; done; "
+"""Thirty seconds at most: a sweep that hangs fails with 8, and not with the test's patience."""
+TELL = EACH + 'rmdir "busy-$d"; done; echo "$CUDA_VISIBLE_DEVICES $CUDA_DEVICE_ORDER"'
+PLAIN = ALONE + TELL
+ONE = "mkdir one || exit 7; sleep 0.05; rmdir one; "
+"""No other run at the same time."""
+HELD = ALONE + "echo $0 >>order; " + WAIT.format("[ -e go ]") + TELL
+"""A run that goes on only when the test says so (a file `go`)."""
+
+
+def together(count: int) -> str:
+    """A run that ends only when `count` runs have begun, so the first of them must run at the same time."""
+    return ALONE + 'touch "started-$0"; ' + WAIT.format(f"[ $(ls | grep -c started-) -ge {count} ]") + TELL
+
+
+class Machine:
+    """Cards, a sweep's two files, and the command."""
+
+    def __init__(self, folder: Path, run: Any, write: Any) -> None:
+        self.folder, self.run, self.write = folder, run, write
+        path = os.pathsep.join(filter(None, [str(FAKE), os.environ.get("PYTHONPATH")]))
+        self.env: dict[str, str] = {"PYTHONPATH": path, "FAKE_NVML": str(folder / "nvml.json")}
+        self.flags: list[str] = []
+        self.background: list[subprocess.Popen[str]] = []
+
+    def cards(self, *cards: dict[str, Any]) -> None:
+        """Now, or while a sweep runs. Names: GPU-a, GPU-b ..."""
+        named = [{"name": "Fake 24", "uuid": f"GPU-{'abcdefgh'[at]}", **card} for at, card in enumerate(cards)]
+        (self.folder / "new.json").write_text(json.dumps(named), encoding="utf-8")
+        (self.folder / "new.json").replace(self.folder / "nvml.json")
+
+    def sweep(self, program: str, count: int, tuning: dict[str, Any] | None = None, **default: Any) -> None:
+        """`count` runs of a shell program; $0 is the run's index."""
+        tuning = {"n_list": list(range(count)), **(tuning or {})}
+        self.flags = self.write([*SH, program, "{n}"], tuning, **default)[:4]
+
+    def start(self, *flags: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "automate_train", *self.flags, *flags],
+            cwd=self.folder,
+            env={**os.environ, **self.env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.background.append(process)
+        return process
+
+    def done(self, *flags: str) -> tuple[str, list[str]]:
+        """Run the sweep to its end: its output, and for each run the devices that it saw."""
+        done = self.run(*self.flags, *flags, **self.env)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr, self.seen()
+
+    def refused(self, *flags: str) -> str:
+        """Exit code 2, and nothing has started: what it says."""
+        done = self.run(*self.flags, *flags, **self.env)
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr and not (self.folder / "out").exists()
+        return str(done.stderr)
+
+    def seen(self) -> list[str]:
+        """CUDA_VISIBLE_DEVICES as each run saw it, by index."""
+        logs = sorted(self.folder.glob("out/p/*/attempt-*/console.log"))
+        words = [log.read_text().split() for log in logs]
+        assert all(word[1:] == ["PCI_BUS_ID"] for word in words), words
+        return [word[0] for word in words]
+
+    def status(self) -> dict[int, dict[str, Any]]:
+        done = self.run("status", "out/p", "--json", **self.env)
+        return {run["index"]: run for run in json.loads(done.stdout)["runs"]} if done.returncode == 0 else {}
+
+    def until(self, what: Callable[[], Any], seconds: float = 20) -> Any:
+        deadline = time.monotonic() + seconds
+        while not (found := what()):
+            assert time.monotonic() < deadline, self.status()
+            time.sleep(0.05)
+        return found
+
+    def waits(self, text: str) -> dict[int, dict[str, Any]]:
+        """The status as soon as some run waits for a reason that holds `text`."""
+
+        def look() -> dict[int, dict[str, Any]] | None:
+            runs = self.status()
+            return runs if any(text in run["reason"] for run in runs.values()) else None
+
+        return self.until(look)  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def machine(tmp_path: Path, automate_train: Any, sweep_files: Any, monkeypatch: Any) -> Iterator[Machine]:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
+    here = Machine(tmp_path, automate_train, sweep_files)
+    yield here
+    (tmp_path / "go").touch()
+    for process in here.background:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+
+
+# as many at a time as devices
+
+
+@pytest.mark.parametrize("listed", ["0,1, 2,3", "all", "ALL", "GPU-d,GPU-c,GPU-b,GPU-a"])
+def test_several_runs_at_once_each_on_a_device_of_its_own(machine, listed):
+    machine.cards({}, {}, {}, {})
+    machine.sweep(together(4), 6)
+    _, seen = machine.done("--cuda_devices_distributed", listed)
+    assert set(seen[:4]) == {"GPU-a", "GPU-b", "GPU-c", "GPU-d"} and len(seen) == 6
+
+
+def test_only_listed_devices_are_used_in_the_order_of_the_list(machine):
+    machine.cards({}, {}, {}, {})
+    machine.sweep(together(2), 2)
+    assert machine.done("--cuda_devices_distributed", "2, 0")[1] == ["GPU-c", "GPU-a"]
+
+
+def test_the_device_with_most_free_memory_comes_first(machine):
+    machine.cards({"free_gib": 10}, {"free_gib": 20})
+    machine.sweep(PLAIN, 1)
+    assert machine.done("--cuda_devices_distributed", "0,1")[1] == ["GPU-b"]
+
+
+def test_runs_of_two_devices_share_four_of_them(machine):
+    machine.cards({}, {}, {}, {})
+    machine.sweep(together(2), 4, cuda_device="0,1")
+    _, seen = machine.done("--cuda_devices_distributed", "all")
+    assert seen[:2] == ["GPU-a,GPU-b", "GPU-c,GPU-d"] and {len(each.split(",")) for each in seen} == {2}
+    plan = json.loads(machine.run(*machine.flags, "--dry-run", "--json", **machine.env).stdout)
+    assert [run["gpus"] for run in plan["runs"]] == [2, 2, 2, 2]
+
+
+def test_a_card_without_a_uuid_is_its_number(machine):
+    machine.cards({}, {"silent": ["nvmlDeviceGetUUID"]})
+    machine.sweep(PLAIN, 1)
+    assert machine.done("--cuda_devices_distributed", "1")[1] == ["1"]
+
+
+# what an inherited CUDA_VISIBLE_DEVICES leaves
+
+
+@pytest.mark.parametrize(
+    ("visible", "listed", "seen"),
+    [
+        ("2,3", "all", ["GPU-c", "GPU-d"]),
+        ("2,3", "0,1", ["GPU-c", "GPU-d"]),
+        ("3", "all", ["GPU-d"]),
+        ("GPU-d,GPU-b", "all", ["GPU-d", "GPU-b"]),
+        ("GPU-d,GPU-b", "1", ["GPU-b"]),
+        ("GPU-d,GPU-b", "GPU-b", ["GPU-b"]),
+    ],
+)
+def test_an_inherited_list_limits_all_and_the_numbers(machine, visible, listed, seen):
+    machine.cards({}, {}, {}, {})
+    machine.env["CUDA_VISIBLE_DEVICES"] = visible
+    machine.sweep(together(len(seen)), len(seen))
+    assert machine.done("--cuda_devices_distributed", listed)[1] == seen
+
+
+def test_an_inherited_list_counts_without_the_flag_too(machine):
+    machine.cards({}, {}, {}, {})
+    machine.env["CUDA_VISIBLE_DEVICES"] = "3,1"
+    machine.sweep(PLAIN, 2, cuda_device="1,0")
+    assert machine.done()[1] == ["GPU-b,GPU-d"] * 2
+
+
+@pytest.mark.parametrize(
+    ("visible", "flags", "says"),
+    [
+        ("2,3", ["--cuda_devices_distributed", "0,2"], "there is no device '2'"),
+        ("2,3", ["--cuda_devices_distributed", "GPU-a"], "there is no device 'GPU-a'"),
+        ("", ["--cuda_devices_distributed", "all"], "no GPU can be used"),
+        ("-1", [], "no GPU can be used"),
+        ("0", [], "there is no device '1'"),
+    ],
+)
+def test_a_hidden_device_does_not_exist(machine, visible, flags, says):
+    machine.cards({}, {}, {}, {})
+    machine.env["CUDA_VISIBLE_DEVICES"] = visible
+    machine.sweep(PLAIN, 1, cuda_device="0" if flags else "1")
+    text = machine.refused(*flags)
+    assert says in text and f"CUDA_VISIBLE_DEVICES={visible!r} of 4 GPUs" in text
+
+
+# free memory
+
+
+def test_a_device_below_the_limit_is_waited_for_and_nothing_is_lost(machine):
+    machine.cards({"free_gib": 20}, {"free_gib": 4.5, "users": [[1234, 18]]})
+    machine.sweep(HELD, 3)
+    sweep = machine.start("--cuda_devices_distributed", "0,1", "--cuda-memory-limit", "9")
+    runs = machine.waits("GPU 1 has 4.5 of 9 GiB free")
+    assert [runs[index]["state"] for index in range(3)] == ["running", "waiting", "waiting"]
+    why = "GPU 1 has 4.5 of 9 GiB free (pid 1234 uses 18 GiB)"
+    assert runs[1]["reason"] == why
+    assert f"waiting: {why}" in machine.run("status", "out/p", **machine.env).stdout
+    machine.cards({"free_gib": 20}, {"free_gib": 9})
+    machine.until(lambda: machine.status()[1]["state"] == "running")
+    assert machine.status()[1]["reason"] == "", "it runs: nothing is waited for"
+    assert machine.status()[1]["devices"] == ["GPU-b"]
+    (machine.folder / "go").touch()
+    output, _ = sweep.communicate(timeout=30)
+    assert sweep.returncode == 0 and "3 succeeded" in output and output.count(why) == 1, output
+    assert machine.seen()[:2] == ["GPU-a", "GPU-b"]
+
+
+def test_a_reason_that_stays_is_said_once(machine):
+    """Two runs that wait for two reasons, and a look at the devices each second."""
+    machine.cards({"free_gib": 1}, {"free_gib": 2})
+    machine.sweep(PLAIN, 3)
+    sweep = machine.start("--cuda_devices_distributed", "0,1", "--cuda-memory-limit", "9")
+    machine.waits("GPU 0 has 1.0 of 9 GiB free; GPU 1 has 2.0 of 9 GiB free")
+    machine.cards({"free_gib": 1}, {"free_gib": 3})
+    machine.waits("GPU 1 has 3.0 of 9 GiB free")
+    machine.cards({"free_gib": 9}, {"free_gib": 3})
+    output, _ = sweep.communicate(timeout=30)
+    assert sweep.returncode == 0 and set(machine.seen()) == {"GPU-a"}, output
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["-cuda-memory-limit", "9"],
+        ["--cuda_memory_limit", "9"],
+        ["--cuda-memory-limit=9"],
+        ["-cuda_memory_limit", "7.5"],
+        ["--cuda_memory-limit", "4.51"],
+    ],
+)
+def test_every_spelling_of_the_limit_passes_over_a_full_device(machine, flags):
+    machine.cards({"free_gib": 4.5}, {"free_gib": 9})
+    machine.sweep(PLAIN, 2)
+    assert machine.done("--cuda_devices_distributed", "all", *flags)[1] == ["GPU-b", "GPU-b"]
+
+
+@pytest.mark.parametrize(
+    "flag", ["--cuda_devices_distributed", "-cuda-devices-distributed", "--cuda-devices_distributed"]
+)
+def test_every_spelling_of_the_list(machine, flag):
+    machine.cards({}, {})
+    machine.sweep(together(2), 2)
+    assert set(machine.done(flag, "0,1")[1]) == {"GPU-a", "GPU-b"}
+
+
+def test_a_limit_may_be_decimal_to_the_byte(machine):
+    machine.cards({"free_gib": 7.499}, {"free_gib": 7.5})
+    machine.sweep(PLAIN, 1)
+    assert machine.done("--cuda_devices_distributed", "0,1", "--cuda-memory-limit", "7.5")[1] == ["GPU-b"]
+
+
+def test_the_limit_holds_for_the_configured_device_too(machine):
+    machine.cards({"free_gib": 24}, {"free_gib": 3, "users": [[7, None]]})
+    machine.sweep(PLAIN, 1, cuda_device="1")
+    sweep = machine.start("--cuda-memory-limit", "4.25")
+    machine.waits("GPU 1 has 3.0 of 4.25 GiB free (pid 7 uses it)")
+    machine.cards({"free_gib": 24}, {"free_gib": 4.25})
+    assert sweep.wait(30) == 0 and machine.seen() == ["GPU-b"]
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "much", "inf", "nan", "1e99", ""])
+def test_a_limit_that_is_no_number_of_gib(machine, limit):
+    machine.cards({})
+    machine.sweep(PLAIN, 1)
+    assert "--cuda-memory-limit" in machine.refused(f"--cuda-memory-limit={limit}")
+
+
+# fairness
+
+
+def test_single_gpu_runs_do_not_starve_one_of_two_gpus(machine):
+    machine.cards({}, {})
+    machine.sweep(HELD, 4, {"cuda_device_list": ["0", "0,1", "0", "0"], "zip": [["n_list", "cuda_device_list"]]})
+    sweep = machine.start("--cuda_devices_distributed", "0,1")
+    runs = machine.waits("needs 2 devices at once, 1 free")
+    assert [runs[index]["state"] for index in range(4)] == ["running", "waiting", "waiting", "waiting"]
+    assert (machine.folder / "order").read_text().split() == ["0"]
+    (machine.folder / "go").touch()
+    assert sweep.wait(30) == 0, sweep.stdout and sweep.stdout.read()
+    order = (machine.folder / "order").read_text().split()
+    assert order[:2] == ["0", "1"] and set(order[2:]) == {"2", "3"}
+    assert machine.seen()[1] == "GPU-a,GPU-b"
+
+
+# cards that fall off the bus
+
+
+def test_a_lost_card_is_shown_and_skipped(machine):
+    machine.cards({}, {"lost": True}, {})
+    machine.sweep(together(2), 5)
+    output, seen = machine.done("--cuda_devices_distributed", "all")
+    assert set(seen) == {"GPU-a", "GPU-c"} and "GPU 1 is lost" in output
+
+
+def test_a_card_that_is_lost_while_the_sweep_runs_and_comes_back(machine):
+    machine.cards({}, {})
+    machine.sweep(HELD, 3)
+    sweep = machine.start("--cuda_devices_distributed", "0,1")
+    machine.until(lambda: [run["state"] for run in machine.status().values()] == ["running", "running", "waiting"])
+    machine.cards({"lost": True}, {"lost": True})
+    (machine.folder / "go").touch()
+    runs = machine.waits("lost: GPU 0, GPU 1")
+    assert [runs[index]["state"] for index in range(3)] == ["succeeded", "succeeded", "waiting"]
+    machine.cards({"lost": True}, {})
+    assert sweep.wait(30) == 0 and machine.seen()[2] == "GPU-b"
+
+
+# without the flag
+
+
+def test_without_the_flag_one_run_at_a_time_on_the_configured_devices(machine):
+    machine.cards({}, {}, {})
+    machine.sweep(ONE + PLAIN, 4, cuda_device="2,1")
+    assert machine.done()[1] == ["GPU-c,GPU-b"] * 4
+
+
+def test_without_the_flag_and_a_device_it_is_the_first(machine):
+    machine.cards({}, {})
+    machine.sweep(ONE + PLAIN, 2)
+    assert machine.done()[1] == ["GPU-a"] * 2
+    assert machine.done("--cuda_device", "1", "--rerun")[1] == ["GPU-a", "GPU-b"] * 2
+
+
+def test_without_the_flag_each_run_has_its_own_device(machine):
+    machine.cards({}, {})
+    machine.sweep(PLAIN, 3, {"cuda_device_list": [1, "0", "0,1"], "zip": [["n_list", "cuda_device_list"]]})
+    assert machine.done()[1] == ["GPU-b", "GPU-a", "GPU-a,GPU-b"]
+
+
+# nothing is forgotten
+
+
+def test_what_a_killed_orchestrator_left_running_holds_its_devices(machine):
+    machine.cards({}, {})
+    machine.sweep(HELD, 3)
+    first = machine.start("--cuda_devices_distributed", "0,1")
+    machine.until(lambda: len(list(machine.folder.glob("busy-*"))) == 2)
+    first.kill()
+    first.wait(10)
+    second = machine.start("--cuda_devices_distributed", "0,1")
+    assert second.stdout
+    told = [second.stdout.readline() for _ in range(3)]
+    assert sum("still runs" in line and "adopted" in line for line in told) == 2, told
+    assert [run["devices"] for run in machine.status().values()] == [["GPU-a"], ["GPU-b"], []]
+    assert sorted((machine.folder / "order").read_text().split()) == ["0", "1"]
+    (machine.folder / "go").touch()
+    output, _ = second.communicate(timeout=30)
+    assert second.returncode == 0 and len(machine.seen()) == 3, output
+
+
+# refused before anything starts
+
+
+@pytest.mark.parametrize(
+    ("flags", "default", "says"),
+    [
+        (["--cuda_devices_distributed", "0"], {"cuda_device": "0,1"}, "asks for 2 devices, --cuda_devices_distributed"),
+        (
+            ["--cuda_devices_distributed", "0,1"],
+            {"cuda_device": "4,5,6"},
+            "asks for 3 devices, --cuda_devices_distributed",
+        ),
+        (
+            ["--cuda_devices_distributed", "0,7"],
+            {},
+            "--cuda_devices_distributed: there is no device '7' (there are 0 (Fake 24)",
+        ),
+        (["--cuda_devices_distributed", "zero"], {}, "there is no device 'zero'"),
+        (["--cuda_devices_distributed", "0,0"], {}, "device '0' is listed twice"),
+        (["--cuda_devices_distributed", "0,GPU-a"], {}, "device 'GPU-a' is listed twice"),
+        (["--cuda_devices_distributed", "GPU-"], {}, "begins several UUIDs"),
+        (["--cuda_devices_distributed", ","], {}, "no device is listed"),
+        ([], {"cuda_device": "5"}, "default.json: cuda_device: there is no device '5'"),
+        ([], {"cuda_device": "0,1,2"}, "default.json: cuda_device: there is no device '2'"),
+        (["--cuda_device", "9"], {"cuda_device": "0"}, "command line: cuda_device: there is no device '9'"),
+        (["--cpu", "--cuda_devices_distributed", "0"], {}, "exclude each other"),
+    ],
+)
+def test_devices_that_are_not_there_are_named(machine, flags, default, says):
+    machine.cards({}, {})
+    machine.sweep(PLAIN, 2, **default)
+    text = machine.refused(*flags)
+    assert says in text
+
+
+def test_a_dry_run_names_missing_devices_and_prints_the_plan(machine):
+    machine.cards({}, {})
+    machine.sweep(PLAIN, 2, cuda_device="0,5")
+    done = machine.run(*machine.flags, "--dry-run", "--json", **machine.env)
+    plan = json.loads(done.stdout)
+    assert done.returncode == 2 and len(plan["runs"]) == 2
+    (problem,) = plan["problems"]
+    assert (problem["key"], problem["message"]) == ("cuda_device", "there is no device '5'")
+    machine.sweep(PLAIN, 2)
+    done = machine.run(*machine.flags, "--dry-run", "--json", "--cuda_devices_distributed", "0,7", **machine.env)
+    plan = json.loads(done.stdout)
+    assert done.returncode == 2 and len(plan["runs"]) == 2
+    assert [problem["key"] for problem in plan["problems"]] == ["--cuda_devices_distributed"]
+    assert machine.run(*machine.flags, "--dry-run", "--cuda-memory-limit", "much", **machine.env).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [("--cuda_devices_distributed", "all"), ("--cuda_devices_distributed", "0"), ("-cuda-memory-limit", "9")],
+)
+def test_the_flags_without_a_driver(machine, flag, value):
+    del machine.env["FAKE_NVML"]
+    machine.sweep(PLAIN, 1)
+    text = machine.refused(flag, value)
+    assert (
+        "no NVIDIA driver is installed" in text
+        and "--cpu N" in text
+        and flag.replace("_", "-")[3:] in text.replace("_", "-")
+    )
+
+
+def test_a_driver_without_cards(machine):
+    machine.cards()
+    machine.sweep(PLAIN, 1)
+    assert "the NVIDIA driver sees no GPU" in machine.refused("--cuda_devices_distributed", "all")
+
+
+def test_without_a_driver_the_cpu_with_a_note(machine):
+    del machine.env["FAKE_NVML"]
+    machine.sweep(ONE + 'echo "[$CUDA_VISIBLE_DEVICES]"', 2, cuda_device="5,6")
+    done = machine.run(*machine.flags, **machine.env)
+    assert done.returncode == 0, done.stderr
+    assert "no NVIDIA driver is installed" in done.stdout + done.stderr and "CPU" in done.stdout + done.stderr
+    logs = sorted(machine.folder.glob("out/p/*/attempt-1/console.log"))
+    assert [log.read_text() for log in logs] == ["[]\n", "[]\n"]
