@@ -1,0 +1,115 @@
+"""A checkpoint file on its way to a server.
+
+Covers: is it whole, its two hashes (the uploader's and the one in an infotext), the streamed multipart body.
+Not: requests. Memory stays flat: a file is read in blocks of 64 KiB, its header apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .errors import Again, Final
+
+BLOCK = 65536
+"""The uploader's hash is defined over blocks of this size."""
+HEADER_MOST = 32 << 20
+NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,150}")
+"""What a name and a folder may hold: nothing that the prompt's tag, a path or the uploader reads in another way."""
+
+
+def checked(name: str, folder: str) -> str:
+    """`folder/name.safetensors`, the only form in which paths are sent; `ValueError` is our own bug."""
+    for each in (name, folder):
+        if not NAME.fullmatch(each):
+            raise ValueError(f"{each!r} cannot be a name on the server")
+    if name.endswith(".safetensors"):
+        raise ValueError(f"{name!r}: the name of a LoRA has no extension")
+    return f"{folder}/{name}.safetensors"
+
+
+def whole(file: Path) -> dict[str, Any]:
+    """The metadata of a complete .safetensors file; `Final` if it is none (the uploader takes half files happily)."""
+    with open(file, "rb") as stream:
+        return _header(stream, file)
+
+
+def _header(stream: Any, file: Path) -> dict[str, Any]:
+    size = file.stat().st_size
+    length = int.from_bytes(stream.read(8), "little")
+    if not 2 <= length <= min(HEADER_MOST, size - 8):
+        raise Final(f"{file.name} is no whole .safetensors file")
+    try:
+        header = json.loads(stream.read(length))
+        ends = [entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"]
+        metadata = header.get("__metadata__") or {}
+        right = 8 + length + max(ends, default=0) == size and isinstance(metadata, dict)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+        right = False
+    if not right:
+        raise Final(f"{file.name} is no whole .safetensors file")
+    return dict(metadata)
+
+
+def uploader_hash(file: Path) -> str:
+    """64 hex as the uploader computes them: sha256 over the whole 64 KiB blocks, then the size as decimal text."""
+    digest = hashlib.sha256()
+    with open(file, "rb") as stream:
+        while len(block := stream.read(BLOCK)) == BLOCK:
+            digest.update(block)
+        digest.update(str(stream.tell()).encode())
+    return digest.hexdigest()
+
+
+def lora_hash(file: Path) -> str:
+    """The 12 hex that an infotext shows for this LoRA under `Lora hashes`; `Final` if the file is not whole."""
+    with open(file, "rb") as stream:
+        kept = _header(stream, file).get("sshs_model_hash")
+        if isinstance(kept, str) and kept:
+            return kept[:12]
+        digest = hashlib.sha256()
+        while block := stream.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()[:12]
+
+
+class Body:
+    """A multipart body with `lora_path` and the file under a bare name, sent block by block; knows its length.
+
+    After it was read to the end, `hash` is the file's `uploader_hash`.
+    """
+
+    def __init__(self, file: Path, name: str, folder: str) -> None:
+        self._file, self.size, self.hash = file, file.stat().st_size, ""
+        edge = secrets.token_hex(16)
+        self.headers = {"Content-Type": f"multipart/form-data; boundary={edge}"}
+        self._head = (
+            f'--{edge}\r\nContent-Disposition: form-data; name="lora_path"\r\n\r\n{folder}\r\n'
+            f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="{name}.safetensors"\r\n'
+            "Content-Type: application/octet-stream\r\n\r\n"
+        ).encode()
+        self._tail = f"\r\n--{edge}--\r\n".encode()
+
+    def __len__(self) -> int:
+        return len(self._head) + self.size + len(self._tail)
+
+    def __iter__(self) -> Iterator[bytes]:
+        digest, left = hashlib.sha256(), self.size
+        yield self._head
+        with open(self._file, "rb") as stream:
+            while left:
+                block = stream.read(min(BLOCK, left))
+                if not block:
+                    raise Again(f"{self._file.name} became shorter while it was uploaded")
+                if len(block) == BLOCK:
+                    digest.update(block)
+                left -= len(block)
+                yield block
+        digest.update(str(self.size).encode())
+        self.hash = digest.hexdigest()
+        yield self._tail
