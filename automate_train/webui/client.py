@@ -148,7 +148,7 @@ class WebUI:
         self._tasks.cancel(task_id)
 
     def txt2img(self, payload: dict[str, Any], limit_s: float = 1800.0) -> list[Picture]:
-        """Draw at once and wait for it, at most `limit_s` (with the server's own queue). `Final`: it cannot be drawn."""
+        """Draw at once and wait for it, at most `limit_s` (with the server's queue). `Final`: it cannot be drawn."""
         path = "/sdapi/v1/txt2img"
         answer = self._http.table("POST", path, json=payload, read_s=limit_s, limit=PICTURES)
         try:

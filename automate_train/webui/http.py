@@ -1,6 +1,7 @@
 """Requests to one server, and what their failures mean.
 
-Covers: the base address, credentials, time and size limits, status codes -> `Final` or `Again`. Not: any route's meaning.
+Covers: the base address, credentials, time and size limits, status codes -> `Final` or `Again`.
+Not: any route's meaning.
 """
 
 from __future__ import annotations

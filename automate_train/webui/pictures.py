@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-LARGEST = 64 << 20
+LARGEST = 32 << 20
 """Bytes of one picture."""
 SIDE = 16384
 PIXELS = 1 << 27
@@ -54,19 +54,19 @@ def picture(data: bytes, infotext: object) -> Picture:
         kind = "JPEG" if data.startswith(b"\xff\xd8") else "WebP" if data[8:12] == b"WEBP" else "something else"
         raise NoPicture(f"a picture is no PNG but {kind} (WebUI setting samples_format: use png)")
     own, end, width, height = "", 0, 0, 0
-    for kind, place, length in _chunks(data):
-        content = data[place : place + length] if kind in (b"IHDR", b"tEXt", b"iTXt") else b""
+    for chunk, place, length in _chunks(data):
+        content = data[place : place + length] if chunk in (b"IHDR", b"tEXt", b"iTXt") else b""
         if not width:
-            if kind != b"IHDR" or length != 13:
+            if chunk != b"IHDR" or length != 13:
                 break
             width, height = int.from_bytes(content[:4], "big"), int.from_bytes(content[4:8], "big")
             if not (0 < width <= SIDE and 0 < height <= SIDE and width * height <= PIXELS):
                 raise NoPicture(f"a picture of {width} x {height} is larger than allowed")
-        if kind == b"tEXt" and content.startswith(b"parameters\0"):
+        if chunk == b"tEXt" and content.startswith(b"parameters\0"):
             own = content[11:].decode("latin-1")
-        elif kind == b"iTXt" and content.startswith(b"parameters\0\0\0"):
+        elif chunk == b"iTXt" and content.startswith(b"parameters\0\0\0"):
             own = content[13:].split(b"\0", 2)[-1].decode("utf-8", "replace")
-        elif kind == b"IEND":
+        elif chunk == b"IEND":
             end = place + 4
     if not end:
         raise NoPicture("a picture is not complete")

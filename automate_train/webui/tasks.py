@@ -19,7 +19,7 @@ from .http import MIB, Http
 from .pictures import LARGEST, NoPicture, Picture, decoded, picture, without_grid
 
 ROOT = "/agent-scheduler/v1"
-PICTURES = 256 * MIB
+PICTURES = 128 * MIB
 """Bytes of an answer with pictures."""
 PAGE, PAGES = 50, 40
 ID = re.compile(r"[A-Za-z0-9_-]{1,80}")

@@ -1,0 +1,71 @@
+"""Draws: small real PNGs with the infotext a WebUI writes, one job at a time."""
+
+import random
+import re
+import struct
+import threading
+import time
+import zlib
+
+
+class Studio:
+    def __init__(self, settings, shelf, log) -> None:
+        self._settings, self._shelf, self._log = settings, shelf, log
+        self.job = threading.Lock()  # the WebUI's queue lock: jobs are serialised
+        self.model = settings.model
+
+    def draw(self, params: dict, who: str, fault: dict | None = None) -> list[tuple[bytes, str]]:
+        """[(png, infotext)] of one job; more than one image comes with the grid in front."""
+        fault = fault or {}
+        count = int(params.get("batch_size", 1)) * int(params.get("n_iter", 1))
+        seed = int(params.get("seed", -1))
+        seed = random.randrange(1 << 31) if seed == -1 else seed
+        wanted = params.get("checkpoint") or params.get("override_settings", {}).get("sd_model_checkpoint")
+        with self.job:
+            began = time.monotonic()
+            if wanted in self._settings.models.split(","):
+                self.model = wanted  # an unknown one is ignored silently
+            made = []
+            for number in range(count):
+                time.sleep(self._settings.seconds)
+                made.append(self._one(params, seed + number, fault))
+                self._log.add("pictures", who=who, prompt=params.get("prompt", ""), seed=seed + number)
+            with self._log.lock:
+                self._log.busy_seconds += time.monotonic() - began
+        if count > 1:
+            width, height = _size(params)
+            made.insert(0, (png(width * count, height, seed, made[0][1]), made[0][1]))
+        return made
+
+    def _one(self, params: dict, seed: int, fault: dict) -> tuple[bytes, str]:
+        width, height = _size(params)
+        model = "surprise_model" if fault.get("task") == "wrong-model" else self.model
+        text = f"{params.get('prompt', '')}\nNegative prompt: {params.get('negative_prompt', '')}\n"
+        text += f"Steps: {params.get('steps', 20)}, Sampler: {params.get('sampler_name', 'Euler')}, Seed: {seed}, "
+        text += f"Size: {width}x{height}, Model hash: {zlib.crc32(model.encode()):010x}, Model: {model}"
+        tags = re.findall(r"<lora:([^:>]+)[^>]*>", str(params.get("prompt", "")))
+        if self._settings.rescan and any(tag not in self._shelf.listed for tag in tags):
+            self._shelf.refresh()
+        used = [] if fault.get("task") == "no-lora" else [u for tag in tags if (u := self._shelf.loaded(tag))]
+        if used and self._settings.lora_hashes:
+            text += ', Lora hashes: "' + ", ".join(f"{name}: {digest}" for name, digest in used) + '"'
+        text += ", Version: v1.9.4"
+        return png(width, height, seed, text if self._settings.infotext else ""), text
+
+
+def _size(params: dict) -> tuple[int, int]:
+    return int(params.get("width", 64)), int(params.get("height", 64))
+
+
+def png(width: int, height: int, seed: int, text: str) -> bytes:
+    """A picture in the colour of its seed."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    row = b"\0" + bytes(((seed * 37) % 256, (seed * 101) % 256, (seed * 197) % 256)) * width
+    parts = [chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))]
+    if text:
+        parts.append(chunk(b"iTXt", b"parameters\0\0\0\0\0" + text.encode()))
+    parts += [chunk(b"IDAT", zlib.compress(row * height, 1)), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
