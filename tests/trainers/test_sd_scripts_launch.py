@@ -158,7 +158,8 @@ def test_gpus_are_counted_never_named(bench, device, count):
 
 
 def test_threads_and_workers_share_the_cores(bench):
-    for slots, cores, gpus, each in [(1, 16, "0", 16), (4, 16, "0", 4), (1, 16, "0,1", 8), (4, 2, "0", 1)]:
+    cases = [(1, 16, "0", 16), (4, 16, "0", 4), (1, 16, "0,1", 8), (4, 2, "0", 1), (4, 16, "0,1", 4)]
+    for slots, cores, gpus, each in cases:
         bench.site = replace(bench.site, slots=slots, cores=cores)
         launch = bench.prepare({"cuda_device": gpus})
         assert launch.argv[launch.argv.index("--num_cpu_threads_per_process") + 1] == str(each)
@@ -191,7 +192,6 @@ def test_only_runs_with_several_processes_look_for_a_port(bench):
         port = busy.getsockname()[1]
         argv = bench.prepare({"port": port, "cuda_device": "0,1"}).argv
         assert int(argv[argv.index("--main_process_port") + 1]) > port
-        assert launcher.free_port(port, {port + 1}) > port + 1
     runs = bench.runs({"seed_list": [1, 2], "port": 20100, "cuda_device": "0,1"})
     ports = []
     for run in runs:
@@ -200,9 +200,63 @@ def test_only_runs_with_several_processes_look_for_a_port(bench):
     assert ports[0] < ports[1]
 
 
-def test_no_free_port_is_an_error():
-    with pytest.raises(UserError, match="no port from 3000 to 3199 is free"):
-        launcher.free_port(3000, set(range(3000, 3200)))
+@pytest.mark.parametrize("value", [0, -1, 65536, 10**9, "99999", "high", 1.5, True])
+@pytest.mark.parametrize("devices", ["0", "0,1"])
+def test_a_port_that_is_none_names_file_and_key(bench, value, devices):
+    found = sd_scripts.problems(bench.run({"cuda_device": devices}, {"port": value}), bench.site)
+    (problem,) = found
+    assert (problem.severity, problem.source, problem.key) == ("error", "default file d.json", "port")
+    assert "1 to 65535" in problem.message or "whole number" in problem.message
+    written = sd_scripts.problems(bench.run({"cuda_device": devices, "PORT": value}), bench.site)
+    assert [(each.source, each.key) for each in written] == [("tuning file t.json", "PORT")]
+
+
+def test_fewer_ports_than_runs_at_a_time(bench):
+    bench.site = replace(bench.site, slots=8)
+    keys = {"cuda_device": "0,1", "port": 65530}
+    assert bench.errors(keys) == [
+        "error port: 8 runs at a time need a port each, and from 65530 to 65535 there are 6 (choose one up to 65528)"
+    ]
+    assert bench.errors({**keys, "cuda_device": "0"}) == [], "one process a run opens no port"
+    assert bench.errors({**keys, "port": 65528}) == []
+    with pytest.raises(UserError, match="port: 8 runs at a time"):
+        bench.prepare(keys)
+    bench.site = replace(bench.site, slots=1)
+    assert bench.errors({**keys, "port": 65535}) == []
+
+
+def test_one_run_at_a_time_takes_the_first_free_port(bench):
+    bench.site = replace(bench.site, slots=1)
+    with socket.socket() as busy:
+        busy.bind(("", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        runs = bench.runs({"seed_list": [1, 2], "port": port, "cuda_device": "0,1"})
+        for run in runs:
+            argv = sd_scripts.prepare(run, attempt_of(run, bench.site), bench.site).argv
+            assert port < int(argv[argv.index("--main_process_port") + 1]) < port + 200
+
+
+@pytest.mark.parametrize("first", [1024, 29500, 65400, 65528])
+def test_runs_at_one_time_do_not_try_each_others_ports(first):
+    tried = [launcher.ports(first, index, 8) for index in range(8)]
+    assert all(first <= port <= 65535 for each in tried for port in each)
+    assert len({each[0] for each in tried}) == 8
+    for place in range(2):  # also when somebody else has taken them
+        assert len({each[place] for each in tried}) == 8
+    assert set(launcher.ports(65400, 3, 8)) == set(range(65400, 65536)), "all that there are"
+    assert launcher.ports(65530, 0, 1) == list(range(65530, 65536))
+
+
+def test_a_range_without_a_free_port_is_a_problem(bench):
+    bench.site = replace(bench.site, slots=1)
+    with socket.socket() as busy:
+        busy.bind(("", 65535))
+        (problem,) = sd_scripts.problems(bench.run({"cuda_device": "0,1", "port": 65535}), bench.site)
+        assert (problem.source, problem.key) == ("tuning file t.json", "port")
+        assert problem.message == "none of 1 ports from 65535 on is free"
+        assert launcher.free_port([65535]) is None
+    assert launcher.free_port([65535, 65534]) == 65535
 
 
 def test_the_hooks_sources_travel_with_the_attempt(bench):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,14 +20,15 @@ from ...folder import LOGS, AttemptFolder
 from ...keys import SECRETS
 from ...launch import Launch, Site
 from . import caches, samples, toml_text
-from .resolve import Resolved, gpus
+from .resolve import Resolved, gpus, processes
 from .values import is_on, number, path_in, text_in
 
 if TYPE_CHECKING:
     from ...sweep import Run
 
 HOOK = Path(__file__).parents[2] / "hook"
-PORTS = 200
+PORTS, APART, LAST_PORT = 200, 211, 65535
+"""How many ports are tried; how far the next one is from one that is taken (a prime: every port comes up)."""
 ACCELERATE, TRACKER = "accelerate.json", "log_tracker.toml"
 
 
@@ -46,7 +47,7 @@ def launch(run: Run, resolved: Resolved, folder: AttemptFolder, site: Site) -> L
         **({samples.COPY: prompts} if prompts is not None else {}),
     }
     count = gpus(resolved.given, site)
-    threads = max(1, site.cores // max(1, site.slots) // max(1, count))
+    threads = max(1, site.cores // processes(resolved.given, site))
     precision = str(training.get("mixed_precision") or "no")
     env = {"PYTHONUNBUFFERED": "1", "COLUMNS": "300"}
     program = [str(resolved.script), "--config_file", str(path / AttemptFolder.TRAINING)]
@@ -64,7 +65,7 @@ def launch(run: Run, resolved: Resolved, folder: AttemptFolder, site: Site) -> L
         env |= _as_accelerate_sets(precision, threads, site.cpu)
     else:
         files[ACCELERATE] = _accelerate_config(count, precision, site.cpu)
-        flags = _flags(count, precision, threads, _port(run, resolved, count), site.cpu)
+        flags = _flags(count, precision, threads, _port(run, resolved, count, site), site.cpu)
         shield = f"--config_file={path / ACCELERATE}"
         argv = [python, "-m", "accelerate.commands.launch", shield, *flags, *program]
     secrets = {SECRETS[key]: str(resolved.given[key].value) for key in SECRETS if key in resolved.given}
@@ -150,13 +151,24 @@ def trainer_python(resolved: Resolved) -> str:
     return sys.executable
 
 
-def free_port(start: int, taken: set[int]) -> int:
-    """The first port from `start` on, of the next 200, that nobody listens on; `UserError` when there is none."""
+def ports(first: int, index: int, at_once: int) -> list[int]:
+    """The ports that a run may take, the one to try first at the front.
+
+    One run at a time takes the first free one from `first` on. Of several at a time each run has a place of its own
+    (ports are chosen before the run before has opened its), and where that is taken one far away, for the next is
+    another run's.
+    """
+    room = LAST_PORT + 1 - first
+    if at_once < 2:
+        return list(range(first, first + min(PORTS, room)))
+    return [first + (index % PORTS + step * APART) % room for step in range(PORTS)]
+
+
+def free_port(candidates: Sequence[int]) -> int | None:
+    """The first port that nobody listens on."""
     import socket
 
-    for port in range(start, min(start + PORTS, 65536)):
-        if port in taken:
-            continue
+    for port in candidates:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -164,16 +176,26 @@ def free_port(start: int, taken: set[int]) -> int:
             except OSError:
                 continue
         return port
-    raise UserError(f"no port from {start} to {start + PORTS - 1} is free", key="port", hint="name another first port")
+    return None
 
 
-def _port(run: Run, resolved: Resolved, count: int) -> int:
-    """A single process opens no port. Several get one by the run's index, so that runs at one time do not collide,
-    and step over what is in use: this alone depends on the moment."""
+def _port(run: Run, resolved: Resolved, count: int, site: Site) -> int:
+    """A single process opens no port. Several get one that is free at this moment: this alone depends on it."""
     setting = resolved.given.get("port")
     first = number(setting.value) if setting else None
-    first = int(first) if first and 0 < first < 65536 else 29500
-    return first if count < 2 else free_port(min(first + run.index % PORTS, 65535), set())
+    first = int(first) if first and 0 < first <= LAST_PORT else 29500
+    if count < 2:
+        return first
+    source, key = (str(setting.source), setting.written) if setting else ("built-in", "port")
+    room = LAST_PORT + 1 - first
+    if room < site.slots:
+        text = f"{site.slots} runs at a time need a port each, and from {first} to {LAST_PORT} there are {room}"
+        raise UserError(text, source=source, key=key, hint=f"choose one up to {LAST_PORT + 1 - site.slots}")
+    port = free_port(ports(first, run.index, site.slots))
+    if port is None:
+        text = f"none of {min(PORTS, room)} ports from {first} on is free"
+        raise UserError(text, source=source, key=key, hint="choose another first port")
+    return port
 
 
 def _flags(count: int, precision: str, threads: int, port: int, cpu: bool) -> list[str]:

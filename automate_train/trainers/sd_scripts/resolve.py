@@ -164,7 +164,7 @@ def _document(
 
 def _unless_given(options: Options, document: dataset.Document, site: Site, run: Run) -> None:
     """Data loaders sized to the cores that a run has, latents cached where nothing changes the pictures."""
-    workers = max(1, min(8, site.cores // max(1, site.slots) // max(1, gpus(run.options, site))))
+    workers = max(1, min(8, site.cores // processes(run.options, site)))
     changed = any(dataset.is_on(document, key) for key in ("flip_aug", "color_aug", "random_crop"))
     values = {"max_data_loader_n_workers": workers, "cache_latents": True} if not changed else {
         "max_data_loader_n_workers": workers
@@ -185,6 +185,12 @@ def gpus(options: Mapping[str, Setting], site: Site) -> int:
     if site.cpu:
         return 0
     return max(1, len([part for part in str(setting.value).split(",") if part.strip()])) if setting else 1
+
+
+def processes(options: Mapping[str, Setting], site: Site) -> int:
+    """Trainer processes at one time, which share the cores. Where devices are shared, `site.slots` is their number,
+    and a run of two of them leaves room for fewer runs, not for more processes."""
+    return max(1, site.slots, gpus(options, site))
 
 
 def total_steps(settings: Mapping[str, Setting], document: dataset.Document) -> int | None:
