@@ -1,6 +1,7 @@
 """Sample prompts from .txt, .json or .toml files.
 
-Covers: reading them into `Prompt`s, with file and line where something is wrong. Not: payloads for an image server.
+Covers: the three forms, what a prompt may hold, errors with file and line (or the prompt's place) and the field's name.
+Not: which fields there are (`prompt_fields`), what an image server is sent (`payloads`). Nothing but the file is read.
 """
 
 from __future__ import annotations
@@ -14,78 +15,158 @@ from typing import Any
 from .config import load_toml, read_text
 from .errors import UserError, nearest
 from .jsonc import parse
+from .prompt_fields import FIXED, LETTERS, checked, number, plain
 
-LETTERS: dict[str, tuple[str, type]] = {
-    "n": ("negative_prompt", str), "w": ("width", int), "h": ("height", int), "d": ("seed", int), "s": ("steps", int),
-    "l": ("cfg_scale", float), "g": ("guidance_scale", float), "ss": ("sampler_name", str), "cn":
-    ("controlnet_image", str),
-    "ctr": ("cfg_trunc_ratio", float), "rcfg": ("renorm_cfg", float), "fs": ("flow_shift", float),
-}  # fmt: skip
-"""Letter of a text prompt's option -> (field, type); sd-scripts' own, with the WebUI's names for the fields."""
-OPTION = re.compile(r" --([a-z]{1,4})(?= |$)")
+OPTION = re.compile(r" --([A-Za-z]+)(?= |$)")
+"""An option of a text prompt. ` -- `, `x--y` and ` --5` are none: they stay text."""
+JSON_TEXT = re.compile(r"(?:\s|#[^\n]*\n|//[^\n]*\n|/\*.*?\*/)*(?:\{|\[\s*(?:[\]{#]|//|/\*))", re.DOTALL)
+"""A file named .toml that begins like this holds JSON: the old script read both names alike."""
 
 
 @dataclass(frozen=True)
 class Prompt:
+    """One prompt: a picture, or several where `weights` and `baseline` say so. Everything in it is JSON-able."""
+
     text: str
     negative: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
+    """Everything else as the file has it, under the file's names: the WebUI's fields, sd-scripts', the shorthands."""
     line: int = 0
-    """Line of a .txt file; in other files the place in the list, from 1."""
+    """Line of a .txt file; in other files the place in the list. From 1."""
+    seed: int | None = None
+    """None (the file says -1 or nothing): drawn by whoever samples, once for the whole sweep."""
+    placeholder: str = ""
+    """`regex_to_replace`: the text that stands for the LoRA's name; empty when there is none."""
+    weights: tuple[float, ...] = ()
+    """`lora_weights`: a picture each; empty: one picture, as the prompt itself says."""
+    baseline: bool = False
+    """Whether a picture without the LoRA is wanted too."""
+    file: str = ""
+
+    @property
+    def where(self) -> str:
+        return place(self.file, self.line)
+
+
+def place(file: str, at: int) -> str:
+    """`p.txt:3` or `p.json, prompt 3`."""
+    return f"{file}:{at}" if file.lower().endswith(".txt") else f"{file}, prompt {at}"
 
 
 def read(path: str | Path) -> list[Prompt]:
-    """The prompts of a file; `UserError` with file and line."""
-    text = read_text(path)
-    if str(path).endswith(".txt"):
-        prompts = [
-            _line(line.strip(), str(path), number)
-            for number, line in enumerate(text.splitlines(), 1)
-            if line.strip() and not line.strip().startswith("#")
-        ]
-    elif str(path).endswith(".toml") and not text.lstrip().startswith(("[\n", "[{", "{")):
-        prompts = _objects(_from_toml(load_toml(text, str(path))), str(path))
-    elif str(path).endswith((".json", ".toml")):
-        prompts = _objects(parse(text, str(path)), str(path))
+    """The prompts of a file, at least one; `UserError` with file and line."""
+    file, text = str(path), read_text(path)
+    ending = Path(file).suffix.lower()
+    entries: list[tuple[int, Any]]
+    if ending == ".txt":
+        lines = enumerate(re.split(r"\r\n|\r|\n", text), 1)  # splitlines() would also split at U+2028 and the like
+        entries = [(at, line.strip()) for at, line in lines if line.strip() and not line.strip().startswith("#")]
+    elif ending == ".json" or (ending == ".toml" and JSON_TEXT.match(text)):
+        entries = list(enumerate(_entries(_json(text, file), file), 1))
+    elif ending == ".toml":
+        entries = list(enumerate(_entries(load_toml(text, file), file), 1))
     else:
-        raise UserError("is no prompt file", source=str(path), hint="allowed: .txt, .json, .toml")
-    if not prompts:
-        raise UserError("holds no prompt", source=str(path))
-    return prompts
+        raise UserError("is no prompt file", source=file, hint="allowed: .txt, .json, .toml")
+    if not entries:
+        raise UserError("holds no prompt", source=file)
+    return [_prompt(entry, at, file) for at, entry in entries]
 
 
-def _line(line: str, where: str, number: int) -> Prompt:
-    parts = OPTION.split(line)
-    fields: dict[str, Any] = {}
-    for letter, value in zip(parts[1::2], parts[2::2], strict=True):
-        if letter not in LETTERS:
+def _json(text: str, file: str) -> Any:
+    try:
+        return parse(text, file)
+    except UserError as error:
+        message = str(error.args[0])
+        if not message.startswith("Expecting ',' delimiter"):
+            raise
+        shown = message.replace("Expecting ',' delimiter", "a comma is missing before this", 1)
+        hint = "write the comma after what stands before the mark, often at the end of the line above"
+        raise UserError(shown, source=error.problem.source, hint=hint) from None
+
+
+def _entries(found: Any, file: str) -> list[Any]:
+    """A list; an object with `prompts`; sd-scripts' [prompt] with [[prompt.subset]]; or one prompt. What stands beside
+    the list of an object holds for each of its prompts."""
+    if isinstance(found, list):
+        return found
+    if not isinstance(found, dict):
+        raise UserError("holds no list of prompts", source=file, hint='for example [{"prompt": "a boat"}]')
+    shared = found
+    entries: Any = [{}]
+    if isinstance(found.get("prompt"), dict):
+        shared = found["prompt"]
+        entries = shared.get("subset", [{}])
+    elif "prompts" in found or isinstance(found.get("prompt"), list):
+        entries = found.get("prompts", found.get("prompt"))
+    if not isinstance(entries, list):
+        raise UserError("must be a list of prompts", source=file, key="subset" if "subset" in shared else "prompts")
+    names = {"prompts", "subset", *(["prompt"] if isinstance(shared.get("prompt"), list) else [])}
+    common = {name: value for name, value in shared.items() if name not in names}
+    return [{**common, **each} if isinstance(each, dict) else each for each in entries]
+
+
+def _line(line: str, where: str) -> dict[str, Any]:
+    """A text prompt as an object; options in any case, of two equal ones the last holds, as in sd-scripts."""
+    text, *parts = OPTION.split(f" {line}")
+    found: dict[str, Any] = {"prompt": text.strip()}
+    for letter, value in zip(parts[::2], parts[1::2], strict=True):
+        name = LETTERS.get(letter.lower())
+        if name is None:
             hint = nearest(letter, LETTERS) or f"allowed: {', '.join('--' + each for each in LETTERS)}"
-            raise UserError(f"there is no prompt option --{letter}", source=f"{where}:{number}", hint=hint)
-        name, kind = LETTERS[letter]
-        try:
-            fields[name] = kind(value.strip())
-        except ValueError:
-            raise UserError(f"--{letter} {value.strip()!r} is no number", source=f"{where}:{number}") from None
-    return Prompt(parts[0].strip(), str(fields.pop("negative_prompt", "")), fields, number)
+            raise UserError(f"there is no prompt option --{letter}", source=where, hint=hint)
+        if not value.strip() and name != "negative_prompt":
+            raise UserError(f"--{letter} has no value", source=where, hint=f"it is the prompt's {name}")
+        found[name] = _checked(name, value.strip(), f"--{letter}", where)
+    if not found["prompt"]:
+        raise UserError("has options but no prompt before them", source=where)
+    return found
 
 
-def _from_toml(table: dict[str, Any]) -> Any:
-    """A list of tables under `prompts`, sd-scripts' [prompt] with [[prompt.subset]], or one prompt's table."""
-    if isinstance(table.get("prompts"), list):
-        return table["prompts"]
-    shared = table.get("prompt")
-    if isinstance(shared, dict):
-        subsets = shared.get("subset", [{}])
-        common = {key: value for key, value in shared.items() if key != "subset"}
-        return [{**common, **each} for each in subsets if isinstance(each, dict)]
-    return table
+def _checked(name: str, value: Any, shown: str, where: str) -> Any:
+    try:
+        return checked(name, plain(value))
+    except ValueError as error:
+        raise UserError(f"{shown} {error}", source=where) from None
 
 
-def _objects(found: Any, where: str) -> list[Prompt]:
-    prompts = []
-    for number, entry in enumerate(found if isinstance(found, list) else [found], 1):
-        if not isinstance(entry, dict) or not isinstance(entry.get("prompt"), str):
-            raise UserError(f"prompt {number} is no object with a text `prompt`", source=where)
-        fields = {key: value for key, value in entry.items() if key not in ("prompt", "negative_prompt")}
-        prompts.append(Prompt(entry["prompt"], str(entry.get("negative_prompt") or ""), fields, number))
-    return prompts
+def _prompt(entry: Any, at: int, file: str) -> Prompt:
+    where = place(file, at)
+    if isinstance(entry, str):  # a line of a .txt file, or the same text in a list, which sd-scripts reads too
+        _checked("prompt", entry, "the prompt", where)
+        entry = _line(entry, where)
+    if not isinstance(entry, dict) or not isinstance(entry.get("prompt"), str):
+        raise UserError("is no object with a text `prompt`", source=where, hint='for example {"prompt": "a boat"}')
+    fields: dict[str, Any] = {}
+    for name, value in entry.items():
+        _checked("", name, "a field's name", where)
+        fields[name] = _checked(name, value, name, where)
+    for name, only in FIXED.items():
+        if fields.get(name) not in (None, only):
+            text = f"{name} must be {str(only).lower()} or left out: a prompt makes one picture with the LoRA"
+            raise UserError(text, source=where, hint="several seeds are several prompts; weights go into lora_weights")
+    seed = fields.pop("seed", None)
+    return Prompt(
+        text=fields.pop("prompt"),
+        negative=fields.pop("negative_prompt", None) or "",
+        line=at,
+        seed=None if seed == -1 else seed,
+        placeholder=fields.pop("regex_to_replace", None) or "",
+        weights=_weights(fields.pop("lora_weights", None), where),
+        baseline=bool(fields.pop("baseline", None)),
+        file=file,
+        fields={name: value for name, value in fields.items() if name not in FIXED},
+    )
+
+
+def _weights(value: Any, where: str) -> tuple[float, ...]:
+    if value is None:
+        return ()
+    found = [number(each) for each in value] if isinstance(value, list) else []
+    weights = tuple(float(each) for each in found if each is not None)
+    if not found or len(weights) < len(found):
+        raise UserError(
+            f"lora_weights must be a list of numbers, not {value!r:.60}", source=where, hint="like [0.6, 0.8, 1.0]"
+        )
+    if len({f"{weight:g}" for weight in weights}) < len(weights):
+        raise UserError("lora_weights holds a weight twice", source=where, hint="each makes its own picture")
+    return weights
