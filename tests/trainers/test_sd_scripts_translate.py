@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
-import toml
 from sd_scripts_kit import Bench, make_pictures, make_repo
-
-from automate_train.errors import UserError
 
 
 @pytest.fixture
@@ -152,26 +147,6 @@ def test_prompts_for_the_trainers_own_samples(bench, keys, epochs, steps):
     options = bench.training({"prompt_path": str(prompts), **keys})
     assert options["sample_prompts"] == str(prompts)
     assert (options.get("sample_every_n_epochs"), options.get("sample_every_n_steps")) == (epochs, steps)
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("p.json", '[{"prompt": "a", "steps": 7, "cfg_scale": 5.5, "seed": 1}, "b --s 3"]'),
-        ("p.toml", '[prompt]\nsteps = 7\ncfg_scale = 5.5\n[[prompt.subset]]\nprompt = "a"\nseed = 1\n'),
-    ],
-)
-def test_prompts_get_the_names_of_the_trainers_own_sampler(bench, name, text):
-    prompts = bench.folder / name
-    prompts.write_text(text, encoding="utf-8")
-    launch = bench.prepare({"prompt_path": str(prompts)})
-    copy = json.loads(launch.files["sample_prompts.json"])
-    assert copy[0] == {"prompt": "a", "sample_steps": 7, "scale": 5.5, "seed": 1}
-    assert copy[1:] == (["b --s 3"] if name == "p.json" else [])
-    assert toml.loads(launch.files["training.toml"])["sample_prompts"].endswith("attempt-1/sample_prompts.json")
-    prompts.write_text("// a comment", encoding="utf-8")
-    with pytest.raises(UserError, match="the trainer's own sampler cannot read"):
-        bench.prepare({"prompt_path": str(prompts)})
 
 
 def test_without_prompts_nothing_is_sampled_and_a_webui_is_named(bench):

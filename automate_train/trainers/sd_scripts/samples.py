@@ -1,54 +1,129 @@
 """The prompt file as the trainer's own sampler reads it.
 
-Covers: .txt files are its own form and are used where they lie; from .json and .toml files a copy is made in which the
-WebUI's names for the same things have the trainer's. Not: whether the file is right (`prompts`), sampling on a WebUI.
+Covers: a .txt file is used where it lies, if sd-scripts reads in it what we read; of anything else a copy is made as
+plain JSON in sd-scripts' names, with what it would drop, misread or fall over left out; what is left out is said.
+Not: whether the file is right (`prompts`), sampling on a WebUI (`payloads`).
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...errors import UserError
+from ...errors import Problem, UserError
+from ...payloads import TAG, words
+from ...prompt_fields import SAMPLERS, SAMPLERS_ALONE, UPSTREAM
+from ...prompts import Prompt, read
 from .resolve import Resolved
+from .values import absolute, problem
 
 COPY = "sample_prompts.json"
-NAMES = {"steps": "sample_steps", "cfg_scale": "scale"}
-"""The WebUI's name -> the trainer's. Samplers have other names altogether: the trainer's sample_sampler holds."""
+READ = frozenset(
+    "width height sample_steps scale guidance_scale cfg_trunc_ratio renorm_cfg flow_shift controlnet_image".split()
+)
+"""What it reads of a prompt besides the words, the seed and the sampler."""
+KNOWN_SAMPLERS = frozenset({*SAMPLERS.values(), *SAMPLERS_ALONE})
+"""For any other name it silently takes DDIM."""
+MISREAD = re.compile(
+    r"^(?:[whdslgn]|ss|cn|ctr|rcfg|fs) | --(?!(?:[whdslg]|ctr|rcfg|fs) [\d.]+(?: |$)|d -1(?: |$)|(?:n|ss) \S)",
+    re.IGNORECASE,
+)
+"""Where sd-scripts reads a line otherwise than we do: it cuts at every ` --`, wants exactly one blank after the letter,
+and takes a line that begins like an option for one."""
 
 
 def copied(resolved: Resolved) -> str | None:
     """The text of `COPY`, or None where the trainer reads the user's own file. `UserError` when it cannot be read."""
     path = resolved.training.get("sample_prompts")
-    if not isinstance(path, str) or not path.lower().endswith((".json", ".toml")):
+    if not isinstance(path, str):
         return None
-    setting = resolved.settings["sample_prompts"]
     try:
-        prompts = _read(Path(path))
-    except Exception as error:  # the toml package raises IndexError and others on broken files
-        text = f"the trainer's own sampler cannot read {path}: {error}"
-        hint = "it knows no comments, and TOML as [prompt] with [[prompt.subset]]; a .txt file has one prompt a line"
-        raise UserError(text, source=str(setting.source), key=setting.written, hint=hint) from None
-    return json.dumps([_named(prompt) for prompt in prompts], indent=1)
+        prompts = read(absolute(path))
+        if _as_it_lies(path, prompts):
+            return None
+    except (UserError, OSError) as error:
+        setting = resolved.settings["sample_prompts"]
+        text = f"the trainer's own sampler cannot read {error}"
+        raise UserError(text, source=str(setting.source), key=setting.written) from None
+    return json.dumps([_named(prompt, _has_controlnet(resolved)) for prompt in prompts], indent=1)
 
 
-def _read(path: Path) -> list[Any]:
-    text = path.read_text(encoding="utf-8")
-    if path.name.lower().endswith(".json"):
-        prompts = json.loads(text)
-    else:
-        import toml
+def problems(resolved: Resolved) -> Iterator[Problem]:
+    """Warnings, if samples are wanted and the file can be read: what the trainer's own sampler does not do."""
+    path = resolved.training.get("sample_prompts")
+    wanted = ("sample_every_n_epochs", "sample_every_n_steps", "sample_at_first")
+    if not isinstance(path, str) or not any(resolved.training.get(name) for name in wanted):
+        return
+    try:
+        prompts = read(absolute(path))
+    except UserError:
+        return  # `checks` says so
+    setting = resolved.settings["sample_prompts"]
+    lost: dict[str, list[str]] = {}
+    for at, prompt in enumerate(prompts, 1):
+        for name in _left_out(prompt, _has_controlnet(resolved)):
+            lost.setdefault(name, []).append(str(at))
+    if lost:
+        shown = ", ".join(f"{name} (prompt {', '.join(at[:3])}{' ...' if at[3:] else ''})" for name, at in lost.items())
+        text = f"{path}: the trainer's own sampler leaves out {shown}"
+        yield problem(setting, text, "use_external_webui samples them on a WebUI", "warning")
+    others = {_sampler(prompt) or "" for prompt in prompts} - KNOWN_SAMPLERS - {""}
+    if others:
+        text = f"{path}: the trainer has no sampler {', '.join(sorted(others))}: its sample_sampler is used"
+        hint = f"add sample_sampler to the prompt, one of {', '.join(sorted(SAMPLERS.values()))}"
+        yield problem(setting, text, hint, "warning")
 
-        shared = toml.loads(text)["prompt"]
-        prompts = [{**shared, **subset} for subset in shared["subset"]]
-    if not isinstance(prompts, list) or not all(isinstance(prompt, (str, dict)) for prompt in prompts):
-        raise ValueError("a list of prompts is needed")
-    return prompts
+
+def _has_controlnet(resolved: Resolved) -> bool:
+    """Only scripts that train one load it; all others fall over a prompt with an image for it."""
+    return "control" in resolved.script.name
 
 
-def _named(prompt: Any) -> Any:
-    if isinstance(prompt, str):
-        return prompt
-    named = {NAMES.get(key, key): value for key, value in prompt.items() if key != "subset"}
-    return {**named, **{key: prompt[key] for key in NAMES.values() if key in prompt}}
+def _left_out(prompt: Prompt, controlnet: bool) -> Iterator[str]:
+    yield from ["lora_weights"] * bool(prompt.weights)
+    yield from ["baseline"] * prompt.baseline
+    if TAG.search(words(prompt, None)[0]):
+        yield "<lora:...>"
+    known = {*READ, *UPSTREAM, *UPSTREAM.values(), "enum", "subset"} - (set() if controlnet else {"controlnet_image"})
+    yield from (name for name, value in prompt.fields.items() if name not in known and value is not None)
+
+
+def _sampler(prompt: Prompt) -> str | None:
+    """The trainer's name for the prompt's sampler, or the name as it is where the trainer has none for it."""
+    name = prompt.fields.get("sample_sampler") or prompt.fields.get("sampler_name")
+    return SAMPLERS.get(name, str(name)) if name else None
+
+
+def _named(prompt: Prompt, controlnet: bool) -> dict[str, Any]:
+    """One prompt in sd-scripts' names. The LoRA is on anyway, so our tag goes; others would be read as words."""
+    text, negative = words(prompt, None)
+    fields = {UPSTREAM.get(name, name): value for name, value in prompt.fields.items()}
+    fields |= {name: prompt.fields[name] for name in UPSTREAM.values() if name in prompt.fields}
+    found: dict[str, Any] = {"prompt": TAG.sub("", text).strip()}
+    found |= {"negative_prompt": negative} if negative else {}
+    found |= {name: value for name, value in fields.items() if name in READ and value is not None}
+    if not controlnet:
+        found.pop("controlnet_image", None)
+    elif "controlnet_image" in found:
+        found["controlnet_image"] = os.path.abspath(Path(prompt.file).parent / found["controlnet_image"])
+    found |= {"seed": prompt.seed} if prompt.seed is not None else {}
+    return found | ({"sample_sampler": name} if (name := _sampler(prompt)) in KNOWN_SAMPLERS else {})
+
+
+def _as_it_lies(path: str, prompts: Sequence[Prompt]) -> bool:
+    """Whether sd-scripts can be given the user's own file."""
+    if not path.endswith(".txt") or not os.path.isabs(path):
+        return False
+    text = Path(path).read_bytes().decode("utf-8")
+    lines = text.splitlines()
+    return (
+        not text.startswith("\ufeff")
+        and not any(MISREAD.search(line.strip()) for line in lines if not line.startswith("#"))
+        and not any(line[0] != "#" and line.lstrip().startswith("#") for line in lines if line)
+        and all(prompt.fields.get("sampler_name") in (None, *KNOWN_SAMPLERS) for prompt in prompts)
+        and not any(TAG.search(prompt.text) for prompt in prompts)
+    )
