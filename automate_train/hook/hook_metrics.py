@@ -13,6 +13,8 @@ from typing import Any
 
 INTERVAL = 0.5
 """Seconds between two lines of metrics."""
+LOOK_INTERVAL = 5.0
+"""Seconds between two calls of `look`: steps are the training's clock."""
 FIELDS = {"loss/current": "loss", "loss": "loss", "loss/average": "average"}
 
 
@@ -25,11 +27,19 @@ class Metrics:
     requires_logging_directory = False
     main_process_only = True
 
-    def __init__(self, write: Callable[..., None], trouble: Callable[[str, Exception], None]) -> None:
-        self.write, self.trouble = write, trouble
+    def __init__(
+        self,
+        write: Callable[..., None],
+        trouble: Callable[[str, Exception], None],
+        look: Callable[[], None] | None = None,
+    ) -> None:
+        self.write, self.trouble, self.look = write, trouble, look
+        self.looked = time.monotonic()
         self.step: int | None = None
         self.finished = 0
         """Epochs that are over."""
+        self.ended: dict[int, int] = {}
+        """Epoch -> the step at its end."""
         self.epoch = 1
         self.kept: dict[str, Any] = {}
         """What was logged and not yet written, by the trainer's own names."""
@@ -53,6 +63,9 @@ class Metrics:
             if now - self.written >= INTERVAL or (bad and not self.was_bad):
                 self.written, self.was_bad = now, bool(bad)
                 self.flush()
+            if self.look is not None and now - self.looked >= LOOK_INTERVAL:
+                self.looked = now
+                self.look()
         except Exception as error:
             self.trouble("metrics", error)
 
@@ -60,6 +73,8 @@ class Metrics:
         self.kept.update(values)
         if "loss/epoch_average" in values or "loss/epoch" in values:
             self.epoch = self.finished = number(values.get("epoch"), step) or self.finished
+            if self.step is not None:
+                self.ended[self.finished] = self.step
         if values and now - self.written_rare >= INTERVAL:
             self.written_rare = now
             self.flush()

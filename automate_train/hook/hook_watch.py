@@ -3,7 +3,8 @@
 Covers: a tracker of our own beside accelerate's (sd-scripts hands its metrics to each tracker, not to
 `Accelerator.log`), `safetensors.torch.save_file`, `Accelerator.end_training` put off until the script has returned
 (sd-scripts saves its last checkpoint after it). The two modules are wrapped when the trainer imports them.
-Not: checkpoints that are not written with `save_file` (.ckpt, diffusers folders), where a file goes, images.
+Not: checkpoints that are not written with `save_file` (.ckpt, diffusers folders), where a file goes; the user's own
+trackers and the pictures in them (`hook_trackers`): only when it is time for them.
 """
 
 from __future__ import annotations
@@ -24,14 +25,19 @@ ENDINGS = re.compile(r"-step(?P<step>\d{8,})$|-(?P<epoch>\d{6,})$")
 
 class Watch:
     """`write(kind, **fields)` and `trouble(where, error)` take the events. `settings` is hook.json; of it `output_dir`
-    and `output_name` say which of the saved files are checkpoints (without them: all but saved states)."""
+    and `output_name` say which of the saved files are checkpoints (without them: all but saved states). `trackers` is
+    `hook_trackers.Trackers`, or None where the user wants none."""
 
-    def __init__(self, write: Callable[..., None], trouble: Callable[[str, Exception], None], settings: Any) -> None:
-        self.write, self.trouble = write, trouble
+    def __init__(
+        self, write: Callable[..., None], trouble: Callable[[str, Exception], None], settings: Any, trackers: Any = None
+    ) -> None:
+        self.write, self.trouble, self.trackers = write, trouble, trackers
         self.output_dir = settings.get("output_dir")
         self.output_name = settings.get("output_name")
+        self.total: int | None = None
         self.epochs: int | None = None
-        self.metrics = hook_metrics.Metrics(write, trouble)
+        look = self.guarded(functools.partial(trackers.look, self.step_of), "pictures") if trackers else None
+        self.metrics = hook_metrics.Metrics(write, trouble, look)
         self.put_off: list[Callable[[], Any]] = []
 
     def install(self) -> None:
@@ -42,18 +48,19 @@ class Watch:
                 patch(sys.modules[name])
             else:
                 waiting[name] = self.guarded(patch)
-        if waiting:
-            sys.meta_path.insert(0, hook_imports.AfterImport(waiting))
+        rescues = self.trackers.rescues() if self.trackers else {}
+        if waiting or rescues:
+            sys.meta_path.insert(0, hook_imports.AfterImport(waiting, rescues))
 
-    def guarded(self, call: Callable[..., Any]) -> Callable[..., None]:
+    def guarded(self, call: Callable[..., Any], name: str = "") -> Callable[..., None]:
         """The same, but what goes wrong in it becomes an event."""
+        where = name or call.__name__
 
-        @functools.wraps(call)
         def guarded(*args: Any, **kwargs: Any) -> None:
             try:
                 call(*args, **kwargs)
             except Exception as error:
-                self.trouble(call.__name__, error)
+                self.trouble(where, error)
 
         return guarded
 
@@ -74,7 +81,10 @@ class Watch:
 
         @functools.wraps(init_trackers)
         def init(accelerator: Any, *args: Any, **kwargs: Any) -> Any:
-            result = init_trackers(accelerator, *args, **kwargs)
+            if self.trackers is not None:
+                result = self.trackers.init(init_trackers, accelerator, *args, **kwargs)
+            else:
+                result = init_trackers(accelerator, *args, **kwargs)
             training(accelerator, sys._getframe(1))
             return result
 
@@ -90,8 +100,15 @@ class Watch:
         if not accelerator.is_main_process or self.metrics in accelerator.trackers:
             return
         accelerator.trackers.append(self.metrics)
-        total, self.epochs, self.metrics.finished = announced(frame)
-        self.write("training", total_steps=total, epochs=self.epochs)
+        self.total, self.epochs, self.metrics.finished = announced(frame)
+        self.write("training", total_steps=self.total, epochs=self.epochs)
+
+    def step_of(self, epoch: int) -> int:
+        """At which step an epoch ended, or must have ended."""
+        known = self.metrics.ended.get(epoch)
+        if known is None and self.total and self.epochs:
+            return min(self.total, round(self.total * epoch / self.epochs))
+        return self.metrics.step or 0 if known is None else known
 
     def saved(self, tensors: Any, filename: Any, metadata: Any = None, **_: Any) -> None:
         path = os.path.abspath(os.fspath(filename))
@@ -115,6 +132,8 @@ class Watch:
     def finish(self) -> None:
         """The script has returned or failed: write what is left, close the trackers that it wanted closed."""
         self.guarded(self.metrics.flush)()
+        if self.trackers is not None:
+            self.guarded(self.trackers.last_look)(self.step_of)
         for end_training in self.put_off:
             try:
                 end_training()

@@ -3,9 +3,9 @@
     python <attempt>/hook/run.py <script> <arguments of the script>
 
 Covers: the script runs as if it had been started itself (argv, sys.path, `__main__`, exit code, traceback); events
-`begin`, `training`, `metrics`, `checkpoint`, `trouble`, `end`; the process's title. Only the first process of a run
-writes. Not: what is wrapped and when (`hook_watch`), how a line is written (`hook_events`). Standard library only; what
-goes wrong in the hook becomes an event and never a failed training.
+`begin`, `training`, `metrics`, `checkpoint`, `tracker`, `picture`, `trouble`, `end`; the process's title. Only the
+first process of a run writes. Not: what is wrapped and when (`hook_watch`, `hook_trackers`), how a line is written
+(`hook_events`). Standard library only; what goes wrong in the hook becomes an event and never a failed training.
 """
 
 from __future__ import annotations
@@ -55,14 +55,19 @@ def begin() -> tuple[Any, Any]:
     try:
         sys.dont_write_bytecode = True  # this folder belongs to the attempt: no __pycache__ in it
         sys.path.insert(0, here)
-        import hook_events  # type: ignore[import-not-found]
-        import hook_watch  # type: ignore[import-not-found]
+        return start()
     except Exception as error:
         print(f"automate-train: the hook does not work: {error}", file=sys.stderr)
         return None, None
     finally:
         sys.path.remove(here)
         sys.dont_write_bytecode = keep
+
+
+def start() -> tuple[Any, Any]:
+    import hook_events  # type: ignore[import-not-found]
+    import hook_watch  # type: ignore[import-not-found]
+
     folder = attempt_folder()
     first = os.environ.get("RANK", "0") == "0"
     events = hook_events.Events(os.path.join(folder, "events.jsonl") if folder and first else None)
@@ -74,7 +79,15 @@ def begin() -> tuple[Any, Any]:
             set_title(str(settings["process_title"]))
     except Exception as error:
         events.trouble("hook.json", error)
-    watch = hook_watch.Watch(events.write, events.trouble, settings)
+    trackers = None
+    if settings.get("trackers"):  # only then: most runs of a script do without
+        try:
+            import hook_trackers  # type: ignore[import-not-found]
+
+            trackers = hook_trackers.Trackers(events.write, events.trouble, settings, folder)
+        except Exception as error:
+            events.trouble("trackers", error)
+    watch = hook_watch.Watch(events.write, events.trouble, settings, trackers)
     watch.guarded(watch.install)()
     return events, watch
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import UserError
 from ...folder import LOGS, AttemptFolder
-from ...keys import SECRETS
+from ...keys import DATASET, MASKED, SECRETS
 from ...launch import Launch, Site
 from . import caches, samples, toml_text
 from .resolve import Resolved, gpus, processes
@@ -53,7 +53,7 @@ def launch(run: Run, resolved: Resolved, folder: AttemptFolder, site: Site) -> L
     program = [str(resolved.script), "--config_file", str(path / AttemptFolder.TRAINING)]
     if _hooked(resolved):
         files |= {f"hook/{name}": text for name, text in _hook_sources().items()}
-        files[AttemptFolder.HOOK] = _hook_settings(run, resolved, training, site)
+        files[AttemptFolder.HOOK] = _hook_settings(run, resolved, training, path, site)
         env["AUTOMATE_TRAIN_ATTEMPT"] = str(path)
         program.insert(0, str(path / AttemptFolder.HOOK_SCRIPT))
     python = trainer_python(resolved)
@@ -86,11 +86,9 @@ def training_options(run: Run, resolved: Resolved, path: Path, site: Site) -> tu
     }
     tracker = None
     if log_with := text_in(resolved.given.get("log_with")):
-        home = os.path.join(os.path.abspath(site.temp_dir), LOGS, site.project)
-        attempt = f"{path.parent.name}-{path.name.removeprefix('attempt-')}"
         ours["log_with"] = log_with
         ours["log_tracker_name"] = text_in(resolved.given.get("log_tracker_name")) or site.project
-        options.setdefault("logging_dir", os.path.join(home, attempt))
+        options["logging_dir"] = tracker_folder(options.get("logging_dir"), path, site)
         options.setdefault("wandb_run_name", run.name)
         tracker = tracker_config(run, resolved)
         if tracker is not None:
@@ -100,6 +98,13 @@ def training_options(run: Run, resolved: Resolved, path: Path, site: Site) -> tu
     else:
         options.pop("logging_dir", None)  # upstream would turn TensorBoard on
     return {key: value for key, value in {**options, **ours}.items() if key in resolved.accepted}, tracker
+
+
+def tracker_folder(given: Any, path: Path, site: Site) -> str:
+    """One folder an attempt, with its name, where the user wants the logs or in the home of all trackers."""
+    home = os.path.join(os.path.abspath(site.temp_dir), LOGS, site.project)
+    attempt = f"{path.parent.name}-{path.name.removeprefix('attempt-')}"
+    return os.path.join(os.path.abspath(given) if given else home, attempt)
 
 
 PATHS = (
@@ -246,7 +251,7 @@ def _hook_sources() -> dict[str, str]:
     return {file.name: file.read_text(encoding="utf-8") for file in sorted(HOOK.glob("*.py")) if file.name[0] != "_"}
 
 
-def _hook_settings(run: Run, resolved: Resolved, training: Mapping[str, Any], site: Site) -> str:
+def _hook_settings(run: Run, resolved: Resolved, training: Mapping[str, Any], path: Path, site: Site) -> str:
     settings = {
         "run_name": run.name,
         "project": training.get("log_tracker_name", site.project),
@@ -255,9 +260,27 @@ def _hook_settings(run: Run, resolved: Resolved, training: Mapping[str, Any], si
     }
     if title := resolved.given.get("process_title"):
         settings["process_title"] = f"python/{title.value}"
-    if "log_with" in resolved.given:
+    if log_with := text_in(resolved.given.get("log_with")):
+        prompts = training.get("sample_prompts")
         settings["tracker_home"] = os.path.join(os.path.abspath(site.temp_dir), LOGS)
+        settings["trackers"] = {
+            "with": log_with,
+            "name": run.name,
+            "project": text_in(resolved.given.get("log_tracker_name")) or site.project,
+            "group": site.project,
+            "tags": ["automate-train"],
+            "folder": tracker_folder(resolved.training.get("logging_dir"), path, site),
+            "prompts": os.path.abspath(prompts) if isinstance(prompts, str) else None,
+            "config": _tracker_config_values(run, resolved, training),
+        }
     return json.dumps(settings, indent=1)
+
+
+def _tracker_config_values(run: Run, resolved: Resolved, training: Mapping[str, Any]) -> dict[str, Any]:
+    """What the trackers show as the run's options: the trainer's, the dataset's, what the sweep varies. No secrets."""
+    asked = {key: each.value for key, each in resolved.given.items() if key in DATASET or key in run.varied}
+    values = {**training, **asked, "automate_train_key": run.key}
+    return {key: value for key, value in values.items() if key not in MASKED and value is not None}
 
 
 def _keep(resolved: Resolved, training: Mapping[str, Any]) -> dict[str, str]:

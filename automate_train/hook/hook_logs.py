@@ -1,0 +1,199 @@
+"""The three trackers: what each is opened with, how a picture gets into it, how a closed run is opened once more.
+
+Covers: TensorBoard (one folder a run), Aim (one repo for all runs of all sweeps), W&B (files under the same root).
+A class each, alike: `arguments`, `opened`, `log` (gives back what is in, picture by picture), `close`, `reopened`. A
+tracker's package is imported where it is used and not before. Not: when this is done, faults, events (`hook_trackers`,
+`log_pictures`).
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import struct
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from hook_pictures import Picture  # type: ignore[import-not-found]  # beside this file
+
+Arguments = tuple[str, str, dict[str, Any]]
+"""`(project's name, folder, keyword arguments)` for accelerate's tracker."""
+
+
+class TensorBoard:
+    name = "tensorboard"
+
+    def __init__(self, add: Callable[[Any, int], None], writer: Any, where: str) -> None:
+        self.add, self.writer, self.where = add, writer, where
+
+    @staticmethod
+    def arguments(wanted: Mapping[str, Any], given: dict[str, Any]) -> Arguments:
+        folder, name = os.path.split(wanted["folder"])
+        return name, folder, given
+
+    @classmethod
+    def opened(cls, tracker: Any, wanted: Mapping[str, Any], config: Mapping[str, Any]) -> TensorBoard:
+        """The options go beside the run's own numbers: accelerate would make another run of them in TensorBoard."""
+        from torch.utils.tensorboard.summary import hparams  # type: ignore[attr-defined]
+
+        writer = tracker.writer
+        plain = {key: value if isinstance(value, (bool, int, float, str)) else json.dumps(value, default=str)
+                 for key, value in config.items() if value is not None}  # fmt: skip
+        if plain:
+            for summary in hparams(plain, {"loss/average": 0}):  # type: ignore[no-untyped-call]
+                writer.file_writer.add_summary(summary)
+        return cls(writer.file_writer.add_summary, writer, os.path.abspath(writer.log_dir))
+
+    @classmethod
+    def reopened(cls, event: Mapping[str, Any], wanted: Mapping[str, Any]) -> TensorBoard:
+        from tensorboard.compat.proto.event_pb2 import Event  # type: ignore[import-untyped]
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter  # type: ignore[import-untyped]
+
+        writer = EventFileWriter(event["where"], filename_suffix=".pictures")
+
+        def add(summary: Any, step: int) -> None:
+            writer.add_event(Event(summary=summary, step=step, wall_time=time.time()))
+
+        return cls(add, writer, event["where"])
+
+    def identity(self) -> dict[str, Any]:
+        return {"run": None, "where": self.where}
+
+    def log(self, pictures: Sequence[Picture]) -> Iterator[Picture]:
+        from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata  # type: ignore[import-untyped]
+
+        for picture in pictures:
+            with open(picture.file, "rb") as stream:
+                data = stream.read()
+            width, height, _, colors = struct.unpack(">IIBB", data[16:26])
+            channels = {0: 1, 4: 2, 6: 4}.get(colors, 3)
+            image = Summary.Image(width=width, height=height, colorspace=channels, encoded_image_string=data)
+            about = SummaryMetadata(summary_description=picture.caption)
+            self.add(Summary(value=[Summary.Value(tag=picture.tag, image=image, metadata=about)]), picture.step)
+            self.writer.flush()
+            yield picture
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class Aim:
+    name = "aim"
+
+    def __init__(self, run: Any) -> None:
+        self.run = run
+
+    @staticmethod
+    def arguments(wanted: Mapping[str, Any], given: dict[str, Any]) -> Arguments:
+        kwargs = {"experiment": wanted["project"], "capture_terminal_logs": False, **given}  # there is console.log
+        return kwargs.pop("name", wanted["name"]), kwargs.pop("repo", wanted["home"]), kwargs
+
+    @classmethod
+    def opened(cls, tracker: Any, wanted: Mapping[str, Any], config: Mapping[str, Any]) -> Aim:
+        for tag in wanted["tags"]:
+            tracker.writer.add_tag(tag)
+        tracker.writer["hparams"] = {key: value for key, value in config.items() if value is not None}
+        return cls(tracker.writer)
+
+    @classmethod
+    def reopened(cls, event: Mapping[str, Any], wanted: Mapping[str, Any]) -> Aim:
+        from aim import Run  # type: ignore[attr-defined]
+
+        # A killed training leaves its lock behind, and nobody else has this run: force.
+        quiet = {"system_tracking_interval": None, "capture_terminal_logs": False}
+        return cls(Run(run_hash=event["run"], repo=event["where"], force_resume=True, **quiet))
+
+    def identity(self) -> dict[str, Any]:
+        return {"run": self.run.hash, "where": os.path.abspath(self.run.repo.root_path)}
+
+    def log(self, pictures: Sequence[Picture]) -> Iterator[Picture]:
+        import aim
+        from PIL import Image
+
+        for picture in pictures:
+            with open(picture.file, "rb") as stream, Image.open(stream) as image:
+                # Aim compresses each picture anew, 0.3 s long; the file's own bytes say the same.
+                image.save = functools.partial(copy, picture.file)
+                value = aim.Image(image, caption=picture.caption)  # type: ignore[attr-defined]
+            self.run.track(value, name=picture.tag, step=picture.step, epoch=picture.epoch)
+            yield picture
+
+    def close(self) -> None:
+        self.run.close()
+
+
+class Wandb:
+    name = "wandb"
+
+    def __init__(self, run: Any, where: str, row: int | None = None) -> None:
+        self.run, self.where = run, where
+        self.row = row
+        """The next row's number, where it must be given: a second offline file of one run does not know it."""
+        self.counted = False
+        """The trainer numbers W&B's rows itself: sd-scripts' full trainers do."""
+
+    @staticmethod
+    def arguments(wanted: Mapping[str, Any], given: dict[str, Any]) -> Arguments:
+        ours = {"name": wanted["name"], "group": wanted["group"], "dir": wanted["home"], "tags": wanted["tags"]}
+        kwargs = {**ours, **given}
+        return kwargs.pop("project", wanted["project"]), wanted["home"], kwargs
+
+    @classmethod
+    def opened(cls, tracker: Any, wanted: Mapping[str, Any], config: Mapping[str, Any]) -> Wandb:
+        tracker.run.config.update(dict(config), allow_val_change=True)
+        tracker.run.define_metric("sample/*", step_metric="global_step")
+        return cls(tracker.run, os.path.abspath(wanted["dir"]))
+
+    @classmethod
+    def reopened(cls, event: Mapping[str, Any], wanted: Mapping[str, Any]) -> Wandb:
+        import wandb
+
+        names = {key: event[key] for key in ("project", "entity", "group") if event.get(key)}
+        run = wandb.init(
+            id=event["run"],
+            resume="allow",
+            dir=event["where"],
+            name=event.get("title"),
+            mode="offline" if event.get("offline") else None,
+            settings=wandb.Settings(console="off", silent=True),
+            **names,
+        )
+        run.define_metric("sample/*", step_metric="global_step")
+        return cls(run, event["where"], event["row"] if event.get("offline") else None)
+
+    def identity(self) -> dict[str, Any]:
+        run = self.run
+        who = {"project": run.project, "entity": run.entity, "title": run.name, "group": run.group}
+        return {"run": run.id, "where": self.where, **who, "offline": bool(run.offline)}
+
+    def log(self, pictures: Sequence[Picture]) -> Iterator[Picture]:
+        """Each step's pictures are a row with `global_step`. Where the trainer counts the rows, one of ours fits
+        between two of its: the rest must come again."""
+        import wandb
+
+        rows: dict[int, list[Picture]] = {}
+        for picture in pictures:
+            rows.setdefault(picture.step, []).append(picture)
+        for step, row in list(rows.items())[: 1 if self.counted else None]:
+            images: dict[str, list[Any]] = {}
+            for picture in row:
+                images.setdefault(picture.tag, []).append(wandb.Image(picture.file, caption=picture.caption))
+            values = {"epoch": row[0].epoch, "global_step": step}
+            known = {key: value for key, value in values.items() if value is not None}
+            self.run.log({**images, **known}, step=self.row)
+            self.row = None if self.row is None else self.row + 1
+            yield from row
+
+    def close(self) -> None:
+        self.run.finish()
+
+
+def copy(source: str, file: Any, **_: Any) -> None:
+    """In place of a picture's `save`: what it was read from."""
+    with open(source, "rb") as stream:
+        file.write(stream.read())
+
+
+KINDS: dict[str, Any] = {kind.name: kind for kind in (TensorBoard, Aim, Wandb)}
