@@ -23,6 +23,8 @@ SETTINGS = {
     "venv_path": "virtual environment of the trainer",
     "entity_name": "W&B entity, for {entity} in a tracker template",
     "on_failure": "stop (finish what runs, start nothing more) or continue",
+    "on_nan": "stop (end a run whose loss is NaN three times in a row) or ignore",
+    "retries": "accepted with a warning: a failed run is not tried again by itself",
 }
 """Flags that set one key, above both files."""
 
@@ -115,6 +117,20 @@ def spell(argv: Sequence[str]) -> list[str]:
             word = flag.replace("_", "-") + equals + value
         spelled.append(word)
     return spelled
+
+
+def masked(argv: Sequence[str]) -> list[str]:
+    """The command as it may be shown and kept: `***` for a secret's value behind --set."""
+    from .keys import MASKED, canonical
+
+    shown: list[str] = []
+    for word in argv:
+        behind = bool(shown) and spell(shown[-1:]) == ["--set"]
+        start = "" if behind else word[: word.find("=") + 1] if spell([word])[0].startswith("--set=") else None
+        key, equals, _ = word[len(start or "") :].partition("=")
+        secret = start is not None and equals and canonical(key.strip()).removesuffix("_list") in MASKED
+        shown.append(f"{start}{key}=***" if secret else word)
+    return shown
 
 
 def number(flag: str, text: str, lowest: int = 0) -> int:

@@ -17,7 +17,7 @@ from ...errors import Problem, Severity, UserError, nearest
 from ...keys import OURS, unset
 from ...launch import Site
 from ..arguments import Argument, check
-from . import caches, checkpoint, dataset_checks
+from . import caches, checkpoint, custom, dataset_checks
 from .dataset import each_subset, effective
 from .dataset import is_on as on_somewhere
 from .resolve import Resolved, gpus
@@ -74,6 +74,7 @@ def all_of(resolved: Resolved, site: Site) -> Iterator[Problem]:
     yield from dataset_checks.all_of(resolved)
     yield from _caching(resolved)
     yield from _samples(resolved)
+    yield from _trackers(resolved)
     yield from _machine(resolved, site)
     yield from _odd(resolved)
     yield from _names(resolved)
@@ -164,6 +165,16 @@ def _samples(resolved: Resolved) -> Iterator[Problem]:
         read(path)
     except UserError as error:
         yield problem(setting, f"{error.problem.source or path}: {error.problem.message}", error.problem.hint)
+
+
+def _trackers(resolved: Resolved) -> Iterator[Problem]:
+    """The trackers' own config: the trainer reads it only after the models are loaded. A template: `launcher`."""
+    setting = resolved.given.get("log_tracker_config")
+    path = path_in(setting)
+    if path is not None and "log_with" in resolved.given and "log_tracker_config_template" not in resolved.given:
+        _, message = custom.parse(path)
+        if message:
+            yield problem(setting, f"{path} {message}")
 
 
 def _machine(resolved: Resolved, site: Site) -> Iterator[Problem]:

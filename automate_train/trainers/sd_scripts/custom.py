@@ -33,7 +33,7 @@ def read(
     if path is None:
         found.append(problem(setting, "needs the path of a dataset TOML"))
         return {}
-    text, message = _parse(path)
+    text, message = parse(path)
     if message:
         found.append(problem(setting, f"{path}: {message}"))
         return {}
@@ -52,8 +52,8 @@ def read(
     return document
 
 
-def _parse(path: str) -> tuple[str, str]:
-    """The content as JSON text, or a message."""
+def parse(path: str) -> tuple[str, str]:
+    """A TOML (or JSON) file's content as JSON text, or a message."""
     try:
         return _parse_once(path, os.stat(path).st_mtime_ns)
     except (OSError, ValueError) as error:

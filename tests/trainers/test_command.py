@@ -1,0 +1,69 @@
+"""The command trainer: placeholders, keys that nothing uses, secrets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sd_scripts_kit import attempt_of
+
+from automate_train.config import Layer, Source, built_in, merge
+from automate_train.errors import UserError
+from automate_train.launch import Site
+from automate_train.sweep import expand
+from automate_train.trainers import command, load, sd_scripts
+
+
+def commanded(argv, **keys):
+    layers = [
+        built_in(),
+        Layer(
+            Source("tuning file", "t.json"), {"project_name_base": "p", "trainer": "command", "command": argv, **keys}
+        ),
+    ]
+    return next(iter(expand(merge(layers)[0].settings).points()))
+
+
+def test_places_are_filled_in(tmp_path):
+    argv = ["/bin/echo", "--lr={unet_lr}", "{epoch_num}", "{name}/{index}", "{gpus}", "{folder}", "{output_dir}", "{"]
+    run = commanded(argv, unet_lr=1e-4, epoch_num=3, cuda_device="0,1")
+    assert load("command") is command and load("sd-scripts") is sd_scripts
+    with pytest.raises(UserError, match="did you mean command"):
+        load("comand")
+    site = Site(str(tmp_path), "p")
+    folder = attempt_of(run, site)
+    launch = command.prepare(run, folder, site)
+    assert command.problems(run, site) == []
+    assert launch.argv == (
+        "/bin/echo", "--lr=0.0001", "3", "p/0", "2", str(folder.path), str(folder.output), "{",
+    )  # fmt: skip
+    assert launch.gpus == 2 and launch.files == {} and "ACCELERATE_MIXED_PRECISION" not in launch.env
+    assert command.prepare(run, folder, replace(site, cpu=True)).gpus == 0
+    assert (command.verdict(folder, 0).kind, command.verdict(folder, 3).kind) == ("succeeded", "failed")
+
+
+@pytest.mark.parametrize(
+    ("argv", "keys", "says"),
+    [
+        (["/bin/echo", "{lr}"], {}, "{lr} is no key of this sweep"),
+        (["/bin/echo", "{unet_rl}"], {"unet_lr": 1}, "did you mean unet_lr"),
+        (["/bin/echo"], {"unet_lr": 1}, "unet_lr: nothing in the command uses it"),
+        (["/no/such/program"], {}, "there is no program '/no/such/program'"),
+        (["/bin/echo", "{wandb_api_key}"], {"wandb_api_key": "x"}, "is a secret"),
+        ("echo 1", {}, "needs a list of texts"),
+        ([], {}, "needs a list of texts"),
+        (None, {}, "needs a list of texts"),
+    ],
+)
+def test_unknown_places_and_unused_keys(tmp_path, argv, keys, says):
+    found = command.problems(commanded(argv, **keys), Site(str(tmp_path), "p"))
+    assert [str(problem) for problem in found if says in str(problem)], found
+    assert all(problem.source == "tuning file t.json" for problem in found)
+
+
+def test_a_secret_goes_into_the_environment_and_nowhere_else(tmp_path):
+    run = commanded(["/bin/echo"], wandb_api_key="hush5c1e")
+    site = Site(str(tmp_path), "p")
+    launch = command.prepare(run, attempt_of(run, site), site)
+    assert dict(launch.secrets) == {"WANDB_API_KEY": "hush5c1e"} and "hush5c1e" not in repr(launch)
+    assert command.problems(run, site) == []
