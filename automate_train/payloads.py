@@ -148,7 +148,17 @@ def _with_unit(scripts: Mapping[str, Any], unit: dict[str, Any]) -> dict[str, An
 
 def problems(prompts: Sequence[Prompt]) -> list[Problem]:
     """What a WebUI cannot make (errors: a missing image) or would silently leave out (warnings)."""
-    return [problem for prompt in prompts for problem in (*_wrong(prompt), *_odd(prompt))]
+    found = [problem for prompt in prompts for problem in (*_wrong(prompt), *_odd(prompt))]
+    unused = {prompt.placeholder: prompt.where for prompt in reversed(prompts) if prompt.placeholder}
+    for prompt in prompts:  # a file may name it once for all its prompts
+        if prompt.placeholder in prompt.text:
+            unused.pop(prompt.placeholder, None)
+    hint = "the LoRA's tag is appended to the prompt"
+    text = "{!r} stands in no prompt"
+    return found + [
+        Problem("warning", where, "regex_to_replace", text.format(placeholder), hint)
+        for placeholder, where in unused.items()
+    ]
 
 
 def _wrong(prompt: Prompt) -> Iterator[Problem]:
@@ -193,9 +203,6 @@ def _odd(prompt: Prompt) -> Iterator[Problem]:
     sampler = fields.get("sampler_name") or fields.get("sample_sampler")
     if sampler in SAMPLERS_ALONE and sampler not in SERVERS_SAMPLERS:
         yield odd("sampler_name", f"{sampler} is a sampler of the trainer; a WebUI has none of that name")
-    if prompt.placeholder and prompt.placeholder not in prompt.text:
-        where = "stands in the negative prompt alone" if prompt.placeholder in prompt.negative else "stands nowhere"
-        yield odd("regex_to_replace", f"{prompt.placeholder!r} {where}", "the LoRA's tag is appended to the prompt")
     if fields.get("controlnet_image") and not (fields.get("controlnet_model") or fields.get("controlnet_preprocessor")):
         yield odd("controlnet_image", "has no effect on a WebUI without controlnet_model")
     if fields.get("enable_hr") and fields.get("hr_prompt"):

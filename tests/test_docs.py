@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from automate_train import payloads
 from automate_train.config import read
 from automate_train.flags import spell, sweep_parser
 from automate_train.prompts import read as read_prompts
 
 ROOT = Path(__file__).parent.parent
+CONFIGS = sorted(path for path in (ROOT / "configs").rglob("*") if path.is_file())
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -43,15 +45,32 @@ def test_the_example_of_the_readme_plans_as_it_says(automate_train, tmp_path: Pa
 
 
 def test_every_file_in_configs_loads():
-    files = [path for path in (ROOT / "configs").rglob("*") if path.suffix in (".json", ".toml")]
+    files = [path for path in CONFIGS if path.suffix in (".json", ".toml") and path.parent.name != "prompts"]
     assert files
     for path in files:
         assert read(path, "default file").values
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("prompts.txt")))
-def test_every_prompt_file_in_configs_loads(path: Path):
-    assert read_prompts(path)
+PROMPTS = [path for path in CONFIGS if path.parent.name == "prompts" or path.name == "prompts.txt"]
+
+
+@pytest.mark.parametrize("path", PROMPTS, ids=lambda path: path.name)
+def test_every_prompt_file_in_configs_becomes_pictures(path: Path):
+    prompts = read_prompts(path)
+    assert payloads.problems(prompts) == []
+    for shot in payloads.shots(prompts):
+        lora = None if shot.baseline else "a-lora"
+        body = payloads.payload(prompts[shot.number], lora, shot.weight, 1)
+        assert ("<lora:a-lora:" in body["prompt"]) is not shot.baseline
+        assert json.dumps(body, allow_nan=False)
+
+
+def test_the_prompt_files_show_every_form():
+    assert {path.suffix for path in PROMPTS} == {".txt", ".json", ".toml"}
+    prompts = [prompt for path in PROMPTS for prompt in read_prompts(path)]
+    assert any(prompt.weights and prompt.baseline and prompt.placeholder for prompt in prompts)
+    assert any("controlnet_image" in prompt.fields for prompt in prompts)
+    assert any("alwayson_scripts" in prompt.fields for prompt in prompts)
 
 
 @pytest.mark.slow

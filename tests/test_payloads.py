@@ -183,7 +183,7 @@ def test_the_controlnet_shorthand(tmp_path: Path):
         ({"negative_promt": "x"}, "warning", "did you mean negative_prompt?"),
         ({"guidance_scale": 3}, "warning", "not sent to a WebUI"),
         ({"sample_sampler": "dpmsingle"}, "warning", "a sampler of the trainer"),
-        ({"regex_to_replace": "$1"}, "warning", "'$1' stands nowhere"),
+        ({"regex_to_replace": "$1"}, "warning", "'$1' stands in no prompt"),
         ({"enable_hr": True, "hr_prompt": "b"}, "warning", "the second pass"),
     ],
 )

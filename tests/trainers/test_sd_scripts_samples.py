@@ -58,7 +58,7 @@ def test_a_file_that_cannot_be_read_is_named(bench, text):
 @pytest.mark.parametrize(
     "text",
     [
-        "# comment\n\na boat, x--y --W 512 --h 768 --d -1 --s 20 --l 7.5 --n bad, low\n",
+        "# comment\n\na boat, x--y --W 512 --h 768 --d 0 --s 20 --l 7.5 --n bad, low\n",
         "a --ss euler_a --g 3.5 --ctr 0.25 --rcfg 1.0 --fs 3.0\r\nb\r\n",
     ],
 )
@@ -71,6 +71,7 @@ def test_a_text_that_the_trainer_reads_as_we_do_stays_where_it_lies(bench, text)
     [
         ("a -- dash, b --s 3", {"prompt": "a -- dash, b", "sample_steps": 3}),
         ("a --s  3", {"prompt": "a", "sample_steps": 3}),
+        ("a --d 5 --d -1 --l 3", {"prompt": "a", "scale": 3}),
         ("\ufeffa --s 3", {"prompt": "a", "sample_steps": 3}),
         ("  # comment\na", {"prompt": "a"}),
         ("d 20 dice", {"prompt": "d 20 dice"}),

@@ -29,11 +29,11 @@ READ = frozenset(
 KNOWN_SAMPLERS = frozenset({*SAMPLERS.values(), *SAMPLERS_ALONE})
 """For any other name it silently takes DDIM."""
 MISREAD = re.compile(
-    r"^(?:[whdslgn]|ss|cn|ctr|rcfg|fs) | --(?!(?:[whdslg]|ctr|rcfg|fs) [\d.]+(?: |$)|d -1(?: |$)|(?:n|ss) \S)",
+    r"^(?:[whdslgn]|ss|cn|ctr|rcfg|fs) | --(?!(?:[whdslg]|ctr|rcfg|fs) [\d.]+(?: --|$)|n (?!--)\S|ss \S+(?: --|$))",
     re.IGNORECASE,
 )
-"""Where sd-scripts reads a line otherwise than we do: it cuts at every ` --`, wants exactly one blank after the letter,
-and takes a line that begins like an option for one."""
+"""Where sd-scripts reads a line otherwise than we do: it cuts at every ` --`, wants one blank after the letter and
+numbers without a sign, and takes a line that begins like an option for one."""
 
 
 def copied(resolved: Resolved) -> str | None:
@@ -119,7 +119,7 @@ def _as_it_lies(path: str, prompts: Sequence[Prompt]) -> bool:
     if not path.endswith(".txt") or not os.path.isabs(path):
         return False
     text = Path(path).read_bytes().decode("utf-8")
-    lines = text.splitlines()
+    lines = re.split(r"\r\n|\r|\n", text)
     return (
         not text.startswith("\ufeff")
         and not any(MISREAD.search(line.strip()) for line in lines if not line.startswith("#"))
