@@ -76,6 +76,10 @@ def why() -> str:
 _known: dict[int, list[Gpu]] = {}
 """Card -> its devices when it last answered: a lost card can no longer tell its name."""
 
+_nameless: set[int] = set()
+"""Cards that did not answer when they were first looked at: they go by their numbers, also when they come back, for a
+sweep knows its devices by the ids that they had when it began."""
+
 
 def snapshot() -> list[Gpu]:
     """All devices at this moment, in the order of the PCI bus; empty when there is no driver. Never raises."""
@@ -87,7 +91,10 @@ def snapshot() -> list[Gpu]:
     for card in range(len(_known) if count is None else count):  # None: the driver itself went away
         devices = _devices(nvml, card)
         if devices:
+            devices = [replace(gpu, uuid="") for gpu in devices] if card in _nameless else devices
             _known[card] = devices
+        elif card not in _known:
+            _nameless.add(card)
         gone = [Gpu(0, "", "a card that does not answer", 0, 0)]
         found += devices or [replace(gpu, free=0, lost=True, users=()) for gpu in _known.get(card, gone)]
     return [replace(gpu, index=index) for index, gpu in enumerate(found)]

@@ -26,7 +26,7 @@ Cards = Callable[..., None]
 @pytest.fixture
 def cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cards]:
     """`cards({...}, {...})` sets the machine's cards, at any time."""
-    forget = [gpus._nvml.cache_clear, gpus._known.clear, lambda: sys.modules.pop("pynvml", None)]
+    forget = [gpus._nvml.cache_clear, gpus._known.clear, gpus._nameless.clear, lambda: sys.modules.pop("pynvml", None)]
     for each in forget:
         each()
     monkeypatch.syspath_prepend(str(FAKE))
@@ -81,6 +81,8 @@ def test_a_card_that_was_lost_from_the_start(cards):
     lost, other = snapshot()
     assert (lost.index, lost.id, lost.lost) == (0, "0", True)
     assert (other.index, other.id, other.lost) == (1, "GPU-b", False)
+    cards(card("A", uuid="GPU-a"), card("B", uuid="GPU-b"))
+    assert [(gpu.id, gpu.lost, gpu.name) for gpu in snapshot()] == [("0", False, "A"), ("GPU-b", False, "B")]
 
 
 def test_a_driver_that_goes_away_loses_all_cards(cards, monkeypatch):

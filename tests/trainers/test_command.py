@@ -67,3 +67,17 @@ def test_a_secret_goes_into_the_environment_and_nowhere_else(tmp_path):
     launch = command.prepare(run, attempt_of(run, site), site)
     assert dict(launch.secrets) == {"WANDB_API_KEY": "hush5c1e"} and "hush5c1e" not in repr(launch)
     assert command.problems(run, site) == []
+
+
+def test_a_secret_on_our_own_command_line_is_kept_nowhere(automate_train, sweep_files, tmp_path):
+    flags = sweep_files(["/bin/sh", "-c", 'test -z "$WANDB_API_KEY"'])
+    done = automate_train(*flags, "--set", "wandb_api_key=hush5c1e")
+    assert done.returncode == 1, "the program has seen it"
+    assert "--set 'wandb_api_key=***'" in done.stdout and "hush5c1e" not in done.stdout + done.stderr
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert files and not [path for path in files if b"hush5c1e" in path.read_bytes()]
+
+
+def test_a_secret_is_no_axis(automate_train, sweep_files):
+    done = automate_train(*sweep_files(["/bin/true"], {"wandb_api_key_list": ["hush5c1e", "hush"]}), "--dry-run")
+    assert done.returncode == 2 and "is a secret" in done.stderr and "hush5c1e" not in done.stdout + done.stderr
