@@ -209,4 +209,5 @@ def told(house) -> dict:
         shown = {"requests": log.requests, "uploads": log.uploads, "pictures": log.pictures}
         shown = {name: list(entries) for name, entries in shown.items()}
     now = {"tasks": rows, "files": shelf.files(), "listed": sorted(shelf.listed), "paused": house.tasks.paused}
+    now["runner"] = house.tasks.runs()
     return {**shown, **now, "busy_seconds": log.busy_seconds, "root": str(shelf.root), "overwrite": shelf.overwrite}

@@ -39,20 +39,27 @@ class Tasks:
     def kick(self) -> None:
         """Start the runner; one that lives, even in its last sleep, is "already started"."""
         with self._lock:
-            if self.paused or (self._runner and self._runner.is_alive()):
+            if self.paused or self.runs():
                 return
             self._runner = threading.Thread(target=self._run, daemon=True)
             self._runner.start()
 
+    def runs(self) -> bool:
+        return self._runner is not None and self._runner.is_alive()
+
     def _run(self) -> None:
+        busy = False
         while not self.paused:
             waiting = self.sql("select * from tasks where status = 'pending' order by place limit 1")
+            if not waiting and not busy:
+                return
             if not waiting:
                 time.sleep(self._settings.last_sleep)  # what comes now is not seen, and the kick with it is lost
                 return
             while self.stuck:
                 time.sleep(0.1)
             self._do(waiting[0])
+            busy = True
 
     def _do(self, row: sqlite3.Row) -> None:
         fault = self._faults.of_task() or {}
