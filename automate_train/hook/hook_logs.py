@@ -70,7 +70,8 @@ class TensorBoard:
             width, height, _, colors = struct.unpack(">IIBB", data[16:26])
             channels = {0: 1, 4: 2, 6: 4}.get(colors, 3)
             image = Summary.Image(width=width, height=height, colorspace=channels, encoded_image_string=data)
-            about = SummaryMetadata(summary_description=picture.caption)
+            plugin = SummaryMetadata.PluginData(plugin_name="images")
+            about = SummaryMetadata(summary_description=picture.caption, plugin_data=plugin)
             self.add(Summary(value=[Summary.Value(tag=picture.tag, image=image, metadata=about)]), picture.step)
             self.writer.flush()
             yield picture

@@ -103,7 +103,7 @@ def main() -> str:
             counts.append(f"{len(pictures)} in {name}")
         except Exception as error:
             events.trouble(f"tracker {name}: late pictures", error)
-            counts.append(f"none in {name}: {hook_events.describe(error)}")
+            counts.append(f"none in {name}: {' '.join(hook_events.describe(error).split())}")
     os.close(lock)
     return f"pictures logged: {', '.join(counts)}" if counts else "no pictures to log"
 

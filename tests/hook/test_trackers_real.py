@@ -1,0 +1,169 @@
+"""The tiny trainer with the real TensorBoard, Aim and W&B; what they wrote is opened with their own readers."""
+
+from __future__ import annotations
+
+import subprocess
+import textwrap
+from pathlib import Path
+
+import pytest
+from trackers_kit import Attempt, dataset, environment, in_aim, in_tensorboard, in_wandb, run, shown_in_wandb
+
+pytestmark = pytest.mark.slow
+PROMPTS = "a red boy --w 64 --h 64 --d 1\n# a comment\na blue girl --w 64 --h 64\n"
+
+
+@pytest.fixture(scope="module")
+def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return dataset(tmp_path_factory.mktemp("colours") / "d")
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Attempt:
+    """A training with all trackers; a WebUI's picture comes early, two come after the end and are logged twice."""
+    attempt = Attempt(tmp_path_factory.mktemp("all"))
+    prompts = attempt.root / "prompts.txt"
+    prompts.write_text(PROMPTS)
+    attempt.settings(prompts=str(prompts))
+    attempt.picture("lora-step00000001_00", 1, "early")
+    attempt.picture("lora-step00000001_01", 1, state="failed")
+    options = {"sample_prompts": str(prompts), "sample_every_n_epochs": 2}
+    ran = run(attempt.training(colours, **options))
+    assert ran.returncode == 0, ran.stderr
+    attempt.picture("lora_02", 8, "late", epoch=2)
+    attempt.picture("lora_03_w0.6", 8, "late, weaker", epoch=2)
+    assert attempt.late() == "pictures logged: 2 in tensorboard, 2 in wandb, 2 in aim"
+    assert attempt.late() == "no pictures to log"
+    return attempt
+
+
+WEBUI = [("sample/00", 1, "early"), ("sample/02", 8, "late"), ("sample/03_w0.6", 8, "late, weaker")]
+OWN = [("sample/00", 8, "a red boy"), ("sample/01", 8, "a blue girl")]
+
+
+def test_events_name_each_picture_once_and_trackers(ended: Attempt) -> None:
+    assert ended.of("trouble") == []
+    told = {event["name"]: event for event in ended.of("tracker")}
+    assert told.keys() == {"tensorboard", "aim", "wandb"}
+    assert told["tensorboard"]["where"] == str(ended.folder) and told["tensorboard"]["run"] is None
+    assert told["aim"]["where"] == told["wandb"]["where"] == str(ended.home)
+    kinds = [(event["kind"], event.get("step")) for event in ended.events]
+    assert kinds.index(("picture", 1)) < kinds.index(("metrics", 8))  # while it trained
+    own = {(name, step) for name, step in ended.logged("aim") if "_e000002_" in name}
+    assert len(own) == 2 and not own & set(ended.logged("wandb"))  # sd-scripts itself gives them to W&B
+    for name, count in (("tensorboard", 5), ("aim", 5), ("wandb", 3)):
+        assert len(ended.logged(name)) == len(set(ended.logged(name))) == count
+
+
+def test_tensorboard_has_one_folder_with_everything(ended: Attempt) -> None:
+    shown, numbers = in_tensorboard(ended.folder)
+    # One description a tag: TensorBoard shows the first.
+    assert [(tag, step) for tag, step, _ in shown] == sorted((tag, step) for tag, step, _ in WEBUI + OWN)
+    assert {tag: text for tag, _, text in shown} == {
+        "sample/00": "early", "sample/01": "a blue girl", "sample/02": "late", "sample/03_w0.6": "late, weaker"
+    }  # fmt: skip
+    assert numbers["loss/current"] == list(range(1, 9))
+    files = list(ended.home.rglob("*tfevents*"))
+    assert {file.parent for file in files} == {ended.folder} and len(files) == 2
+    from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+
+    runs = EventMultiplexer().AddRunsFromDirectory(str(ended.home))
+    runs.Reload()
+    assert list(runs.Runs()) == [f"p/{ended.name}-1"]
+    assert "_hparams_/session_start_info" in runs.GetAccumulator(f"p/{ended.name}-1").summary_metadata
+
+
+def test_aim_has_the_run_with_its_options_and_pictures(ended: Attempt) -> None:
+    ((name, (found, shown)),) = in_aim(ended.home).items()
+    assert (name, found.experiment, found.tags) == (ended.name, "project", ["automate-train"])
+    assert shown == sorted(WEBUI + OWN)
+    assert found["hparams"]["unet_lr"] == 0.001 and found["hparams"]["network_args"] == ["a=1"]
+    assert [len(each.data.values_list()[0]) for each in found.metrics() if each.name == "loss/current"] == [8]
+
+
+def test_wandb_has_two_files_of_one_run(ended: Attempt) -> None:
+    ((identity, files),) = in_wandb(ended.home).items()
+    assert identity == next(e["run"] for e in ended.of("tracker") if e["name"] == "wandb")
+    (about, rows), (about_late, rows_late) = files
+    for each in (about, about_late):
+        assert (each.display_name, each.project, each.run_group) == (ended.name, "project", "sweep")
+    assert list(about.tags) == ["automate-train"]
+    assert sorted(shown_in_wandb(rows) + shown_in_wandb(rows_late)) == WEBUI
+    assert [row["global_step"] for row in rows if "loss/current" in row] == list(range(1, 9))
+    assert min(row["_step"] for row in rows_late) > max(row["_step"] for row in rows)
+
+
+def test_broken_packages_leave_the_training_and_the_others_alone(tmp_path: Path, colours: Path) -> None:
+    for name in ("aim", "wandb"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('this package is broken')")
+    attempt = Attempt(tmp_path)
+    attempt.picture("lora_00", 8)
+    ran = run(attempt.training(colours), PYTHONPATH=str(tmp_path))
+    assert ran.returncode == 0, ran.stderr
+    troubles = {event["where"]: event["error"] for event in attempt.of("trouble")}
+    assert troubles == dict.fromkeys(("tracker aim", "tracker wandb"), "RuntimeError: this package is broken")
+    assert [event["name"] for event in attempt.of("tracker")] == ["tensorboard"]
+    shown, numbers = in_tensorboard(attempt.folder)
+    assert shown == [("sample/00", 8, "text of lora_00")] and len(numbers["loss/current"]) == 8
+    assert attempt.events[-1]["ok"] is True and (attempt.output / "lora.safetensors").exists()
+
+
+def test_two_runs_make_one_aim_repo_at_the_same_time(tmp_path: Path, colours: Path) -> None:
+    attempts = [Attempt(tmp_path, name, "aim") for name in ("p_lr=1", "p_lr=2")]
+    runs = [
+        subprocess.Popen(attempt.training(colours), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for attempt in attempts
+    ]
+    for process in runs:
+        text, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, text.decode()
+    for attempt in attempts:
+        assert attempt.of("trouble") == [] and attempt.events[-1]["ok"] is True
+        attempt.picture("lora_00", 8)
+    late = [attempt.late() for attempt in attempts]
+    assert late == ["pictures logged: 1 in aim"] * 2
+    found = in_aim(tmp_path / "_logs")
+    assert {name: shown for name, (_, shown) in found.items()} == {
+        attempt.name: [("sample/00", 8, "text of lora_00")] for attempt in attempts
+    }
+    assert len(list(tmp_path.rglob(".aim"))) == 1
+
+
+def test_the_users_own_tracker_config_wins(tmp_path: Path, colours: Path) -> None:
+    attempt = Attempt(tmp_path, log_with="wandb")
+    config = tmp_path / "trackers.toml"
+    config.write_text('[wandb]\nname = "my name"\nproject = "mine"\ntags = ["my tag"]\nnotes = "my notes"\n')
+    ran = run(attempt.training(colours, log_tracker_config=str(config)))
+    assert ran.returncode == 0, ran.stderr
+    assert attempt.of("trouble") == []
+    (((about, rows),),) = in_wandb(attempt.home).values()
+    assert (about.display_name, about.project, about.notes) == ("my name", "mine", "my notes")
+    assert sorted(about.tags) == ["automate-train", "my tag"] and about.run_group == "sweep"
+    assert len([row for row in rows if "loss/current" in row]) == 8
+
+
+KILLED = """
+    import os, signal, sys
+    from accelerate import Accelerator
+    accelerator = Accelerator(log_with=["tensorboard", "aim"], project_dir=sys.argv[1])
+    accelerator.init_trackers("network_train")
+    for step in range(1, 4):
+        accelerator.log({"loss": 0.5}, step=step)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_runs_of_a_killed_training_get_their_pictures(tmp_path: Path) -> None:
+    attempt = Attempt(tmp_path)
+    script = tmp_path / "killed.py"
+    script.write_text(textwrap.dedent(KILLED))
+    attempt.picture("lora_00", 2, "before")
+    assert run(attempt.command(script, str(tmp_path / "unused"))).returncode == -9
+    with (attempt.path / "events.jsonl").open("a") as events:
+        events.write('{"at": 1.0, "kind": "metr')  # cut off
+    attempt.picture("lora_01", 3, "after")
+    assert attempt.late() == "pictures logged: 1 in tensorboard, 1 in aim"
+    assert attempt.late() == "no pictures to log"
+    expected = [("sample/00", 2, "before"), ("sample/01", 3, "after")]
+    assert in_tensorboard(attempt.folder)[0] == expected
+    assert in_aim(attempt.home)[attempt.name][1] == expected
