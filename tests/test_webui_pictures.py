@@ -79,6 +79,12 @@ def test_answers_of_odd_shapes(double, answer):
     assert isinstance(found, webui.Failed)
 
 
+def test_a_picture_without_end_is_a_failed_picture(double, monkeypatch):
+    monkeypatch.setattr("automate_train.webui.tasks.PICTURES", 1 << 20)
+    double.fault({"on": RESULTS, "what": "answer", "json": {"success": True, "data": [{"image": "y" * (2 << 20)}]}})
+    assert "more than 1 MiB" in WebUI(double.url).result("some-id").reason
+
+
 def test_an_answer_without_end_is_not_read_to_its_end(double):
     double.fault({"on": "GET /sdapi/v1/options", "what": "answer", "json": {"x": "y" * (9 << 20)}})
     with pytest.raises(webui.Final, match="more than 8 MiB"):

@@ -182,6 +182,17 @@ def test_a_restart_keeps_the_tasks(double):
     assert all(isinstance(final(client, each), list) for each in ids)
 
 
+def test_a_server_without_its_scheduler(double):
+    client = WebUI(double.url)
+    task_id = client.queue(PROMPT)
+    double.set(scheduler=False)
+    for call in (lambda: client.result(task_id), lambda: client.cancel(task_id)):
+        with pytest.raises(webui.Final, match="404"):
+            call()
+    double.set(scheduler=True)
+    assert isinstance(final(client, task_id), list)
+
+
 @pytest.mark.parametrize("what", ["error-after", "cut-after", "cut-answer"])
 def test_a_lost_answer_to_the_queue_is_found_again(double, what):
     double.control(paused=True, tasks=[{"prompt": "a cat <lora:ours:1>", "seed": 8}, {"prompt": "other", "seed": 7}])

@@ -25,6 +25,10 @@ class Unreachable(Final):
     """Only from `WebUI.probe`: nobody is there. Before a sweep this is an error; later it means the same as `Again`."""
 
 
+class TooMuch(Final):
+    """An answer that is larger than any honest one."""
+
+
 class Again(Trouble):
     """Transient: refused, reset, timed out, 429, 5xx, an HTML page. Whether the request was obeyed is not known."""
 

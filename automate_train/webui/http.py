@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import requests
 
-from .errors import Again, Final, plain, reason
+from .errors import Again, Final, TooMuch, plain, reason
 
 CONNECT_S = 10.0
 READ_S = 30.0
@@ -176,7 +176,7 @@ class Http:
         for block in answer.iter_content(1 << 16):
             content += block
             if len(content) > limit:
-                raise Final(f"{self.url} answered {path} with more than {limit // MIB} MiB")
+                raise TooMuch(f"{self.url} answered {path} with more than {limit // MIB} MiB")
         return bytes(content)
 
     def _refused(self, status: int, path: str, content: bytes, uploader: bool) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import Again, Final
+from .errors import Again, Final, TooMuch
 from .http import MIB, Http
 from .pictures import LARGEST, NoPicture, Picture, decoded, picture, without_grid
 
@@ -92,6 +92,12 @@ class Tasks:
 
     def result(self, task_id: str) -> Waiting | Failed | list[Picture]:
         """How it stands with a task. Only pictures are a success: `success: true` with nothing in it is none."""
+        try:
+            return self._result(task_id)
+        except TooMuch as error:  # this picture's trouble, not the server's
+            return Failed(str(error))
+
+    def _result(self, task_id: str) -> Waiting | Failed | list[Picture]:
         status, answer = self._results(task_id)
         if answer is None:  # 500: the known one of old schedulers never ends, so look whether the task is done
             if self._task(task_id).get("status") != "done":
@@ -116,18 +122,19 @@ class Tasks:
 
     def _results(self, task_id: str) -> tuple[int, dict[str, Any] | None]:
         """(status, the answer, or None after a 500), from the newer address or, where there is none, the older."""
-        while True:
-            path = f"{ROOT}/results/{task_id}" if self._old_results else f"{ROOT}/task/{task_id}/results"
+        for old in (self._old_results, not self._old_results):
+            path = self._path(task_id, old)
             answer = self._http.ask("GET", path, allow=(404, 500), limit=PICTURES)
-            if answer.status == 404:
-                if self._old_results:
-                    raise Final(f"{self._http.url} answers 404 for {path}: is the agent scheduler still installed?")
-                self._old_results = True
-                continue
-            return answer.status, None if answer.status == 500 else self._http.parsed(answer, path)
+            if answer.status != 404:
+                self._old_results = old
+                return answer.status, None if answer.status == 500 else self._http.parsed(answer, path)
+        raise Final(f"{self._http.url} answers 404 for {path}: is the agent scheduler still installed?")
+
+    def _path(self, task_id: str, old: bool) -> str:
+        return f"{ROOT}/results/{task_id}" if old else f"{ROOT}/task/{task_id}/results"
 
     def _zipped(self, task_id: str) -> Failed | list[Picture]:
-        path = f"{ROOT}/results/{task_id}" if self._old_results else f"{ROOT}/task/{task_id}/results"
+        path = self._path(task_id, self._old_results)
         answer = self._http.ask("GET", path, query={"zip": "true"}, allow=(404, 500), limit=PICTURES)
         if answer.status != 200:
             return Failed(f"done, but the server cannot give the picture ({answer.status}): {UPDATE}")
@@ -161,13 +168,12 @@ class Tasks:
     def cancel(self, task_id: str) -> None:
         """Our own task is gone from the queue; one that is not there any more is fine."""
         answer = self._http.ask("DELETE", f"{ROOT}/task/{task_id}", allow=(404, 500))
-        if answer.status == 500 and self._task(task_id):  # an unknown id is a 500 too
-            raise Again(f"{self._http.url} did not cancel task {task_id} (500)")
+        if answer.status != 200 and self._task(task_id):  # an unknown id is a 500 too
+            raise Again(f"{self._http.url} did not cancel task {task_id} ({answer.status})")
 
     def _task(self, task_id: str) -> dict[str, Any]:
         """The task's row, {} where there is none."""
-        answer = self._http.ask("GET", f"{ROOT}/task/{task_id}", allow=(404,), limit=PICTURES)
-        found = None if answer.status == 404 else self._http.parsed(answer, f"{ROOT}/task/{task_id}").get("data")
+        found = self._http.table("GET", f"{ROOT}/task/{task_id}", limit=PICTURES).get("data")
         return found if isinstance(found, dict) else {}
 
     def _checked(self, task_id: object, path: str) -> str:
