@@ -100,9 +100,12 @@ class Aim:
 
     @classmethod
     def reopened(cls, event: Mapping[str, Any], wanted: Mapping[str, Any]) -> Aim:
+        import logging
+
         from aim import Run  # type: ignore[attr-defined]
 
-        # A killed training leaves its lock behind, and nobody else has this run: force.
+        # A killed training leaves its lock behind, and nobody else has this run: force, without a warning.
+        logging.getLogger("aim.sdk.lock_manager").setLevel(logging.ERROR)
         quiet = {"system_tracking_interval": None, "capture_terminal_logs": False}
         return cls(Run(run_hash=event["run"], repo=event["where"], force_resume=True, **quiet))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -20,8 +21,12 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Attempt:
-    """A training with all trackers; a WebUI's picture comes early, two come after the end and are logged twice."""
+    """A training with all trackers, beside it one that wants the same Aim repo at the same time. A WebUI's picture
+    comes early, two come after the end, and logging them is tried twice."""
     attempt = Attempt(tmp_path_factory.mktemp("all"))
+    other = Attempt(attempt.root, "p_lr=2", "aim")
+    other.picture("lora_00", 8)
+    beside = subprocess.Popen(other.training(colours), env=environment(), stderr=subprocess.PIPE)
     prompts = attempt.root / "prompts.txt"
     prompts.write_text(PROMPTS)
     attempt.settings(prompts=str(prompts))
@@ -30,6 +35,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Attempt:
     options = {"sample_prompts": str(prompts), "sample_every_n_epochs": 2}
     ran = run(attempt.training(colours, **options))
     assert ran.returncode == 0, ran.stderr
+    assert (beside.communicate(timeout=120), beside.returncode)[1] == 0 and other.of("trouble") == []
     attempt.picture("lora_02", 8, "late", epoch=2)
     attempt.picture("lora_03_w0.6", 8, "late, weaker", epoch=2)
     assert attempt.late() == "pictures logged: 2 in tensorboard, 2 in wandb, 2 in aim"
@@ -73,9 +79,12 @@ def test_tensorboard_has_one_folder_with_everything(ended: Attempt) -> None:
     assert "_hparams_/session_start_info" in runs.GetAccumulator(f"p/{ended.name}-1").summary_metadata
 
 
-def test_aim_has_the_run_with_its_options_and_pictures(ended: Attempt) -> None:
-    ((name, (found, shown)),) = in_aim(ended.home).items()
-    assert (name, found.experiment, found.tags) == (ended.name, "project", ["automate-train"])
+def test_aim_has_all_runs_in_one_repo_with_its_options_and_pictures(ended: Attempt) -> None:
+    runs = in_aim(ended.home)
+    assert runs.keys() == {ended.name, "p_lr=2"} and len(list(ended.root.rglob(".aim"))) == 1
+    assert runs["p_lr=2"][1] == [("sample/00", 8, "text of lora_00")]
+    found, shown = runs[ended.name]
+    assert (found.experiment, found.tags) == ("project", ["automate-train"])
     assert shown == sorted(WEBUI + OWN)
     assert found["hparams"]["unet_lr"] == 0.001 and found["hparams"]["network_args"] == ["a=1"]
     assert [len(each.data.values_list()[0]) for each in found.metrics() if each.name == "loss/current"] == [8]
@@ -108,27 +117,6 @@ def test_broken_packages_leave_the_training_and_the_others_alone(tmp_path: Path,
     assert attempt.events[-1]["ok"] is True and (attempt.output / "lora.safetensors").exists()
 
 
-def test_two_runs_make_one_aim_repo_at_the_same_time(tmp_path: Path, colours: Path) -> None:
-    attempts = [Attempt(tmp_path, name, "aim") for name in ("p_lr=1", "p_lr=2")]
-    runs = [
-        subprocess.Popen(attempt.training(colours), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        for attempt in attempts
-    ]
-    for process in runs:
-        text, _ = process.communicate(timeout=120)
-        assert process.returncode == 0, text.decode()
-    for attempt in attempts:
-        assert attempt.of("trouble") == [] and attempt.events[-1]["ok"] is True
-        attempt.picture("lora_00", 8)
-    late = [attempt.late() for attempt in attempts]
-    assert late == ["pictures logged: 1 in aim"] * 2
-    found = in_aim(tmp_path / "_logs")
-    assert {name: shown for name, (_, shown) in found.items()} == {
-        attempt.name: [("sample/00", 8, "text of lora_00")] for attempt in attempts
-    }
-    assert len(list(tmp_path.rglob(".aim"))) == 1
-
-
 def test_the_users_own_tracker_config_wins(tmp_path: Path, colours: Path) -> None:
     attempt = Attempt(tmp_path, log_with="wandb")
     config = tmp_path / "trackers.toml"
@@ -140,6 +128,37 @@ def test_the_users_own_tracker_config_wins(tmp_path: Path, colours: Path) -> Non
     assert (about.display_name, about.project, about.notes) == ("my name", "mine", "my notes")
     assert sorted(about.tags) == ["automate-train", "my tag"] and about.run_group == "sweep"
     assert len([row for row in rows if "loss/current" in row]) == 8
+
+
+COUNTED = """
+    import sys, wandb
+    sys.path.insert(0, sys.argv[1])
+    import hook_logs, hook_pictures
+    run = wandb.init(dir=sys.argv[3])
+    log = hook_logs.Wandb(run, sys.argv[3])
+    log.counted = True
+    left = [hook_pictures.Picture(sys.argv[2], str(i), f"sample/0{i % 2}", "", i // 2, None, False) for i in range(6)]
+    for step in range(1, 6):
+        run.log({"loss": 0.5}, step=step)
+        for picture in list(log.log(left)):
+            left.remove(picture)
+    run.finish()
+"""
+
+
+def test_rows_that_the_trainer_counts_are_all_there(tmp_path: Path) -> None:
+    attempt = Attempt(tmp_path)
+    attempt.picture("x_00", 1)
+    script = tmp_path / "counted.py"
+    script.write_text(textwrap.dedent(COUNTED))
+    args = [str(attempt.path / "hook"), str(attempt.output / "sample" / "x_00.png"), str(tmp_path)]
+    ran = run([sys.executable, str(script), *args])
+    assert ran.returncode == 0, ran.stderr
+    (((_, rows),),) = in_wandb(tmp_path).values()
+    assert [row["_step"] for row in rows if row.get("loss") == 0.5] == [1, 2, 3, 4, 5]
+    assert [(tag, step) for tag, step, _ in shown_in_wandb(rows)] == [
+        (f"sample/0{i}", step) for i in range(2) for step in range(3)
+    ]
 
 
 KILLED = """
