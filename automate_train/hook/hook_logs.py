@@ -12,6 +12,7 @@ import functools
 import json
 import os
 import struct
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -62,17 +63,22 @@ class TensorBoard:
         return {"run": None, "where": self.where}
 
     def log(self, pictures: Sequence[Picture]) -> Iterator[Picture]:
-        from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata  # type: ignore[import-untyped]
+        from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
+        from tensorboard.compat.proto.tensor_pb2 import TensorProto  # type: ignore[import-untyped]
+        from tensorboard.compat.proto.types_pb2 import DT_STRING  # type: ignore[import-untyped]
+        from tensorboard.plugins.image.metadata import create_summary_metadata  # type: ignore[import-untyped]
 
         for picture in pictures:
             with open(picture.file, "rb") as stream:
                 data = stream.read()
-            width, height, _, colors = struct.unpack(">IIBB", data[16:26])
-            channels = {0: 1, 4: 2, 6: 4}.get(colors, 3)
-            image = Summary.Image(width=width, height=height, colorspace=channels, encoded_image_string=data)
-            plugin = SummaryMetadata.PluginData(plugin_name="images")
-            about = SummaryMetadata(summary_description=picture.caption, plugin_data=plugin)
-            self.add(Summary(value=[Summary.Value(tag=picture.tag, image=image, metadata=about)]), picture.step)
+            size = [b"%d" % side for side in struct.unpack(">II", data[16:24])]  # where each PNG has it
+            image = TensorProto(dtype=DT_STRING, string_val=[*size, data])
+            image.tensor_shape.dim.add(size=3)
+            # The older form for pictures, which torch writes, loses the caption on its way to the browser.
+            # It is read as Markdown there: as code, so that `<lora:x:1>` is seen.
+            text = textwrap.indent(picture.caption, "    ")
+            about = create_summary_metadata(display_name=picture.tag, description=text)
+            self.add(Summary(value=[Summary.Value(tag=picture.tag, tensor=image, metadata=about)]), picture.step)
             self.writer.flush()
             yield picture
 

@@ -3,6 +3,7 @@ what TensorBoard, Aim and W&B say is in their files."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import struct
@@ -120,11 +121,14 @@ def in_tensorboard(folder: Path) -> tuple[Shown, Mapping[str, list[int]]]:
     """And the steps of each number."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    log = EventAccumulator(str(folder), size_guidance={"images": 0, "scalars": 0})
+    log = EventAccumulator(str(folder), size_guidance={"tensors": 0, "scalars": 0})
     log.Reload()
-    tags = log.Tags()["images"]
-    shown = [(tag, e.step, log.SummaryMetadata(tag).summary_description) for tag in tags for e in log.Images(tag)]
-    assert all(e.encoded_image_string.startswith(b"\x89PNG") for tag in tags for e in log.Images(tag))
+    shown = []
+    for tag in log.PluginTagToContent("images"):
+        for event in log.Tensors(tag):
+            width, height, data = event.tensor_proto.string_val
+            assert Image.open(io.BytesIO(data)).size == (int(width), int(height))
+            shown.append((tag, event.step, log.SummaryMetadata(tag).summary_description.removeprefix("    ")))
     return sorted(shown), {tag: [e.step for e in log.Scalars(tag)] for tag in log.Tags()["scalars"]}
 
 
