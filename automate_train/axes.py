@@ -14,7 +14,7 @@ from typing import Any
 
 from .config import Setting, text_of
 from .errors import UserError, nearest
-from .keys import NEUTRAL, SWEEP_ONLY, WHOLE_SWEEP, canonical, unset
+from .keys import MASKED, NEUTRAL, SWEEP_ONLY, WHOLE_SWEEP, canonical, unset
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ def check_list(key: str, setting: Setting) -> None:
     source, base = str(setting.source), key.removesuffix("_list")
     if base in WHOLE_SWEEP or base in SWEEP_ONLY:
         raise UserError("has one value for the whole sweep", source=source, key=key, hint=f"use {base}")
+    if base in MASKED:
+        raise UserError("is a secret, and lists make the runs' names", source=source, key=key, hint=f"use {base}")
     if not isinstance(setting.value, list):
         raise UserError("is no list", source=source, key=key, hint=f"write [...], or {base} for one value")
     if not setting.value:

@@ -13,7 +13,18 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .errors import Problem, RunError, UserError
-from .flags import COMMANDS, SETTINGS, args_parser, gibibytes, indexes, number, spell, status_parser, sweep_parser
+from .flags import (
+    COMMANDS,
+    SETTINGS,
+    args_parser,
+    gibibytes,
+    indexes,
+    masked,
+    number,
+    spell,
+    status_parser,
+    sweep_parser,
+)
 
 if TYPE_CHECKING:
     from .gpus import Gpu
@@ -108,7 +119,7 @@ def _sweep(argv: Sequence[str]) -> int:
     if flags.json and not flags.dry_run:
         raise UserError("--json goes with --dry-run", hint="for a running sweep: automate-train status DIR --json")
     sweep, problems, options = _settle(flags)
-    site, gpus, pool = _place(flags, sweep, options)
+    site, gpus, pool, limit = _place(flags, sweep, options, problems)
     folder = SweepFolder(site.temp_dir, site.project)
     done = _done(folder)
     points = _Points(sweep, flags, done)
@@ -136,7 +147,6 @@ def _sweep(argv: Sequence[str]) -> int:
     from .work import Order, work
 
     left = points.left()
-    limit = gibibytes("--cuda-memory-limit", flags.cuda_memory_limit) if flags.cuda_memory_limit else 0
     order = Order(
         todo=points.todo,
         total=sweep.size if left is None else left,
@@ -147,7 +157,7 @@ def _sweep(argv: Sequence[str]) -> int:
         memory_limit=limit,
         stop_on_failure=options["on_failure"] == "stop",
         plain=flags.plain,
-        argv=tuple(argv),
+        argv=tuple(masked(argv)),
     )
     return work(order)
 
@@ -176,33 +186,50 @@ def _settle(flags: Any) -> tuple[Sweep, list[Problem], dict[str, Any]]:
     return sweep, problems, {key: setting.value for key, setting in merged.settings.items()}
 
 
-def _place(flags: Any, sweep: Sweep, options: dict[str, Any]) -> tuple[Site, list[Gpu], tuple[str, ...]]:
-    """The machine: its devices, how many runs at a time, where the folders go."""
+def _place(
+    flags: Any, sweep: Sweep, options: dict[str, Any], found: list[Problem]
+) -> tuple[Site, list[Gpu], tuple[str, ...], int]:
+    """The machine: where the folders go, its devices, those that runs share (their number is that of the runs at a
+    time), the bytes that must be free on one. What is wrong with the devices goes to `found`."""
+    from .keys import BUILT_IN, unset
     from .launch import Site
 
     gpus: list[Gpu] = []
     pool: tuple[str, ...] = ()
+    listed, limit = flags.cuda_devices_distributed, 0
+    flag = "--cuda_devices_distributed" if listed is not None else "--cuda-memory-limit"
+    asked = listed is not None or flags.cuda_memory_limit is not None
+    if flags.cuda_memory_limit is not None:
+        limit = gibibytes("--cuda-memory-limit", flags.cuda_memory_limit)
     if flags.cpu is None:
         from . import gpus as door
 
         gpus = door.snapshot()
-        asked = flags.cuda_devices_distributed
-        if not gpus and (asked or flags.cuda_memory_limit):
-            flag = "--cuda_devices_distributed" if asked else "--cuda-memory-limit"
-            raise UserError(f"no GPU can be used here: {door.why()}", key=flag, hint="on the CPU: --cpu N")
-        if asked:
-            pool = tuple(door.parse_devices(asked, gpus, os.environ.get("CUDA_VISIBLE_DEVICES")))
-    elif flags.cuda_devices_distributed or flags.cuda_memory_limit:
+        if not gpus:
+            text = f"no GPU can be used here: {door.why()}"
+            found.append(
+                Problem("error", "command line", flag, text, "on the CPU: --cpu N")
+                if asked
+                else Problem("warning", "", "", f"{text}; everything runs on the CPU", "--cpu N: N runs at a time")
+            )
+        elif listed is not None:
+            try:
+                visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+                pool = tuple(door.parse_devices(listed, gpus, visible, flag, "command line"))
+            except UserError as error:
+                found.append(error.problem)
+    elif asked:
         raise UserError("--cpu and the --cuda flags exclude each other", source="command line")
     slots = len(pool) if pool else number("--cpu", flags.cpu, 1) if flags.cpu else 1
+    temp_dir = BUILT_IN["temp_dir"] if unset(options["temp_dir"]) else options["temp_dir"]
     site = Site(
-        temp_dir=os.path.abspath(str(options["temp_dir"])),
+        temp_dir=os.path.abspath(os.path.expanduser(str(temp_dir))),
         project=sweep.project,
         slots=slots,
         cores=len(os.sched_getaffinity(0)),
         cpu=not gpus,
     )
-    return site, gpus, pool
+    return site, gpus, pool, limit
 
 
 def _preflight(sweep: Sweep, points: _Points, site: Site, gpus: list[Gpu], pool: tuple[str, ...]) -> list[Problem]:

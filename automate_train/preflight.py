@@ -73,6 +73,10 @@ def check_devices(
     runs: Iterable[Run], gpus: list[Gpu], pool: tuple[str, ...], visible: str | None, site: Site
 ) -> Iterator[Problem]:
     """Devices that runs name exist, and no run asks for more than are listed."""
+    for gpu in gpus:
+        if gpu.lost and gpu.id in pool:
+            text = "is lost: it is skipped, and used again when it comes back"
+            yield Problem("warning", f"GPU {gpu.index}", "", text)
     seen: set[tuple[str, str]] = set()
     for run in islice(runs, EVERY_RUN):
         option = run.options.get("cuda_device")

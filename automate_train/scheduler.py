@@ -129,7 +129,8 @@ class Loop:
     asked: int = 0
     """How often a person asked to stop: 1 finishes what runs, 2 ends it."""
     kill_at: float | None = None
-    told_wait: str = ""
+    told_wait: dict[str, str] = field(default_factory=dict)
+    """Run key -> why it waits, as last told."""
     chores: list[Callable[[], None]] = field(default_factory=list)
 
     def run(self) -> None:
@@ -167,6 +168,7 @@ class Loop:
         """Start runs; True when a waiting run waits for something that no event tells."""
         self._fill_window()
         if self.halted or not self.ready:
+            self._tell_wait({})
             return False
         policy = self.job.policy
         held = [active.held() for active in (*self.active, *self.lingering)]
@@ -175,6 +177,7 @@ class Loop:
         wants = [ready.want for ready in self.ready]
         devices = self.devices() if policy.devices or any(want.gpus for want in wants) else []
         watch = False
+        why: dict[str, str] = {}
         for decision in decide(wants, held, devices, policy):
             ready = next(each for each in self.ready if each.want.key == decision.key)
             if isinstance(decision, Start):
@@ -184,7 +187,10 @@ class Loop:
                     break
             else:
                 watch = watch or decision.watch or bool(ready.want.fills)
-                self._tell_wait(ready.run, decision.why)
+                why[ready.run.key] = decision.why
+                if self.told_wait.get(ready.run.key) != decision.why:
+                    self.display.waits(ready.run, decision.why)
+        self._tell_wait(why)
         self._fill_window()
         return watch
 
@@ -224,7 +230,6 @@ class Loop:
             stop_on_nan=run.options["on_nan"].value != "ignore",
         )  # fmt: skip
         self.active.append(active)
-        self.told_wait = ""
         # Known to the journal already; the handle is written after the next runs have started.
         self.chores.append(lambda: self.journal.started(attempt, handle))
         self.chores.append(lambda: self.display.started(active))
@@ -238,11 +243,11 @@ class Loop:
         self.journal.end(attempt, Outcome("failed", None, reason), self.now(), {})
         self.display.say(f"run {run.number} {run.name}: failed: {reason}")
 
-    def _tell_wait(self, run: Run, why: str) -> None:
-        if self.told_wait != f"{run.key} {why}":
-            self.told_wait = f"{run.key} {why}"
-            self.journal.note(waiting={"key": run.key, "why": why})
-            self.display.waits(run, why)
+    def _tell_wait(self, why: dict[str, str]) -> None:
+        """Write down why runs wait; nothing when it is as before."""
+        if why != self.told_wait:
+            self.told_wait = why
+            self.chores.append(lambda: self.journal.note(waiting=why))
 
     # watching
 

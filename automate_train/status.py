@@ -42,18 +42,19 @@ def progress_of(row: Row, folder: SweepFolder) -> Progress:
 def as_json(journal: Journal, folder: SweepFolder) -> dict[str, Any]:
     """One object: what `status --json` prints."""
     notes = journal.notes()
-    waiting = notes.get("waiting") or {}
+    waiting: dict[str, str] = notes.get("waiting") or {}
     runs = []
     for row in journal.rows():
         progress = progress_of(row, folder) if row.state == "running" else None
+        why = "" if progress else waiting.get(row.key, "")
         runs.append(
             {
                 "index": row.index,
                 "number": row.number,
                 "key": row.key,
                 "name": row.name,
-                "state": row.state,
-                "reason": row.reason or (waiting.get("why", "") if waiting.get("key") == row.key else ""),
+                "state": "waiting" if why else row.state,
+                "reason": why or row.reason,
                 "varied": dict(row.varied),
                 "attempt": row.attempt,
                 "devices": list(row.devices),
@@ -83,9 +84,11 @@ def lines(journal: Journal, folder: SweepFolder) -> Iterator[str]:
         loss = "" if run["loss"] is None else f"{run['loss']:.4g}" if isinstance(run["loss"], float) else run["loss"]
         seconds = "" if run["seconds"] is None else f"{run['seconds']:.1f}"
         row = f"{run['number']:>5}  {run['name']:<{width}}  {run['state']:<10}  {step:>11}  {loss:>9}  {seconds:>8}"
-        yield row.rstrip() + (f"  {run['reason']}" if run["state"] == "waiting" and run["reason"] else "")
+        yield row.rstrip()
     yield ", ".join(f"{count} {state}" for state, count in counts.items()) or "no run has begun"
     for run in runs:
+        if run["state"] == "waiting" and run["reason"]:
+            yield f"run {run['number']} waiting: {run['reason']}"
         if run["state"] in ("failed", "lost"):
             yield f"run {run['number']}: {run['reason']}\n      log: {run['folder']}/console.log"
 

@@ -91,7 +91,7 @@ def work(order: Order) -> int:
 
 
 def _job(order: Order, running: set[str]) -> Job:
-    everything = order.pool or tuple(gpu.uuid or str(gpu.index) for gpu in order.gpus)
+    everything = order.pool or tuple(gpu.id for gpu in order.gpus)
     return Job(
         runs=(run for run in order.todo() if run.key not in running),
         folder=order.folder,
@@ -122,13 +122,9 @@ def _bound(gpus: list[Gpu]) -> Callable[[Run], tuple[str, ...]]:
 
 def devices(pool: tuple[str, ...]) -> list[Device]:
     """The machine's GPUs as placement sees them, in the order in which they were listed."""
-    from .gpus import snapshot
+    from .gpus import snapshot, users_text
 
-    found = []
-    for gpu in snapshot():
-        users = [f"pid {pid} uses {used / 1024**3:.1f} GiB" for pid, used in gpu.users if used]
-        ident = gpu.uuid or str(gpu.index)
-        found.append(Device(ident, f"GPU {gpu.index}", gpu.free, gpu.lost, ", ".join(users)))
+    found = [Device(gpu.id, f"GPU {gpu.index}", gpu.free, gpu.lost, users_text(gpu)) for gpu in snapshot()]
     return sorted(found, key=lambda device: pool.index(device.id) if device.id in pool else len(pool))
 
 

@@ -196,6 +196,10 @@ class Training:
             self.sample(epoch=epoch + 1)
         accelerator.end_training()
         self.saver.at_end(self.bare, self.step, num_train_epochs)
+        if accelerator.num_processes > 1:
+            # gloo's thread may still wait for the interpreter's lock to let go of the last barrier; if Python shuts
+            # down before it gets it, the C++ library aborts a process that has done all its work.
+            time.sleep(0.1)
 
     def run_epoch(self, epoch: int) -> None:
         accelerator, self.skip, skip = self.accelerator, 0, self.skip

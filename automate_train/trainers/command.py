@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ..config import text_of
 from ..errors import Problem, UserError, nearest
 from ..folder import AttemptFolder
-from ..keys import MASKED, OURS, canonical, unset
+from ..keys import MASKED, OURS, SECRETS, canonical, unset
 from ..launch import Launch, Outcome, Site
 
 if TYPE_CHECKING:
@@ -76,7 +76,12 @@ def prepare(run: Run, folder: AttemptFolder, site: Site) -> Launch:
     if program is None:
         raise UserError(f"there is no program {argv[0]!r}", key="command", hint="give its full path")
     env = {"PYTHONUNBUFFERED": "1", "COLUMNS": "300", "AUTOMATE_TRAIN_ATTEMPT": str(folder.path)}
-    return Launch((os.path.abspath(program), *argv[1:]), os.getcwd(), env, gpus=_gpus(run, site))
+    secrets = {
+        name: str(run.options[key].value)
+        for key, name in SECRETS.items()
+        if key in run.options and not unset(run.options[key].value)
+    }
+    return Launch((os.path.abspath(program), *argv[1:]), os.getcwd(), env, secrets, gpus=_gpus(run, site))
 
 
 def verdict(folder: AttemptFolder, exit_code: int) -> Outcome:

@@ -17,7 +17,7 @@ from ...errors import Problem, Severity, UserError, nearest
 from ...keys import OURS, unset
 from ...launch import Site
 from ..arguments import Argument, check
-from . import caches, checkpoint, custom, dataset_checks
+from . import caches, checkpoint, custom, dataset_checks, samples
 from .dataset import each_subset, effective
 from .dataset import is_on as on_somewhere
 from .resolve import Resolved, gpus
@@ -165,6 +165,8 @@ def _samples(resolved: Resolved) -> Iterator[Problem]:
         read(path)
     except UserError as error:
         yield problem(setting, f"{error.problem.source or path}: {error.problem.message}", error.problem.hint)
+    else:
+        yield from samples.problems(resolved)
 
 
 def _trackers(resolved: Resolved) -> Iterator[Problem]:
