@@ -254,8 +254,8 @@ def _done(folder: Any) -> set[str]:
 
 def _launcher(site: Site, folder: Any) -> Any:
     """run -> (its Launch, the attempt's folder it would get); (None, folder) when it cannot be prepared."""
+    from .job import planned
     from .journal import Journal
-    from .scheduler import planned
     from .trainers import load
 
     journal = Journal(folder.journal, read_only=True) if folder.journal.exists() else None

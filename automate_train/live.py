@@ -1,6 +1,6 @@
 """What a person sees while a sweep runs: a live table in a terminal, plain lines elsewhere.
 
-Covers: both displays (`scheduler.Display`). Not: deciding anything; a display that cannot be written to (a closed
+Covers: both displays (`job.Display`). Not: deciding anything; a display that cannot be written to (a closed
 terminal, a full log disk) is silent, because the sweep goes on without it.
 """
 
@@ -13,9 +13,9 @@ from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from .active import Active
 from .launch import Outcome
 from .placement import GIB, Device
-from .scheduler import Active
 from .sweep import Run
 
 if TYPE_CHECKING:

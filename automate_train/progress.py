@@ -61,9 +61,9 @@ def after(progress: Progress, event: Event) -> Progress:
     if progress.since is None:
         progress = replace(progress, since=event.at)
     if event.kind == "training":
-        return replace(
-            progress, training_since=event.at, total=_whole(data.get("total_steps")), epochs=_whole(data.get("epochs"))
-        )
+        since = progress.training_since if progress.training_since is not None else event.at
+        total, epochs = whole(data.get("total_steps")), whole(data.get("epochs"))
+        return replace(progress, training_since=since, total=total or progress.total, epochs=epochs or progress.epochs)
     if event.kind == "metrics":
         return _metrics(progress, event)
     if event.kind == "checkpoint":
@@ -71,8 +71,8 @@ def after(progress: Progress, event: Event) -> Progress:
         return replace(
             progress,
             checkpoint=path if isinstance(path, str) else progress.checkpoint,
-            epoch=max(progress.epoch, _whole(data.get("epoch")) or 0),
-            step=max(progress.step, _whole(data.get("step")) or 0),
+            epoch=max(progress.epoch, whole(data.get("epoch")) or 0),
+            step=max(progress.step, whole(data.get("step")) or 0),
         )
     if event.kind == "trouble":
         return replace(progress, trouble=f"{data.get('where', 'hook')}: {data.get('error', '')}"[:500])
@@ -83,17 +83,17 @@ def _metrics(progress: Progress, event: Event) -> Progress:
     data = event.data
     loss, average = _number(data.get("loss")), _number(data.get("average"))
     told = average if average is not None else loss
-    step = _whole(data.get("step"))
+    step = whole(data.get("step"))
     nan = data.get("nan") is True
     return replace(
         progress,
         step=step if step is not None else progress.step,
-        epoch=max(progress.epoch, _whole(data.get("epoch")) or 0),
+        epoch=max(progress.epoch, whole(data.get("epoch")) or 0),
         at=event.at,
         loss=math.nan if nan else told if told is not None else progress.loss,
         loss_sum=progress.loss_sum + (loss or 0.0),
         losses=progress.losses + (loss is not None),
-        nan_in_a_row=progress.nan_in_a_row + 1 if nan else 0 if loss is not None else progress.nan_in_a_row,
+        nan_in_a_row=progress.nan_in_a_row + 1 if nan else 0 if told is not None else progress.nan_in_a_row,
     )
 
 
@@ -101,5 +101,6 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
-def _whole(value: Any) -> int | None:
+def whole(value: Any) -> int | None:
+    """An integer out of an untrusted event, else None."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None

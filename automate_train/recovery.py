@@ -9,10 +9,10 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
+from .active import Active
 from .executors.local import Local
 from .folder import SweepFolder
 from .journal import Journal
-from .scheduler import Active
 from .trainers import load
 
 GONE = (0, 0, "")

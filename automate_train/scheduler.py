@@ -9,93 +9,26 @@ from __future__ import annotations
 
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
-from typing import Any, Protocol
 
+from .active import DIVERGED, Active, Handle
 from .errors import RunError, UserError
-from .folder import AttemptFolder, SweepFolder, is_filled, mark_filled, new_events
-from .journal import Journal, Planned
-from .keys import MASKED
-from .launch import Cache, Launch, Outcome, Site
-from .placement import Device, Held, Policy, Start, Want, decide
-from .progress import Progress, after
+from .folder import is_filled, mark_filled
+from .job import Display, Executor, Job, planned
+from .journal import Journal
+from .launch import Launch, Outcome
+from .placement import Device, Start, Want, decide
 from .sweep import Run
-from .trainers import Trainer
 
-Handle = tuple[int, int, str]
 WINDOW = 16
 """Runs prepared ahead, so that a free device finds its next run ready."""
 GRACE = 10.0
 """Seconds between SIGTERM and SIGKILL, one deadline for all."""
-DIVERGED = 3
-"""Logged steps in a row whose loss is NaN, after which a run is ended (`on_nan: stop`)."""
 LOOK_AGAIN = 1.0
 """Seconds until other programs' memory and shared caches are looked at again: nothing tells of them."""
-
-
-class Executor(Protocol):
-    def start(self, launch: Launch, folder: AttemptFolder, devices: tuple[str, ...]) -> Handle: ...
-    def adopt(self, handle: Handle) -> None: ...
-    def wait(self, seconds: float | None) -> list[Handle]: ...
-    def stop(self, handle: Handle, number: int = ...) -> None: ...
-    def lingers(self, handle: Handle) -> bool: ...
-
-
-class Display(Protocol):
-    every: float
-    """Seconds between two calls of `tick`; infinity: only when something happened."""
-
-    def started(self, active: Active) -> None: ...
-    def ended(self, active: Active, outcome: Outcome, seconds: float) -> None: ...
-    def waits(self, run: Run, why: str) -> None: ...
-    def say(self, text: str) -> None: ...
-    def tick(self, active: list[Active], devices: Callable[[], list[Device]], left: int) -> None: ...
-
-
-@dataclass
-class Active:
-    """A started attempt and what has been seen of it."""
-
-    id: int
-    run_key: str
-    label: str
-    name: str
-    number: int
-    folder: AttemptFolder
-    devices: tuple[str, ...]
-    handle: Handle
-    began: float
-    trainer: Trainer
-    keep: dict[str, str]
-    stop_on_nan: bool = True
-    progress: Progress = field(default_factory=Progress)
-    offset: int = 0
-    filling: tuple[Cache, ...] = ()
-    ended_by_us: Outcome | None = None
-    outcome: Outcome | None = None
-
-    def held(self) -> Held:
-        fills = frozenset(cache.path for cache in self.filling)
-        return Held(self.label, frozenset(self.devices), fills)
-
-
-@dataclass(frozen=True)
-class Job:
-    """What one call of the loop works on."""
-
-    runs: Iterator[Run]
-    folder: SweepFolder
-    policy: Policy
-    trainer: Callable[[Run], Trainer]
-    site: Site
-    devices_of: Callable[[Run], tuple[str, ...]]
-    """The device ids that a run is bound to; empty when the sweep is distributed or on the CPU."""
-    stop_on_failure: bool = True
-    total: int = 0
-    """Runs that are to be done, as far as known."""
 
 
 @dataclass
@@ -153,8 +86,8 @@ class Loop:
                 self.active.append(active)
                 self.display.say(f"{active.label} {active.name}: still runs (pid {active.handle[0]}), adopted")
                 continue
-            self._read_events(active)
-            active.outcome = self._judge(active, active.folder.read_exit_code())
+            self._look(active)
+            active.outcome = active.judge()
             last = active.progress.at
             self._write_down(active, max(0.0, last - active.progress.since) if last and active.progress.since else 0.0)
 
@@ -266,7 +199,7 @@ class Loop:
         """What need not be done before the next run starts: bookkeeping, copies, the display."""
         with self.journal.together():
             for active in self.active:
-                self._read_events(active)
+                self._look(active)
             while self.chores:
                 self.chores.pop(0)()
         self.display.tick(self.active, self.devices, self._left())
@@ -274,17 +207,9 @@ class Loop:
     def _left(self) -> int:
         return max(0, self.job.total - self.done - self.failed - len(self.active))
 
-    def _read_events(self, active: Active) -> None:
-        events, active.offset = new_events(active.folder.events, active.offset)
-        for event in events:
-            before, active.progress = active.progress, after(active.progress, event)
-            if event.kind == "checkpoint" and active.progress.checkpoint:
-                data = event.data
-                path = active.progress.checkpoint
-                self.journal.saved(active.id, path, _whole(data.get("epoch")), _whole(data.get("step")), event.at)
-            if active.progress.trouble != before.trouble:
-                self.display.say(f"{active.label}: hook: {active.progress.trouble}")
-        if active.stop_on_nan and active.progress.nan_in_a_row >= DIVERGED and active.ended_by_us is None:
+    def _look(self, active: Active) -> None:
+        active.look(self.journal, self.display.say)
+        if active.diverged:
             reason = f"diverged: the loss was NaN {DIVERGED} logged steps in a row; lower the learning rate"
             active.ended_by_us = Outcome("failed", None, reason)
             self._terminate(active)
@@ -306,9 +231,8 @@ class Loop:
         if active is None:
             return
         self.active.remove(active)
-        self._read_events(active)
-        code = active.folder.read_exit_code()
-        active.outcome = active.ended_by_us or self._judge(active, code)
+        self._look(active)
+        active.outcome = active.judge()
         if active.outcome.kind == "succeeded":
             self.done += 1
             self._filled(active)
@@ -322,18 +246,10 @@ class Loop:
         seconds = self.clock() - active.began
         self.chores.append(lambda: self._write_down(active, seconds))
 
-    def _judge(self, active: Active, code: int | None) -> Outcome:
-        if code is None:
-            return Outcome("lost", None, "gone without an exit code: it was killed together with its shell")
-        try:
-            return active.trainer.verdict(active.folder, code)
-        except (OSError, UserError) as error:
-            return Outcome("failed", code, f"its result cannot be read: {error}")
-
     def _write_down(self, active: Active, seconds: float) -> None:
-        outcome, progress = active.outcome, active.progress
+        outcome = active.outcome
         assert outcome is not None
-        facts = facts_of(progress, seconds)
+        facts = active.facts(seconds)
         if outcome.kind == "succeeded" and active.keep:
             try:
                 facts["delivered"] = active.folder.deliver(active.keep)
@@ -367,23 +283,3 @@ class Loop:
                 if active.ended_by_us or active in self.lingering:
                     self.executor.stop(active.handle, signal.SIGKILL)
             self.kill_at = None
-
-
-def facts_of(progress: Progress, seconds: float) -> dict[str, Any]:
-    """What the journal keeps of an ended attempt."""
-    return {
-        "loss": progress.loss,
-        "mean_loss": progress.mean_loss,
-        "steps": progress.step,
-        "seconds": round(seconds, 3),
-        "checkpoint": progress.checkpoint,
-    }
-
-
-def planned(run: Run) -> Planned:
-    options = {key: option.value for key, option in run.options.items() if key not in MASKED}
-    return Planned(run.key, run.index, run.number, run.name, run.slug, run.varied, options)
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

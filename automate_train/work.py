@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING
 from . import lock
 from .executors.local import Local
 from .folder import AttemptFolder, SweepFolder
+from .job import Job, planned
 from .journal import Journal, Row
 from .keys import unset
 from .launch import Site
 from .live import Plain, choose, duration
 from .placement import Device, Policy
 from .recovery import left_behind
-from .scheduler import Job, Loop, planned
+from .scheduler import Loop
 from .sweep import Run
 from .trainers import load
 

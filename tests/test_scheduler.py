@@ -6,12 +6,14 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from automate_train.active import Active
 from automate_train.config import Layer, Source, built_in, merge
-from automate_train.folder import AttemptFolder, SweepFolder
+from automate_train.folder import AttemptFolder, SweepFolder, new_events
+from automate_train.job import Job
 from automate_train.journal import Journal
-from automate_train.launch import Launch, Outcome, Site
+from automate_train.launch import Event, Launch, Outcome, Site
 from automate_train.placement import Device, Policy
-from automate_train.scheduler import GRACE, Active, Job, Loop
+from automate_train.scheduler import GRACE, Loop
 from automate_train.sweep import Run, expand
 
 Handle = tuple[int, int, str]
@@ -38,6 +40,9 @@ class World:
 
     def prepare(self, run: Run, folder: AttemptFolder, site: Site) -> Launch:
         return Launch((str(run.index),), "/", gpus=0 if site.cpu else 1)
+
+    def events(self, folder: AttemptFolder, offset: int) -> tuple[list[Event], int]:
+        return new_events(folder.events, offset)
 
     def verdict(self, folder: AttemptFolder, code: int) -> Outcome:
         return Outcome("succeeded", 0) if code == 0 else Outcome("failed", code, f"exit code {code}")

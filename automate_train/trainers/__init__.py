@@ -1,6 +1,6 @@
-"""One module a trainer, found by its name: `problems`, `prepare`, `verdict` (see `command`, the sample to copy).
+"""One module a trainer, found by its name: `problems`, `prepare`, `events`, `verdict`.
 
-Covers: finding the module. Not: anything about a particular trainer.
+Covers: finding the module; `command` is the sample to copy. Not: anything about a particular trainer.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ..errors import Problem, UserError, nearest
 
 if TYPE_CHECKING:
     from ..folder import AttemptFolder
-    from ..launch import Launch, Outcome, Site
+    from ..launch import Event, Launch, Outcome, Site
     from ..sweep import Run
 
 
@@ -21,6 +21,8 @@ class Trainer(Protocol):
 
     problems: Callable[[Run, Site], list[Problem]]
     prepare: Callable[[Run, AttemptFolder, Site], Launch]
+    events: Callable[[AttemptFolder, int], tuple[list[Event], int]]
+    """What a running attempt has told after an offset, and the offset to go on from."""
     verdict: Callable[[AttemptFolder, int], Outcome]
 
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from ..config import text_of
 from ..errors import Problem, UserError, nearest
-from ..folder import AttemptFolder
+from ..folder import AttemptFolder, new_events
 from ..keys import MASKED, OURS, SECRETS, canonical, unset
-from ..launch import Launch, Outcome, Site
+from ..launch import Event, Launch, Outcome, Site
 
 if TYPE_CHECKING:
     from ..sweep import Run
@@ -82,6 +82,11 @@ def prepare(run: Run, folder: AttemptFolder, site: Site) -> Launch:
         if key in run.options and not unset(run.options[key].value)
     }
     return Launch((os.path.abspath(program), *argv[1:]), os.getcwd(), env, secrets, gpus=_gpus(run, site))
+
+
+def events(folder: AttemptFolder, offset: int) -> tuple[list[Event], int]:
+    """A program that knows us may write events.jsonl into `$AUTOMATE_TRAIN_ATTEMPT`, as the hook does."""
+    return new_events(folder.events, offset)
 
 
 def verdict(folder: AttemptFolder, exit_code: int) -> Outcome:

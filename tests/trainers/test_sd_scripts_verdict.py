@@ -13,6 +13,7 @@ from sd_scripts_kit import safetensors
 from automate_train.folder import AttemptFolder
 from automate_train.trainers import sd_scripts
 from automate_train.trainers.sd_scripts import checkpoint
+from automate_train.trainers.sd_scripts.console import events as console_events
 from automate_train.trainers.sd_scripts.console import progress
 
 STEPS = {"ss_steps": "4", "ss_max_train_steps": "4"}
@@ -237,3 +238,19 @@ def test_progress(text, found):
 def test_progress_may_be_nan():
     step, total, loss = progress("\rsteps:  17%|█▋ | 2/12 [00:18<01:34,  9.46s/it, avr_loss=nan]")
     assert (step, total) == (2, 12) and loss != loss
+
+
+def test_progress_without_the_hook_comes_from_the_console(tmp_path: Path) -> None:
+    console = tmp_path / "console.log"
+    assert console_events(console, 0) == ([], 0)
+    console.write_text("  num epochs / epoch数: 2\n\nepoch 1/2\n\rsteps:   0%|   | 0/12 [00:00<?, ?it/s]\rsteps:   8%|▊")
+    found, offset = console_events(console, 0)
+    assert [(event.kind, dict(event.data)) for event in found] == [
+        ("training", {"total_steps": 12, "epochs": 2}),
+        ("metrics", {"step": 0, "epoch": 0, "average": None}),
+    ]
+    with console.open("a") as file:
+        file.write(" | 1/12 [00:09<01:44,  9.5s/it, avr_loss=0.5]\rsteps:  50%|██ | 6/12 [00:18<01:34, avr_loss=nan]\r")
+    found, offset = console_events(console, offset)  # the bar that was cut off is read when it is whole
+    assert dict(found[-1].data) == {"step": 6, "epoch": 0, "average": None, "nan": True}
+    assert console_events(console, offset) == ([], offset)

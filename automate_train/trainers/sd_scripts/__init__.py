@@ -13,16 +13,16 @@ import os
 from typing import TYPE_CHECKING
 
 from ...errors import Problem, UserError
-from ...folder import AttemptFolder
-from ...launch import Launch, Outcome, Site
-from . import checks, judgement, launcher, probe
+from ...folder import AttemptFolder, new_events
+from ...launch import Event, Launch, Outcome, Site
+from . import checks, console, judgement, launcher, probe
 from .resolve import Resolved, resolve
 from .values import given, number
 
 if TYPE_CHECKING:
     from ...sweep import Run
 
-__all__ = ["disk_bytes", "prepare", "problems", "verdict"]
+__all__ = ["disk_bytes", "events", "prepare", "problems", "verdict"]
 
 RANK_BYTES = {"": 1.2e6, "sdxl": 7e6, "sd3": 6e6, "flux": 12e6}
 """A LoRA's size at rank 1 and 16 bit, roughly, by family."""
@@ -58,6 +58,13 @@ def prepare(run: Run, folder: AttemptFolder, site: Site) -> Launch:
         if problem.severity == "error":
             raise UserError(problem.message, source=problem.source, key=problem.key, hint=problem.hint)
     return launcher.launch(run, resolved, folder, site)
+
+
+def events(folder: AttemptFolder, offset: int) -> tuple[list[Event], int]:
+    """What the hook wrote; of a run without the hook, what its progress bar shows."""
+    if (folder.path / folder.HOOK).exists():
+        return new_events(folder.events, offset)
+    return console.events(folder.console, offset)
 
 
 def verdict(folder: AttemptFolder, exit_code: int) -> Outcome:

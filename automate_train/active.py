@@ -1,0 +1,91 @@
+"""A started attempt and what has been seen of it.
+
+Covers: reading what its trainer tells (progress, checkpoints, trouble, a loss that is NaN), how its end is judged, what
+the journal keeps of it. Not: when to look, and what follows from it for other runs (`scheduler`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .errors import UserError
+from .folder import AttemptFolder
+from .launch import Cache, Outcome
+from .placement import Held
+from .progress import Progress, after, whole
+
+if TYPE_CHECKING:
+    from .journal import Journal
+    from .trainers import Trainer
+
+Handle = tuple[int, int, str]
+"""(pid, start time in clock ticks since boot, boot id); pid 0: the process is gone."""
+DIVERGED = 3
+"""Logged steps in a row whose loss is NaN, after which a run is ended (`on_nan: stop`)."""
+
+
+@dataclass
+class Active:
+    id: int
+    run_key: str
+    label: str
+    name: str
+    number: int
+    folder: AttemptFolder
+    devices: tuple[str, ...]
+    handle: Handle
+    began: float
+    """Monotonic seconds."""
+    trainer: Trainer
+    keep: dict[str, str]
+    stop_on_nan: bool = True
+    progress: Progress = field(default_factory=Progress)
+    offset: int = 0
+    """How far its events have been read."""
+    filling: tuple[Cache, ...] = ()
+    ended_by_us: Outcome | None = None
+    outcome: Outcome | None = None
+
+    def held(self) -> Held:
+        return Held(self.label, frozenset(self.devices), frozenset(cache.path for cache in self.filling))
+
+    def look(self, journal: Journal, say: Callable[[str], None]) -> None:
+        """Take in what its trainer has told since the last look."""
+        events, self.offset = self.trainer.events(self.folder, self.offset)
+        for event in events:
+            before, self.progress = self.progress, after(self.progress, event)
+            if event.kind == "checkpoint" and (path := self.progress.checkpoint):
+                epoch, step = whole(event.data.get("epoch")), whole(event.data.get("step"))
+                journal.saved(self.id, path, epoch, step, event.at)
+            if self.progress.trouble != before.trouble:
+                say(f"{self.label}: hook: {self.progress.trouble}")
+
+    @property
+    def diverged(self) -> bool:
+        """Whether it is to be ended, and has not been, because its loss stays NaN."""
+        return self.stop_on_nan and self.ended_by_us is None and self.progress.nan_in_a_row >= DIVERGED
+
+    def judge(self) -> Outcome:
+        """How it ended: what we did to it, else what its exit code and its trainer's module say."""
+        if self.ended_by_us is not None:
+            return self.ended_by_us
+        code = self.folder.read_exit_code()
+        if code is None:
+            return Outcome("lost", None, "gone without an exit code: it was killed together with its shell")
+        try:
+            return self.trainer.verdict(self.folder, code)
+        except (OSError, UserError) as error:
+            return Outcome("failed", code, f"its result cannot be read: {error}")
+
+    def facts(self, seconds: float) -> dict[str, Any]:
+        """What the journal keeps of an ended attempt."""
+        progress = self.progress
+        return {
+            "loss": progress.loss,
+            "mean_loss": progress.mean_loss,
+            "steps": progress.step,
+            "seconds": round(seconds, 3),
+            "checkpoint": progress.checkpoint,
+        }

@@ -1,0 +1,59 @@
+"""What the loop is handed: the work, the place to run it, the display.
+
+Covers: the shapes alone. Not: the loop (`scheduler`), the places (`executors/*`), the displays (`live`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from .active import Active, Handle
+from .folder import AttemptFolder, SweepFolder
+from .journal import Planned
+from .keys import MASKED
+from .launch import Launch, Outcome, Site
+from .placement import Device, Policy
+from .sweep import Run
+from .trainers import Trainer
+
+
+class Executor(Protocol):
+    def start(self, launch: Launch, folder: AttemptFolder, devices: tuple[str, ...]) -> Handle: ...
+    def adopt(self, handle: Handle) -> None: ...
+    def wait(self, seconds: float | None) -> list[Handle]: ...
+    def stop(self, handle: Handle, number: int = ...) -> None: ...
+    def lingers(self, handle: Handle) -> bool: ...
+
+
+class Display(Protocol):
+    every: float
+    """Seconds between two calls of `tick`; infinity: only when something happened."""
+
+    def started(self, active: Active) -> None: ...
+    def ended(self, active: Active, outcome: Outcome, seconds: float) -> None: ...
+    def waits(self, run: Run, why: str) -> None: ...
+    def say(self, text: str) -> None: ...
+    def tick(self, active: list[Active], devices: Callable[[], list[Device]], left: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one call of the loop works on."""
+
+    runs: Iterator[Run]
+    folder: SweepFolder
+    policy: Policy
+    trainer: Callable[[Run], Trainer]
+    site: Site
+    devices_of: Callable[[Run], tuple[str, ...]]
+    """The device ids that a run is bound to; empty when the sweep is distributed or on the CPU."""
+    stop_on_failure: bool = True
+    total: int = 0
+    """Runs that are to be done, as far as known."""
+
+
+def planned(run: Run) -> Planned:
+    options = {key: option.value for key, option in run.options.items() if key not in MASKED}
+    return Planned(run.key, run.index, run.number, run.name, run.slug, run.varied, options)
