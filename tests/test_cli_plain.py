@@ -20,4 +20,4 @@ def test_progress_without_the_hook(automate_train, tmp_path):
     (row,) = csv.DictReader(next(tmp_path.glob("out/*/results.csv")).open())
     (attempt,) = tmp_path.glob("out/*/*/attempt-1")
     assert not (attempt / "events.jsonl").exists() and not (attempt / "hook").exists()
-    assert row["state"] == "succeeded" and int(row["steps"]) > 0 and 0 < float(row["loss"]) < 10
+    assert row["state"] == "succeeded" and int(row["steps"]) > 0 and 0 < float(row["final_loss"]) < 10
