@@ -56,4 +56,4 @@ class Job:
 
 def planned(run: Run) -> Planned:
     options = {key: option.value for key, option in run.options.items() if key not in MASKED}
-    return Planned(run.key, run.index, run.number, run.name, run.slug, run.varied, options)
+    return Planned(run.key, run.index, run.number, run.name, run.slug, dict(run.varied), options)

@@ -85,6 +85,7 @@ class Journal:
         import sqlite3  # not on the path of --help and --dry-run
 
         self.path = path
+        self._folder = str(path.parent)
         try:
             if read_only:
                 # Without a -wal file nobody writes: `immutable` then keeps SQLite from making one beside the journal.
@@ -191,13 +192,8 @@ class Journal:
 
     def plan(self, runs: Iterable[Planned]) -> None:
         """Make runs known before they start; one that is known keeps its folder and takes its new place and name."""
-        query = """
-            insert into run (key, number, position, name, varied, options) values (?, ?, ?, ?, ?, ?)
-            on conflict (key) do update set number = excluded.number, position = excluded.position, name =
-            excluded.name, varied = excluded.varied, options = excluded.options, state = 'waiting'
-        """
         with self.together():
-            self.db.executemany(query, (_run_values(run) for run in runs))
+            self.db.executemany(_PLAN, (_run_values(run, None) for run in runs))
 
     def forget_waiting(self) -> None:
         """Runs of an earlier plan that never began: the plan of today says which ones there are."""
@@ -206,24 +202,27 @@ class Journal:
 
     def place(self, run: Planned) -> tuple[str, int]:
         """(run's folder name, attempt number) that an attempt begun now would get."""
-        row = self.db.execute("select folder from run where key = ?", (run.key,)).fetchone()
-        folder = row[0] if row and row[0] else self._free_folder(f"{run.number:03d}-{run.slug}", run.key)
-        number = 1 + (self.db.execute("select max(number) from attempt where key = ?", (run.key,)).fetchone()[0] or 0)
+        query = "select (select folder from run where key = ?), (select max(number) from attempt where key = ?)"
+        known, newest = self.db.execute(query, (run.key, run.key)).fetchone()
+        folder = known or self._free_folder(f"{run.number:03d}-{run.slug}", run.key)
+        number = 1 + (newest or 0)
         # A folder that a lost or moved-away journal left behind is never written into.
-        while os.path.lexists(self.path.parent / folder / f"attempt-{number}"):
+        while os.path.lexists(f"{self._folder}/{folder}/attempt-{number}"):
             number += 1
         return folder, number
 
     def _free_folder(self, folder: str, key: str) -> str:
         taken = self.db.execute("select 1 from run where folder = ?", (folder,)).fetchone()
-        return f"{folder}-{key[:8]}" if taken or os.path.lexists(self.path.parent / folder) else folder
+        return f"{folder}-{key[:8]}" if taken or os.path.lexists(f"{self._folder}/{folder}") else folder
 
-    def begin(self, run: Planned, devices: tuple[str, ...], now: float) -> tuple[int, str, int]:
-        """Record an attempt before anything is started: (attempt id, the run's folder name, attempt number)."""
+    def begin(
+        self, run: Planned, devices: tuple[str, ...], now: float, place: tuple[str, int] | None = None
+    ) -> tuple[int, str, int]:
+        """Record an attempt before anything is started: (attempt id, the run's folder name, attempt number). `place`:
+        what `place` said of this run, when no attempt of it has begun since."""
         with self.together():
-            folder, number = self.place(run)
-            self.plan([run])
-            self.db.execute("update run set folder = ? where key = ?", (folder, run.key))
+            folder, number = place or self.place(run)
+            self.db.execute(_PLAN, _run_values(run, folder))
             cursor = self.db.execute(
                 "insert into attempt (key, number, folder, devices, started) values (?, ?, ?, ?, ?)",
                 (run.key, number, f"{folder}/attempt-{number}", json.dumps(devices), now),
@@ -258,9 +257,16 @@ class Journal:
             )
 
 
-def _run_values(run: Planned) -> tuple[object, ...]:
-    text = (json.dumps(dict(part), ensure_ascii=False, default=str) for part in (run.varied, run.options))
-    return (run.key, run.number, run.index, run.name, *text)
+_PLAN = """
+    insert into run (key, number, position, name, varied, options, folder) values (?, ?, ?, ?, ?, ?, ?)
+    on conflict (key) do update set number = excluded.number, position = excluded.position, name = excluded.name,
+    varied = excluded.varied, options = excluded.options, folder = coalesce(excluded.folder, folder), state = 'waiting'
+"""
+
+
+def _run_values(run: Planned, folder: str | None) -> tuple[object, ...]:
+    text = (json.dumps(part, ensure_ascii=False, default=str) for part in (run.varied, run.options))
+    return (run.key, run.number, run.index, run.name, *text, folder)
 
 
 def _attempt(row: sqlite3.Row) -> Attempt:

@@ -12,16 +12,16 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
-from pathlib import Path
 
 from .active import DIVERGED, Active, Handle
 from .errors import RunError, UserError
-from .folder import is_filled, mark_filled
+from .folder import AttemptFolder, is_filled, mark_filled
 from .job import Display, Executor, Job, planned
-from .journal import Journal
+from .journal import Journal, Planned
 from .launch import Launch, Outcome
 from .placement import Device, Start, Want, decide
 from .sweep import Run
+from .trainers import Trainer
 
 WINDOW = 16
 """Runs prepared ahead, so that a free device finds its next run ready."""
@@ -33,11 +33,14 @@ LOOK_AGAIN = 1.0
 
 @dataclass
 class Ready:
-    """A run with its launch, prepared for the folder `path`."""
+    """A run with its launch, prepared for its place: (the run's folder name, attempt number)."""
 
     run: Run
+    planned: Planned
+    place: tuple[str, int]
+    folder: AttemptFolder
+    trainer: Trainer
     launch: Launch
-    path: Path
     want: Want
 
 
@@ -99,7 +102,7 @@ class Loop:
 
     def _start_what_may(self) -> bool:
         """Start runs; True when a waiting run waits for something that no event tells."""
-        self._fill_window()
+        self._prepare(max(1, self.job.policy.slots))
         if self.halted or not self.ready:
             self._tell_wait({})
             return False
@@ -124,33 +127,34 @@ class Loop:
                 if self.told_wait.get(ready.run.key) != decision.why:
                     self.display.waits(ready.run, decision.why)
         self._tell_wait(why)
-        self._fill_window()
+        self._prepare(WINDOW)
         return watch
 
-    def _fill_window(self) -> None:
-        """Prepare the next runs. One that cannot be prepared has failed, like one that could not be started."""
-        while len(self.ready) < WINDOW and not self.halted:
+    def _prepare(self, count: int) -> None:
+        """Have the next `count` runs ready. One that cannot be prepared has failed, like one that could not be
+        started."""
+        while len(self.ready) < count and not self.halted:
             run = next(self.job.runs, None)
             if run is None:
                 break
-            attempt = self.job.folder.attempt(*self.journal.place(planned(run)))
+            known = planned(run)
+            place = self.journal.place(known)
+            folder = self.job.folder.attempt(*place)
             try:
-                launch = self.job.trainer(run).prepare(run, attempt, self.job.site)
+                trainer = self.job.trainer(run)
+                launch = trainer.prepare(run, folder, self.job.site)
                 bound = self.job.devices_of(run) if launch.gpus else ()
             except (UserError, RunError, OSError) as error:
                 self._could_not_start(run, str(error))
                 continue
             fills = frozenset(cache.path for cache in launch.caches if not is_filled(cache))
-            self.ready.append(Ready(run, launch, attempt.path, Want(run.key, launch.gpus, bound, fills)))
+            want = Want(run.key, launch.gpus, bound, fills)
+            self.ready.append(Ready(run, known, place, folder, trainer, launch, want))
 
     def _start(self, ready: Ready, devices: tuple[str, ...]) -> None:
-        run, launch = ready.run, ready.launch
-        attempt, name, number = self.journal.begin(planned(run), devices, self.now())
-        folder = self.job.folder.attempt(name, number)
-        trainer = self.job.trainer(run)
+        run, launch, folder = ready.run, ready.launch, ready.folder
+        attempt, _, number = self.journal.begin(ready.planned, devices, self.now(), ready.place)
         try:
-            if folder.path != ready.path:  # the name was taken meanwhile
-                launch = trainer.prepare(run, folder, self.job.site)
             folder.write(launch)
             handle = self.executor.start(launch, folder, devices)
         except (UserError, RunError, OSError) as error:
@@ -158,8 +162,8 @@ class Loop:
             return
         filling = tuple(cache for cache in launch.caches if not is_filled(cache))
         active = Active(
-            attempt, run.key, f"run {run.number}", run.name, number, folder, devices, handle, self.clock(), trainer,
-            dict(launch.keep), filling=filling,
+            attempt, run.key, f"run {run.number}", run.name, number, folder, devices, handle, self.clock(),
+            ready.trainer, dict(launch.keep), filling=filling,
             stop_on_nan=run.options["on_nan"].value != "ignore",
         )  # fmt: skip
         self.active.append(active)

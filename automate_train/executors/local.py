@@ -11,6 +11,7 @@ import contextlib
 import os
 import select
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import RunError
@@ -20,8 +21,7 @@ from ..launch import Launch
 Handle = tuple[int, int, str]
 
 # A fixed program: every value reaches it as an argument, none as text of the program. The traps keep the shell alive
-# until
-# the trainer has ended (a trapped signal is reset to its default in the trainer), so that the exit code is written even
+# until the trainer has ended (a trapped signal is reset to its default in the trainer): the exit code is written even
 # when the whole group is signalled. Everything but the trainer itself is built into the shell: no further process.
 SHIM = """trap : HUP INT TERM; echo $$ >"$1"; code=$2; cd -- "$3" && { shift 3; "$@"; }; echo $? >"$code" """
 
@@ -35,6 +35,7 @@ class Local:
         """Handles without a pidfd (a kernel older than 5.3): looked at five times a second."""
         self._poll = select.poll()
         self._boot = boot_id()
+        self._environment = dict(os.environ)
 
     def watch(self, fd: int) -> None:
         """Let `wait` return when `fd` becomes readable (the signal wake-up pipe)."""
@@ -42,7 +43,7 @@ class Local:
 
     def start(self, launch: Launch, folder: AttemptFolder, devices: tuple[str, ...]) -> Handle:
         """Start the trainer in its own session; `RunError` when the system refuses."""
-        env = child_environment(launch, devices)
+        env = child_environment(self._environment, launch, devices)
         console, places = str(folder.console), (str(folder.path / "pid"), str(folder.exit_code), launch.cwd)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         try:
@@ -126,9 +127,9 @@ class Local:
         return True
 
 
-def child_environment(launch: Launch, devices: tuple[str, ...]) -> dict[str, str]:
+def child_environment(inherited: Mapping[str, str], launch: Launch, devices: tuple[str, ...]) -> dict[str, str]:
     """The inherited environment, the launch's own, and the devices it may see."""
-    env = {**os.environ, **launch.env, **launch.secrets}
+    env = {**inherited, **launch.env, **launch.secrets}
     if launch.gpus:
         env["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
         env["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
@@ -143,7 +144,8 @@ def alive(handle: Handle) -> bool:
 def start_ticks(pid: int) -> int:
     """When a process started, in clock ticks since boot (proc(5), stat, field 22); 0 when it is gone or a zombie."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            fields = file.read(1024).rpartition(b")")[2].split()
     except OSError:
         return 0
     return 0 if fields[0] == b"Z" else int(fields[19])

@@ -240,10 +240,11 @@ def test_progress_may_be_nan():
     assert (step, total) == (2, 12) and loss != loss
 
 
-def test_progress_without_the_hook_comes_from_the_console(tmp_path: Path) -> None:
+def test_progress_without_the_hook_comes_from_the_console(tmp_path):
     console = tmp_path / "console.log"
     assert console_events(console, 0) == ([], 0)
-    console.write_text("  num epochs / epoch数: 2\n\nepoch 1/2\n\rsteps:   0%|   | 0/12 [00:00<?, ?it/s]\rsteps:   8%|▊")
+    bars = "\rsteps:   0%|   | 0/12 [00:00<?, ?it/s]\rsteps:   8%|▊"
+    console.write_text(f"  num epochs / epoch数: 2\n\nepoch 1/2\n{bars}")
     found, offset = console_events(console, 0)
     assert [(event.kind, dict(event.data)) for event in found] == [
         ("training", {"total_steps": 12, "epochs": 2}),
