@@ -237,7 +237,7 @@ def _preflight(sweep: Sweep, points: _Points, site: Site, gpus: list[Gpu], pool:
 
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     problems = preflight.check(sweep, points.todo(), site)
-    return [*preflight.check_devices(points.todo(), gpus, pool, visible, site), *problems]
+    return [*preflight.check_devices(sweep, points.todo(), gpus, pool, visible, site), *problems]
 
 
 def _done(folder: Any) -> set[str]:

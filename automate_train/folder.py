@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .launch import Cache, Event, Launch
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 LOGS = "_logs"
 MAX_LINE = 1 << 20
 
@@ -51,11 +52,9 @@ class AttemptFolder:
     def write(self, launch: Launch) -> None:
         """Make the folder and write what was asked for; `FileExistsError` when an earlier attempt is there."""
         path = str(self.path)
-        try:
-            os.mkdir(path)
-        except FileNotFoundError:
-            os.makedirs(path)
-        os.mkdir(os.path.join(path, self.OUTPUT))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.mkdir(path)
+        os.mkdir(f"{path}/{self.OUTPUT}")
         asked = {
             "argv": launch.argv,
             "cwd": launch.cwd,
@@ -69,8 +68,8 @@ class AttemptFolder:
                 os.makedirs(os.path.join(path, os.path.dirname(name)), exist_ok=True)
             _write(os.path.join(path, name), text)
         # One line a field: `indent` would take json's slow way, and this stands between a free device and its run.
-        fields = (f'"{name}": {json.dumps(value, ensure_ascii=False)}' for name, value in asked.items())
-        _write(os.path.join(path, self.LAUNCH), "{" + ",\n ".join(fields) + "}\n")
+        fields = (f'"{name}": {_encode(value)}' for name, value in asked.items())
+        _write(f"{path}/{self.LAUNCH}", "{" + ",\n ".join(fields) + "}\n")
         for cache in launch.caches:
             _link(cache)
 

@@ -21,6 +21,8 @@ from .launch import Attempt, Outcome
 if TYPE_CHECKING:
     import sqlite3
 
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+
 UPGRADES = [
     """
     create table note (name text primary key, value text not null);
@@ -36,6 +38,15 @@ UPGRADES = [
     create table checkpoint (
         attempt integer not null references attempt (id), path text not null, epoch integer, step integer, at real
         not null, primary key (attempt, path)) without rowid;
+    """,
+    """
+    create table sample_seed (prompt text primary key, seed integer not null) without rowid;
+    create table sample_lora (
+        server text not null, name text not null, batch text not null, at real not null, primary key (server, name)
+        ) without rowid;
+    create table sample_task (
+        server text not null, picture text not null, lora text not null, task text not null, prompt text not null,
+        seed integer not null, primary key (server, picture)) without rowid;
     """,
 ]
 """Each entry brings the schema one version up; `pragma user_version` counts them. Append, never edit."""
@@ -186,7 +197,7 @@ class Journal:
 
     def note(self, **values: Any) -> None:
         """Facts of the sweep as a whole: project, total, dropped, why the next run waits."""
-        rows = [(name, json.dumps(value, ensure_ascii=False)) for name, value in values.items()]
+        rows = [(name, _encode(value)) for name, value in values.items()]
         with self.together():
             self.db.executemany("insert or replace into note values (?, ?)", rows)
 
@@ -225,7 +236,7 @@ class Journal:
             self.db.execute(_PLAN, _run_values(run, folder))
             cursor = self.db.execute(
                 "insert into attempt (key, number, folder, devices, started) values (?, ?, ?, ?, ?)",
-                (run.key, number, f"{folder}/attempt-{number}", json.dumps(devices), now),
+                (run.key, number, f"{folder}/attempt-{number}", _encode(devices), now),
             )
         assert cursor.lastrowid is not None
         return cursor.lastrowid, folder, number
@@ -245,7 +256,7 @@ class Journal:
         with self.together():
             self.db.execute(
                 "update attempt set kind = ?, exit_code = ?, reason = ?, ended = ?, facts = ? where id = ?",
-                (outcome.kind, outcome.exit_code, outcome.reason, now, json.dumps(facts, ensure_ascii=False), attempt),
+                (outcome.kind, outcome.exit_code, outcome.reason, now, _encode(facts), attempt),
             )
 
     def abort_waiting(self, kind: str) -> None:
@@ -265,8 +276,7 @@ _PLAN = """
 
 
 def _run_values(run: Planned, folder: str | None) -> tuple[object, ...]:
-    text = (json.dumps(part, ensure_ascii=False, default=str) for part in (run.varied, run.options))
-    return (run.key, run.number, run.index, run.name, *text, folder)
+    return (run.key, run.number, run.index, run.name, _encode(run.varied), _encode(run.options), folder)
 
 
 def _attempt(row: sqlite3.Row) -> Attempt:

@@ -8,19 +8,21 @@ Not: what a particular trainer needs (`trainers/*`), printing (`plan`), refusing
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import lock
 from .errors import Problem, UserError
 from .folder import SweepFolder
-from .gpus import Gpu, parse_devices
 from .keys import unset
 from .launch import Site
 from .sweep import Run, Sweep
 from .trainers import load
+
+if TYPE_CHECKING:
+    from .gpus import Gpu
 
 EVERY_RUN = 512
 """Sweeps up to this size are asked run by run; larger ones so that every value of every axis is seen once."""
@@ -29,8 +31,7 @@ EVERY_RUN = 512
 def check(sweep: Sweep, runs: Iterable[Run], site: Site) -> list[Problem]:
     """What the runs' trainers and the machine's disks say; each problem once, errors first."""
     found: dict[Problem, None] = {}
-    total, seen = 0, list(islice(runs, EVERY_RUN + 1))
-    asked = seen if len(seen) <= EVERY_RUN else sweep.covering()
+    total, asked = 0, list(_examples(sweep, runs))
     need: dict[str, int] = {}
     for run in asked:
         total += 1
@@ -48,12 +49,18 @@ def check(sweep: Sweep, runs: Iterable[Run], site: Site) -> list[Problem]:
             need[str(target)] = need.get(str(target), 0) + size[1]
     if not total:
         return []
-    share = 1.0 if asked is seen else sweep.size / total
+    share = 1.0 if total <= EVERY_RUN else sweep.size / total
     found.update(dict.fromkeys(_disk({path: int(size * share) for path, size in need.items()})))
     folder = SweepFolder(site.temp_dir, site.project)
     if lock.is_held(folder.lock):
         found[lock.refusal(folder.lock).problem] = None
     return sorted(found, key=lambda problem: problem.severity != "error")
+
+
+def _examples(sweep: Sweep, runs: Iterable[Run]) -> Iterable[Run]:
+    """Every run of a small sweep; of a large one as many as it takes to see every value."""
+    first = list(islice(runs, EVERY_RUN + 1))
+    return first if len(first) <= EVERY_RUN else sweep.covering()
 
 
 def _own(run: Run) -> Iterator[Problem]:
@@ -70,19 +77,23 @@ def _own(run: Run) -> Iterator[Problem]:
 
 
 def check_devices(
-    runs: Iterable[Run], gpus: list[Gpu], pool: tuple[str, ...], visible: str | None, site: Site
+    sweep: Sweep, runs: Iterable[Run], gpus: list[Gpu], pool: tuple[str, ...], visible: str | None, site: Site
 ) -> Iterator[Problem]:
     """Devices that runs name exist, and no run asks for more than are listed."""
+    if site.cpu:
+        return
+    from .gpus import parse_devices
+
     for gpu in gpus:
         if gpu.lost and gpu.id in pool:
             text = "is lost: it is skipped, and used again when it comes back"
             yield Problem("warning", f"GPU {gpu.index}", "", text)
     seen: set[tuple[str, str]] = set()
-    for run in islice(runs, EVERY_RUN):
+    for run in _examples(sweep, runs):
         option = run.options.get("cuda_device")
         asked = "" if option is None or unset(option.value) else str(option.value)
         source = str(option.source) if option else "built-in"
-        if site.cpu or (asked, source) in seen:
+        if (asked, source) in seen:
             continue
         seen.add((asked, source))
         count = len([part for part in asked.split(",") if part.strip()])
@@ -112,7 +123,8 @@ def _disk(need: dict[str, int]) -> Iterator[Problem]:
             first, sum_ = per_disk.get(there.stat().st_dev, (path, 0))
             per_disk[there.stat().st_dev] = (first, sum_ + size)
     for path, size in per_disk.values():
-        free = shutil.disk_usage(_nearest_existing(Path(path))).free
+        disk = os.statvfs(_nearest_existing(Path(path)))
+        free = disk.f_bavail * disk.f_frsize
         if size > free:
             text = f"about {size / 1e9:.1f} GB of checkpoints are to come, {free / 1e9:.1f} GB are free"
             yield Problem("error", path, "", text, "free some room, or raise save_every_n_epochs")

@@ -217,10 +217,12 @@ class Loop:
             reason = f"diverged: the loss was NaN {DIVERGED} logged steps in a row; lower the learning rate"
             active.ended_by_us = Outcome("failed", None, reason)
             self._terminate(active)
-        if active.filling and active.progress.training_since is not None:
+        if active.progress.training_since is not None:
             self._filled(active)
 
     def _filled(self, active: Active) -> None:
+        if not active.filling:
+            return
         for cache in active.filling:
             mark_filled(cache)
         active.filling = ()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
+from functools import cache
 from typing import TYPE_CHECKING
 
 from ..config import text_of
@@ -46,7 +46,7 @@ def problems(run: Run, site: Site) -> list[Problem]:
         if key not in used and key not in OURS and option.source.label != "built-in":
             hint = f"put {{{option.written}}} into the command, or take the key out"
             found.append(Problem("error", str(option.source), option.written, "nothing in the command uses it", hint))
-    if not PLACEHOLDER.search(parts[0]) and not shutil.which(parts[0]):
+    if not PLACEHOLDER.search(parts[0]) and not _which(parts[0]):
         found.append(Problem("error", source, "command", f"there is no program {parts[0]!r}", "give its full path"))
     return found
 
@@ -72,7 +72,7 @@ def prepare(run: Run, folder: AttemptFolder, site: Site) -> Launch:
     argv = [PLACEHOLDER.sub(fill, part) for part in _command(run)]
     if bad := [part for part in argv if "\0" in part]:
         raise UserError(f"the argument {bad[0]!r} holds a NUL character", key="command")
-    program = shutil.which(argv[0])
+    program = _which(argv[0])
     if program is None:
         raise UserError(f"there is no program {argv[0]!r}", key="command", hint="give its full path")
     env = {"PYTHONUNBUFFERED": "1", "COLUMNS": "300", "AUTOMATE_TRAIN_ATTEMPT": str(folder.path)}
@@ -114,6 +114,15 @@ def _command(run: Run) -> list[str]:
         key="command",
         hint='for example "command": ["python", "train.py", "--lr", "{unet_lr}"]',
     )
+
+
+@cache
+def _which(program: str) -> str | None:
+    if os.path.isabs(program) and os.path.isfile(program) and os.access(program, os.X_OK):
+        return program
+    import shutil
+
+    return shutil.which(program)
 
 
 def _is_text(part: object) -> bool:
