@@ -90,8 +90,8 @@ def first_start() -> dict[str, float]:
 
 
 def gaps() -> dict[str, float]:
-    """24 runs of half a second: first start to last end over the ideal; for each start but the first four, the time since the
-    earliest end that no start has answered yet."""
+    """24 runs of half a second: first start to last end over the ideal; for each start but the first four, the time
+    since the earliest end that no start has answered yet."""
     count, seconds = 24, 0.5
     command = [*STAMP[:2], f'{STAMP[2]}; sleep {seconds}; echo $EPOCHREALTIME >"$0/end-$1"']
 
