@@ -51,16 +51,19 @@ class Active:
     def held(self) -> Held:
         return Held(self.label, frozenset(self.devices), frozenset(cache.path for cache in self.filling))
 
-    def look(self, journal: Journal, say: Callable[[str], None]) -> None:
-        """Take in what its trainer has told since the last look."""
+    def look(self, journal: Journal, say: Callable[[str], None]) -> bool:
+        """Take in what its trainer has told since the last look; True when a checkpoint was among it."""
+        saved = False
         events, self.offset = self.trainer.events(self.folder, self.offset)
         for event in events:
             before, self.progress = self.progress, after(self.progress, event)
             if event.kind == "checkpoint" and (path := self.progress.checkpoint):
                 epoch, step = whole(event.data.get("epoch")), whole(event.data.get("step"))
                 journal.saved(self.id, path, epoch, step, event.at)
+                saved = True
             if self.progress.trouble != before.trouble:
                 say(f"{self.label}: hook: {self.progress.trouble}")
+        return saved
 
     @property
     def diverged(self) -> bool:

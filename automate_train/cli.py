@@ -9,34 +9,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .errors import Problem, RunError, UserError
-from .flags import (
-    COMMANDS,
-    SETTINGS,
-    args_parser,
-    gibibytes,
-    indexes,
-    masked,
-    number,
-    spell,
-    status_parser,
-    sweep_parser,
-)
+from .flags import COMMANDS, SETTINGS, args_parser, masked, number, spell, status_parser, sweep_parser
 
 if TYPE_CHECKING:
-    from .gpus import Gpu
     from .launch import Site
-    from .sweep import Dropped, Run, Sweep
+    from .machine import Machine
+    from .points import Points
+    from .sweep import Run, Sweep
 
 
 def main(argv: Sequence[str]) -> int:
     """The exit code: 0 done, 1 a run failed, 2 the user's files, flags or environment, 3 our bug, 130 interrupted."""
     try:
         if argv and argv[0] in COMMANDS:
-            return {"status": _status, "args": _args}[argv[0]](argv[1:])
+            return {"status": _status, "args": _args, "sample": _sample}[argv[0]](argv[1:])
         return _sweep(argv)
     except UserError as error:
         return _say_error(str(error), 2)
@@ -84,6 +74,12 @@ def _status(argv: Sequence[str]) -> int:
     return 0
 
 
+def _sample(argv: Sequence[str]) -> int:
+    from . import sampler
+
+    return sampler.main(argv)
+
+
 def _args(argv: Sequence[str]) -> int:
     from pathlib import Path
 
@@ -115,15 +111,18 @@ def _sweep(argv: Sequence[str]) -> int:
         return 0
     from . import plan
     from .folder import SweepFolder
+    from .machine import look
+    from .points import Points
 
     if flags.json and not flags.dry_run:
         raise UserError("--json goes with --dry-run", hint="for a running sweep: automate-train status DIR --json")
     sweep, problems, options = _settle(flags)
-    site, gpus, pool, limit = _place(flags, sweep, options, problems)
+    machine = look(flags, sweep.project, options["temp_dir"], problems)
+    site = machine.site
     folder = SweepFolder(site.temp_dir, site.project)
     done = _done(folder)
-    points = _Points(sweep, flags, done)
-    problems += _preflight(sweep, points, site, gpus, pool)
+    points = Points(sweep, flags, done)
+    problems += _preflight(sweep, points, machine)
     errors = any(problem.severity == "error" for problem in problems)
     if flags.json:
         from .plan import as_json
@@ -152,12 +151,13 @@ def _sweep(argv: Sequence[str]) -> int:
         total=sweep.size if left is None else left,
         site=site,
         folder=folder,
-        gpus=gpus,
-        pool=pool,
-        memory_limit=limit,
+        gpus=machine.gpus,
+        pool=machine.pool,
+        memory_limit=machine.limit,
         stop_on_failure=options["on_failure"] == "stop",
         plain=flags.plain,
         argv=tuple(masked(argv)),
+        webui=points.webui(),
     )
     return work(order)
 
@@ -186,58 +186,16 @@ def _settle(flags: Any) -> tuple[Sweep, list[Problem], dict[str, Any]]:
     return sweep, problems, {key: setting.value for key, setting in merged.settings.items()}
 
 
-def _place(
-    flags: Any, sweep: Sweep, options: dict[str, Any], found: list[Problem]
-) -> tuple[Site, list[Gpu], tuple[str, ...], int]:
-    """The machine: where the folders go, its devices, those that runs share (their number is that of the runs at a
-    time), the bytes that must be free on one. What is wrong with the devices goes to `found`."""
-    from .keys import BUILT_IN, unset
-    from .launch import Site
-
-    gpus: list[Gpu] = []
-    pool: tuple[str, ...] = ()
-    listed, limit = flags.cuda_devices_distributed, 0
-    flag = "--cuda_devices_distributed" if listed is not None else "--cuda-memory-limit"
-    asked = listed is not None or flags.cuda_memory_limit is not None
-    if flags.cuda_memory_limit is not None:
-        limit = gibibytes("--cuda-memory-limit", flags.cuda_memory_limit)
-    if flags.cpu is None:
-        from . import gpus as door
-
-        gpus = door.snapshot()
-        if not gpus:
-            text = f"no GPU can be used here: {door.why()}"
-            found.append(
-                Problem("error", "command line", flag, text, "on the CPU: --cpu N")
-                if asked
-                else Problem("warning", "", "", f"{text}; everything runs on the CPU", "--cpu N: N runs at a time")
-            )
-        elif listed is not None:
-            try:
-                visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-                pool = tuple(door.parse_devices(listed, gpus, visible, flag, "command line"))
-            except UserError as error:
-                found.append(error.problem)
-    elif asked:
-        raise UserError("--cpu and the --cuda flags exclude each other", source="command line")
-    slots = len(pool) if pool else number("--cpu", flags.cpu, 1) if flags.cpu else 1
-    temp_dir = BUILT_IN["temp_dir"] if unset(options["temp_dir"]) else options["temp_dir"]
-    site = Site(
-        temp_dir=os.path.abspath(os.path.expanduser(str(temp_dir))),
-        project=sweep.project,
-        slots=slots,
-        cores=len(os.sched_getaffinity(0)),
-        cpu=not gpus,
-    )
-    return site, gpus, pool, limit
-
-
-def _preflight(sweep: Sweep, points: _Points, site: Site, gpus: list[Gpu], pool: tuple[str, ...]) -> list[Problem]:
+def _preflight(sweep: Sweep, points: Points, machine: Machine) -> list[Problem]:
     from . import preflight
 
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    problems = preflight.check(sweep, points.todo(), site)
-    return [*preflight.check_devices(sweep, points.todo(), gpus, pool, visible, site), *problems]
+    devices = preflight.check_devices(sweep, points.todo(), machine.gpus, machine.pool, visible, machine.site)
+    return [
+        *devices,
+        *preflight.check(sweep, points.todo(), machine.site),
+        *preflight.check_webuis(sweep, points.todo()),
+    ]
 
 
 def _done(folder: Any) -> set[str]:
@@ -269,41 +227,3 @@ def _launcher(site: Site, folder: Any) -> Any:
             return None, attempt
 
     return launch
-
-
-class _Points:
-    """The points that this command is about: all of the sweep, or those that --only and --skip_to_index leave."""
-
-    def __init__(self, sweep: Sweep, flags: Any, done: set[str]) -> None:
-        first = number("--skip_to_index", flags.skip_to_index) if flags.skip_to_index else 0
-        ranges = indexes("--only", flags.only) if flags.only else [range(first, sweep.size)]
-        for each in ranges:
-            if each.start >= sweep.size or each.stop > sweep.size:
-                flag = "--only" if flags.only else "--skip_to_index"
-                raise UserError(f"the sweep has the indexes 0 to {sweep.size - 1}", source="command line", key=flag)
-        self.sweep, self.ranges, self.first = sweep, ranges, first
-        self.done = set() if flags.rerun else done
-
-    def chosen(self) -> Iterator[Run | Dropped]:
-        seen = self.first
-        for each in self.ranges:
-            for index in range(max(seen, each.start), each.stop):
-                yield self.sweep.point(index)
-            seen = max(seen, each.stop)
-
-    def todo(self) -> Iterator[Run]:
-        """Runs that are not done; those of `chosen` without dropped points."""
-        from .sweep import Run
-
-        return (point for point in self.chosen() if isinstance(point, Run) and point.key not in self.done)
-
-    def left(self) -> int | None:
-        """How many are to do; None when counting them would take long."""
-        return sum(1 for _ in self.todo()) if self.sweep.size <= 20_000 else None
-
-    def known_done(self) -> int:
-        if self.sweep.size > 20_000:
-            return 0
-        from .sweep import Run
-
-        return sum(1 for point in self.chosen() if isinstance(point, Run) and point.key in self.done)

@@ -7,12 +7,15 @@ error). Not: what the flags do (`cli`). Only argparse is imported: `--help` must
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from typing import NoReturn
 
 from .errors import UserError, nearest
 
-COMMANDS = ("status", "args")
+HIGHEST = 10**15
+"""Of a number given to a flag: an index of the largest sweep."""
+COMMANDS = ("status", "args", "sample")
 
 SETTINGS = {
     "project_name_base": "name of the sweep",
@@ -31,6 +34,7 @@ SETTINGS = {
 EPILOG = """\
 other commands:
   automate-train status DIR [--json]        how a sweep stands, from any terminal
+  automate-train sample DIR                 sample pictures that are missing, or of new prompts, on a WebUI
   automate-train args REPO_DIR [SCRIPT]     what a trainer accepts; `args REPO_DIR lr` searches
 
 exit codes: 0 all succeeded or already done, 1 a run failed, 2 files, flags or environment are wrong,
@@ -45,6 +49,9 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if message.startswith("unrecognized arguments: "):
             word = message.split(": ", 1)[1].split()[0]
+            if not word.startswith("-"):
+                hint = nearest(word, COMMANDS) or f"commands: {', '.join(COMMANDS)}; see automate-train --help"
+                raise UserError(f"{word!r} belongs to no flag and is no command", source="command line", hint=hint)
             known = [name for name in self._option_string_actions if name.startswith("--")]
             raise UserError(
                 f"there is no flag {word}", hint=nearest(word.replace("_", "-"), known) or "see automate-train --help"
@@ -138,8 +145,8 @@ def number(flag: str, text: str, lowest: int = 0) -> int:
         value = int(text)
     except ValueError:
         value = lowest - 1
-    if value < lowest:
-        raise UserError(f"{text!r} is no whole number from {lowest} up", source="command line", key=flag)
+    if not lowest <= value <= HIGHEST:
+        raise UserError(f"{text[:40]!r} is no whole number from {lowest} up", source="command line", key=flag)
     return value
 
 
@@ -160,7 +167,8 @@ def indexes(flag: str, text: str) -> list[range]:
     ranges = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not (first.isdigit() and (last.isdigit() or not dash)) or (dash and int(last) < int(first)):
+        wrong = not re.fullmatch(r"[0-9]{1,18}(-[0-9]{1,18})?", part.strip())
+        if wrong or (dash and int(last) < int(first)):
             hint = "for example 0,3,5-7"
             raise UserError(f"{part.strip()!r} is no index and no range", source="command line", key=flag, hint=hint)
         ranges.append(range(int(first), int(last or first) + 1))

@@ -81,7 +81,13 @@ it)."""
 SECRETS = {"wandb_api_key": "WANDB_API_KEY", "huggingface_token": "HF_TOKEN"}
 """Key -> the environment variable that carries it to the child."""
 
-MASKED = frozenset({*SECRETS, "webui_auth", "webui_uploader_auth"})
+WEBUI_SECRETS = {
+    "webui_auth": "AUTOMATE_TRAIN_WEBUI_AUTH",
+    "webui_uploader_auth": "AUTOMATE_TRAIN_WEBUI_UPLOADER_AUTH",
+}
+"""Key -> the environment variable that carries it to the sampler."""
+
+MASKED = frozenset({*SECRETS, *WEBUI_SECRETS})
 """Values that are never shown nor written: `***` stands for them."""
 
 NEUTRAL = frozenset(
@@ -139,3 +145,8 @@ def canonical(key: str) -> str:
 def unset(value: object) -> bool:
     """True for what old files write to say `nothing`: null, empty text, and the text None."""
     return value is None or value == "" or value == "None"
+
+
+def on(value: object) -> bool:
+    """Whether a switch is on; old files write `"true"`."""
+    return value is True or (isinstance(value, str) and value.strip().lower() == "true")

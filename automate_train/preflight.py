@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from . import lock
 from .errors import Problem, UserError
 from .folder import SweepFolder
-from .keys import unset
+from .keys import on, unset
 from .launch import Site
 from .sweep import Run, Sweep
 from .trainers import load
@@ -107,6 +107,16 @@ def check_devices(
                 parse_devices(asked or "0", gpus, visible)
             except UserError as error:
                 yield Problem("error", source, "cuda_device", error.problem.message, error.problem.hint)
+
+
+def check_webuis(sweep: Sweep, runs: Iterable[Run]) -> list[Problem]:
+    """What is wrong with the image servers and the prompts of runs that are sampled there; a few seconds at most."""
+    options = [run.options for run in _examples(sweep, runs)]
+    if not any("use_external_webui" in each and on(each["use_external_webui"].value) for each in options):
+        return []
+    from . import sampler
+
+    return list(sampler.preflight(options, {}))
 
 
 def _disk(need: dict[str, int]) -> Iterator[Problem]:

@@ -68,6 +68,10 @@ class Loop:
     told_wait: dict[str, str] = field(default_factory=dict)
     """Run key -> why it waits, as last told."""
     chores: list[Callable[[], None]] = field(default_factory=list)
+    news: bool = False
+    """A checkpoint was saved, or a run has ended."""
+    beside: Callable[[bool], None] = lambda news: None
+    """Called each turn, after everything is written down: the sampler's process is told of news and listened to."""
 
     def run(self) -> None:
         while True:
@@ -206,13 +210,15 @@ class Loop:
                 self._look(active)
             while self.chores:
                 self.chores.pop(0)()
+        news, self.news = self.news, False
+        self.beside(news)
         self.display.tick(self.active, self.devices, self._left())
 
     def _left(self) -> int:
         return max(0, self.job.total - self.done - self.failed - len(self.active))
 
     def _look(self, active: Active) -> None:
-        active.look(self.journal, self.display.say)
+        self.news |= active.look(self.journal, self.display.say)
         if active.diverged:
             reason = f"diverged: the loss was NaN {DIVERGED} logged steps in a row; lower the learning rate"
             active.ended_by_us = Outcome("failed", None, reason)
@@ -255,6 +261,7 @@ class Loop:
     def _write_down(self, active: Active, seconds: float) -> None:
         outcome = active.outcome
         assert outcome is not None
+        self.news = True
         facts = active.facts(seconds)
         if outcome.kind == "succeeded" and active.keep:
             try:

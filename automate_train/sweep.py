@@ -23,6 +23,10 @@ from .exclude import compile_expression
 from .keys import SWEEP_ONLY, unset
 
 BAD_IN_PROJECT = set('{}[]/\\:*?"<>|.')
+TAKEN = ("_logs", "datasets")
+"""Folders of temp_dir that belong to all its sweeps."""
+MOST_POINTS = 10**15
+"""Indexes stay numbers that the journal and JSON can hold."""
 SLUG_BYTES = 120
 
 
@@ -141,6 +145,8 @@ class Sweep:
 
     def covering(self) -> Iterator[Run]:
         """Runs that together take every value of every axis at least once, where it is not dropped everywhere."""
+        if not self.axes:
+            yield Run(self, 0, ())
         for number, axis in enumerate(self.axes):
             for place in range(len(axis)):
                 step = prod(len(other) for other in self.axes[number + 1 :])
@@ -193,6 +199,10 @@ def expand(settings: Mapping[str, Setting], *, number_start: int = 0) -> Sweep:
         assert exclude is not None
         applies, names = compile_expression(text, {*shared, *axis_of}, str(exclude.source))
         drops.append((text, applies, tuple(sorted({axis_of[name] for name in names if name in axis_of}))))
+    if (size := prod(map(len, axes))) > MOST_POINTS:
+        first = axes[0].source
+        raise UserError(f"the lists make {size:.1e} points, at most {MOST_POINTS:.0e} are possible", source=first,
+                        hint="shorten some lists, or tie them together with zip")  # fmt: skip
     base = sum(digest(key, setting.value) for key, setting in shared.items())
     return Sweep(project, shared, tuple(axes), tuple(drops), number_start, base)
 
@@ -203,9 +213,12 @@ def _project(setting: Setting | None) -> str:
     if not isinstance(value, str) or not value.strip():
         hint = 'for example "project_name_base": "my_character"'
         raise UserError("a sweep needs a name", source=source, key="project_name_base", hint=hint)
-    if bad := sorted({letter for letter in value if letter in BAD_IN_PROJECT or ord(letter) < 32}):
+    if bad := sorted({letter for letter in value if letter in BAD_IN_PROJECT or not letter.isprintable()}):
         message = f"may not hold {' '.join(map(repr, bad))}"
         raise UserError(message, source=source, key="project_name_base", hint="letters, digits, - and _ are safe")
+    if value in TAKEN:
+        message = f"{value!r} is the name of a folder that all sweeps share"
+        raise UserError(message, source=source, key="project_name_base", hint="choose another name")
     if len(value.encode("utf-8", "replace")) > 100:
         raise UserError("is longer than 100 bytes", source=source, key="project_name_base", hint="shorten it")
     return value

@@ -11,12 +11,12 @@ import os
 import shlex
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
-from math import isnan
+from math import inf, isnan
 from typing import TYPE_CHECKING
 
 from . import lock
@@ -34,6 +34,7 @@ from .sweep import Run
 from .trainers import load
 
 if TYPE_CHECKING:
+    from .beside import Beside
     from .gpus import Gpu
 
 KNOWN_AHEAD = 10_000
@@ -56,6 +57,8 @@ class Order:
     stop_on_failure: bool
     plain: bool
     argv: tuple[str, ...]
+    webui: Mapping[str, str] | None = None
+    """Some runs are sampled on a WebUI; the environment variables that only the sampler gets (passwords)."""
 
 
 def work(order: Order) -> int:
@@ -77,7 +80,11 @@ def work(order: Order) -> int:
         loop.chores.append(lambda: journal.plan(map(planned, islice(order.todo(), KNOWN_AHEAD))))
         loop.take_over(actives)
         with _signals(loop, executor, display):
+            beside = _sampler(order, loop, executor, display)
             loop.run()
+            if beside:
+                display.close()
+                _wait_for_samples(beside, loop, executor, display)
         journal.note(state="interrupted" if loop.asked else "failed" if loop.failed else "done", waiting=None)
         if loop.failed and order.stop_on_failure:
             journal.abort_waiting("aborted")
@@ -89,6 +96,48 @@ def work(order: Order) -> int:
             with contextlib.suppress(OSError):
                 print(line)
     return 130 if loop.asked else 1 if loop.failed else 0
+
+
+def _sampler(order: Order, loop: Loop, executor: Local, display: Plain) -> list[Beside]:
+    """The sampler's process, started after the first runs; empty until then, and when nothing is sampled on a WebUI."""
+    started: list[Beside] = []
+    if order.webui is None:
+        return started
+    environment = {**os.environ, **order.webui}
+
+    def start() -> None:
+        from .beside import Beside
+
+        started.append(Beside(order.folder, environment, executor, display.say))
+
+    def beside(news: bool) -> None:
+        for each in started:
+            if news:
+                each.tell()
+            each.listen()
+
+    loop.chores.append(start)
+    loop.beside = beside
+    return started
+
+
+def _wait_for_samples(started: list[Beside], loop: Loop, executor: Local, display: Plain) -> None:
+    """The runs are over; Ctrl-C leaves the samples that are missing to `automate-train sample`."""
+    asked = loop.asked
+    told = time.monotonic()
+
+    def wait() -> bool:
+        nonlocal told
+        executor.wait(2.0)
+        if time.monotonic() - told > 1.5:
+            told = inf
+            display.say("samples: the runs are over, the last samples are being made (Ctrl-C leaves them for later)")
+        return loop.asked == asked < 2
+
+    for each in started:
+        each.tell()
+        if not each.finish(wait):
+            display.say(f"samples: stopped; later: automate-train sample {shlex.quote(str(each.folder.path))}")
 
 
 def _job(order: Order, running: set[str]) -> Job:

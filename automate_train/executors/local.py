@@ -38,8 +38,11 @@ class Local:
         self._environment = dict(os.environ)
 
     def watch(self, fd: int) -> None:
-        """Let `wait` return when `fd` becomes readable (the signal wake-up pipe)."""
+        """Let `wait` return when `fd` becomes readable (the signal wake-up pipe, the sampler's output)."""
         self._poll.register(fd, select.POLLIN)
+
+    def unwatch(self, fd: int) -> None:
+        self._poll.unregister(fd)
 
     def start(self, launch: Launch, folder: AttemptFolder, devices: tuple[str, ...]) -> Handle:
         """Start the trainer in its own session; `RunError` when the system refuses."""

@@ -203,8 +203,7 @@ def masks(o: Options) -> str:
 def samples(o: Options, every: Setting | None) -> None:
     """The trainer's own sample pictures. `every` is sample_opt even where it says None: then there are no samples."""
     prompts, count = o.ours.get("prompt_path"), o.ours.get("sample_num")
-    if (web := o.ours.get("use_external_webui")) and is_on(web):
-        o.say(web, "sampling on a WebUI is not part of this version: no samples are made", warn=True)
+    if is_on(o.ours.get("use_external_webui")):
         return
     if (path := path_in(prompts)) is not None and prompts is not None:
         o.claim("sample_prompts", path, prompts, needed=False)

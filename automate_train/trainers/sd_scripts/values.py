@@ -13,7 +13,7 @@ from typing import Any
 
 from ...config import Setting, Source, text_of
 from ...errors import Problem, Severity
-from ...keys import unset
+from ...keys import on, unset
 
 LAYERS = ("built-in", "default file", "tuning file", "--set", "command line")
 
@@ -50,11 +50,7 @@ def number(value: Any) -> int | float | None:
 
 
 def is_on(setting: Setting | None) -> bool:
-    """Whether a switch is on; old files write `"true"`."""
-    if setting is None:
-        return False
-    value = setting.value
-    return value is True or (isinstance(value, str) and value.strip().lower() == "true")
+    return setting is not None and on(setting.value)
 
 
 def text_in(setting: Setting | None) -> str | None:
