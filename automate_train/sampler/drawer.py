@@ -161,7 +161,7 @@ class Drawer:
         drawn, beyond = 0, False
         for work in list(self._works):
             for key, task in list(work.tasks.items()):
-                if beyond or task.task in state.pending_ids or task.task == state.current:
+                if beyond or key in work.held or task.task in state.pending_ids or task.task == state.current:
                     continue
                 result = self.client.result(task.task)
                 if isinstance(result, webui.Waiting):  # beyond the list's first page: those behind it are, too
@@ -223,16 +223,31 @@ class Drawer:
         model = wanted_model(wanted)
         picture = result[0]
         verdict = webui.judge(picture.infotext, lora, work.hash12, model)
-        if verdict == "base model only" and not self._blind:
-            if work.tries[key] < 2:
-                self._once_more(work, key)
-                self._works.remove(work)
-                self._again(work)
-                return
-            self._blind = "Lora hashes" not in picture.infotext
-        elif verdict == "done" and lora:
-            self._blind = False
+        if verdict == "base model only" and not self._blind and self._tried_again(work, key):
+            return
+        if lora:
+            self._blind = verdict == "base model only" and "Lora hashes" not in picture.infotext
+            work.proved = work.proved or verdict == "done"
+            if key == work.scout or work.proved:
+                work.scout = ""
+                work.held.clear()
         self._settle(work, key, verdict, webui.explain(verdict, picture.infotext, lora, model), picture)
+
+    def _tried_again(self, work: Work, key: str) -> bool:
+        """A server that was started anew draws without the LoRA until it has looked at its files again: bring it
+        again, draw one picture and see, before the others are drawn twice in vain. False: it was tried enough."""
+        if work.tries[key] >= 2:
+            return False
+        if work.proved:
+            self._once_more(work, key)
+        elif work.scout not in ("", key):
+            work.held.add(key)
+        else:
+            work.scout = key
+            self._once_more(work, key)
+            self._works.remove(work)
+            self._again(work)
+        return True
 
     def _once_more(self, work: Work, key: str) -> None:
         work.tries[key] += 1

@@ -30,6 +30,7 @@ def sample_parser() -> Parser:
     add("--epochs", metavar="2,5-9", help="the checkpoints of these epochs, and no others")
     add("--outage-limit", metavar="S", help="give a server up that does not answer for so long (default 600)")
     add("--wait-limit", metavar="S", help="let pictures wait in a queue for so long (default 21600)")
+    add("--stuck-limit", metavar="S", help="find it odd when one task of a queue takes so long (default 180)")
     add("--resume-queue", action="store_true", help="resume a server's queue that somebody has paused")
     add("--nudge", action="store_true", help="wake a queue that stands still by a small picture")
     add("--follow", action="store_true", help="standard input tells when there is something new (the sweep does this)")
@@ -41,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
     flags = sample_parser().parse_args(spell(argv))
     folder = sweep_folder(flags.dir)
     given: dict[str, Any] = {"resume": flags.resume_queue, "nudge": flags.nudge}
-    for name in ("outage", "wait"):
+    for name in ("outage", "wait", "stuck"):
         if (text := getattr(flags, f"{name}_limit")) is not None:
             given[name] = _seconds(f"--{name}-limit", text)
     from .office import Limits  # requests: not for --help

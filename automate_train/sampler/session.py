@@ -80,7 +80,8 @@ class Session:
                 if eof and not self.late.busy and self.dispatch.over:
                     break
                 if eof and self.dispatch.hopeless(ended):
-                    break
+                    self._stop()
+                    return self._summary()
                 idle = not eof and not self.late.busy and self.dispatch.over
                 self.office.bell.wait(None if idle else 0.5)
         except BaseException:

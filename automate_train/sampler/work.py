@@ -29,6 +29,12 @@ class Work:
     tries: Counter[str] = field(default_factory=Counter)
     hash12: str = ""
     """What proves the LoRA in an infotext."""
+    scout: str = ""
+    """The picture that is drawn again to see whether the LoRA is used at all; the others without it wait."""
+    held: set[str] = field(default_factory=set)
+    """Those that wait for the scout."""
+    proved: bool = False
+    """The LoRA was used at least once."""
     released: bool = False
     """The server does not answer, others may take the batch."""
     dropped: bool = False

@@ -1,0 +1,148 @@
+"""Killed at any moment and started again: every picture once, the server clean, everybody else untouched."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from sampler_kit import Sweep, assert_clean
+from webui_kit import running
+
+PROMPTS = [
+    {"prompt": "a cat", "seed": 3, "lora_weights": [0.6, 1.0], "baseline": True},
+    {"prompt": "a dog"},
+    {"prompt": "a cow <lora:NAME:0.5>", "regex_to_replace": "NAME"},
+]
+
+
+def kill_until_done(sweep: Sweep, rng: random.Random, kills: int, longest: float) -> int:
+    """The number of sessions that were killed; then one runs to its end."""
+    killed = 0
+    while killed < kills:
+        process = sweep.start()
+        time.sleep(rng.uniform(0.05, longest))
+        if process.poll() is None:
+            killed += 1
+        elif process.returncode == 0:
+            break
+        process.kill()
+        process.communicate()
+    code, said = sweep.sample(seconds=120)
+    assert code == 0, said
+    return killed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_killed_at_random_moments(tmp_path: Path, seed: int):
+    import json
+
+    rng = random.Random(seed)
+    with running(tmp_path / "server", seconds=0.12, last_sleep=0.4) as double:
+        double.control(files=["theirs/x.safetensors"], tasks=[{"prompt": "theirs", "seed": 3}])
+        sweep = Sweep(tmp_path / "a", [double.url])
+        prompts = tmp_path / "prompts.json"
+        prompts.write_text(json.dumps(PROMPTS))
+        for number in range(8):
+            sweep.run(f"k{number}", epochs=3, prompt_path=str(prompts))
+        killed = kill_until_done(sweep, rng, 20, 1.6)
+        double.control(tasks=[{"prompt": "theirs too", "seed": 3}])
+        assert killed >= 15, "more work is needed for so many kills"
+        assert sweep.states() == {"done": 8 * 3 * 4}
+        assert [about["state"] for about in baselines(sweep)] == ["done"]
+        assert sweep.left_over() == []
+        assert_clean(double, "theirs/x.safetensors")
+        tasks = [task["params"]["prompt"] for task in double.log()["tasks"]]
+        assert tasks.count("theirs") == tasks.count("theirs too") == 1
+        assert [
+            task for task in double.log()["tasks"] if "at-" in task["params"]["prompt"] and task["status"] == "pending"
+        ] == []
+        drawn = [each for each in double.log()["pictures"] if "at-" in each["prompt"]]
+        assert len(drawn) <= 8 * 3 * 4 + 2 * killed, "a restart goes on where it was"
+
+
+def baselines(sweep: Sweep) -> list[dict]:
+    import json
+
+    return [json.loads(file.read_text()) for file in (sweep.folder.path / "baseline").glob("*.json")]
+
+
+def test_killed_before_it_could_clean_up(tmp_path: Path):
+    """All pictures are there, the LoRA still lies on the server: the next session has only this to do."""
+    with running(tmp_path / "server", seconds=0.01, last_sleep=0.2) as double:
+        double.fault({"on": "POST /delete/lora_model", "what": "error-before", "times": -1})
+        sweep = Sweep(tmp_path / "a", [double.url])
+        sweep.run("k0", epochs=2)
+        process = sweep.start()
+        while not sweep.states()["done"] == 2:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.kill()
+        process.communicate()
+        assert len(double.log()["files"]) == 2
+        double.control(clear=True)
+        tasks = double.log()["tasks"]
+        assert sweep.sample()[0] == 0
+        assert_clean(double)
+        assert double.log()["tasks"] == tasks
+
+
+def test_two_samplers_of_one_sweep(tmp_path: Path):
+    with running(tmp_path / "server", seconds=0.5) as double:
+        sweep = Sweep(tmp_path / "a", [double.url])
+        sweep.run("k0", epochs=1)
+        first = sweep.start()
+        while not double.log()["uploads"]:
+            time.sleep(0.02)
+        code, said = sweep.sample()
+        assert code == 2 and str(first.pid) in said
+        first.communicate(timeout=30)
+        assert first.returncode == 0
+
+
+def test_two_sweeps_on_one_server(tmp_path: Path):
+    """The same run and file names, the same prompts and seeds, at the same time, one of them killed and restarted."""
+    with running(tmp_path / "server", seconds=0.05) as double:
+        sweeps = [Sweep(tmp_path / name, [double.url], "a cat --d 1\na dog --d 2\n") for name in "ab"]
+        for sweep in sweeps:
+            for key in ("k0", "k1"):
+                sweep.run(key, epochs=2)
+        first, second = (sweep.start() for sweep in sweeps)
+        while not sweeps[0].states()["done"]:
+            time.sleep(0.02)
+        first.kill()
+        first.communicate()
+        assert sweeps[0].sample()[0] == 0
+        assert second.communicate(timeout=30) and second.returncode == 0
+        for sweep in sweeps:
+            assert sweep.states() == {"done": 8}
+            names = {about["lora"] for about in sweep.pictures().values()}
+            assert len(names) == 4 and all(name in about["infotext"] for name in names for about in
+                                           sweep.pictures().values() if about["lora"] == name)  # fmt: skip
+        assert not {a["lora"] for a in sweeps[0].pictures().values()} & {
+            a["lora"] for a in sweeps[1].pictures().values()
+        }
+        assert_clean(double)
+
+
+def test_memory_stays_small(tmp_path: Path):
+    """A gigabyte of a checkpoint (a file with a hole) is read by blocks and never held."""
+    with running(tmp_path / "server", seconds=0.01) as double:
+        sweep = Sweep(tmp_path / "a", [double.url])
+        attempt = sweep.run("k0")
+        from webui_kit import lora
+
+        file = lora(
+            attempt.path / "output" / "k0.safetensors", tensors=1 << 30, fill=0, metadata={"sshs_model_hash": "ab" * 32}
+        )
+        sweep.journal.saved(attempt.id, str(file), 1, 10, 1.0)
+        process = subprocess.Popen(sweep.command(), stdout=subprocess.PIPE, text=True)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0, process.stdout and process.stdout.read()
+        assert used.ru_maxrss < 100_000, "KiB"
+        assert sweep.states() == {"done": 1}
