@@ -14,6 +14,9 @@ from .office import Office
 from .pictures import Batch
 from .server import Server
 
+MEETING = 3.0
+"""Seconds in which servers may show themselves before the first of them gets everything."""
+
 
 class Dispatch:
     def __init__(self, office: Office, samples: Samples) -> None:
@@ -23,12 +26,14 @@ class Dispatch:
         self.begun_on: dict[str, str] = {}
         """Batch -> the server where an earlier session has begun it."""
         self._refused: dict[tuple[str, str], str] = {}
+        self._met = 0.0
 
     def add(self, server: Server) -> None:
         self.servers.append(server)
         server.clear_leftovers(self.samples, list(self.unfinished()))
         self.begun_on |= dict.fromkeys(self.samples.brought(server.url).values(), server.url)
         server.start()
+        self._met = time.monotonic()
 
     def step(self) -> None:
         for server in self.servers:
@@ -37,8 +42,10 @@ class Dispatch:
                 self.waiting = [each for each in self.waiting if each.id != batch.id]
                 batch.close()
             self._take_back(server)
+        self.office.hungry = bool(self.waiting)
+        coming = time.monotonic() - self._met < MEETING and any(server.is_new for server in self.servers)
         for batch in list(self.waiting):
-            if self._give(batch):
+            if not coming and self._give(batch):
                 self.waiting.remove(batch)
         if self.servers and all(server.lost(self.office.limits.outage) for server in self.servers):
             for batch in self.unfinished():
@@ -78,13 +85,14 @@ class Dispatch:
             batch.close()
             return True
         first = [s for s in able if s.url == self.begun_on.get(batch.id) and not s.lost(self.office.limits.outage)]
-        free = [s for s in first or able if s.has_room and not any(w.batch.id == batch.id for w in s.works)]
-        if not free:
-            return False
-        speed = {s.url: s.drawer.seconds for s in free}
+        fine = [s for s in first or able if s.answers and not any(w.batch.id == batch.id for w in s.works)]
+        speed = {s.url: s.drawer.seconds for s in fine}
         known = [each for each in speed.values() if each]
         usual = sum(known) / len(known) if known else 1.0
-        min(free, key=lambda s: s.load * (speed[s.url] or usual)).give(batch, self.samples)
+        best = min(fine, key=lambda s: s.load * (speed[s.url] or usual), default=None)
+        if best is None or not best.has_room:  # soon it has: better than a long queue elsewhere
+            return False
+        best.give(batch, self.samples)
         return True
 
     def unfinished(self) -> Iterable[Batch]:
@@ -105,4 +113,12 @@ class Dispatch:
     @property
     def over(self) -> bool:
         """Everything is drawn and taken away; what a dead server has is left to the next session."""
-        return not self.waiting and all(server.health.dead or not server.works for server in self.servers)
+        return not self.waiting and all(
+            server.health.dead
+            or not server.works
+            or (
+                server.lost(self.office.limits.outage)
+                and not any(work.left and not work.dropped for work in server.works)
+            )
+            for server in self.servers
+        )

@@ -91,6 +91,9 @@ class Drawer:
         except webui.Final as error:
             self.health.kill(str(error))
             return False
+        if abilities.scheduler:
+            self.others = self.client.state().total
+            self._next_poll = time.monotonic() + 2 * self.office.limits.poll  # the probe has asked, too
         self.health.good("probe")
         self._probed(abilities)
         self.ready = not self.health.dead
@@ -111,7 +114,12 @@ class Drawer:
             if work in self._works:
                 self._leave_if_settled(work)
         if not any(work.tasks for work in self._works):
-            return None
+            if not self.scheduler or not self.office.hungry:
+                return None
+            if time.monotonic() >= self._next_poll:
+                self.others = self.client.state().total
+                self._next_poll = time.monotonic() + self.office.limits.poll
+            return self.office.limits.slowest
         now = time.monotonic()
         if now >= self._next_poll:
             changed = self._poll()

@@ -49,6 +49,8 @@ class Office:
     """Rung by every thread when something has happened that the dispatcher should see."""
     stop: threading.Event = field(default_factory=threading.Event)
     """Take away what is ours and end."""
+    hungry: bool = False
+    """Batches wait: servers without work are asked how busy they are."""
     bug: BaseException | None = None
 
     def thread(self, name: str, work: Callable[[], None]) -> threading.Thread:

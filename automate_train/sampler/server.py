@@ -71,8 +71,17 @@ class Server:
         return [work for work in self.works if work.left and not work.dropped and not work.refused]
 
     @property
+    def is_new(self) -> bool:
+        """It may answer any moment."""
+        return not self.drawer.ready and self.health.fine
+
+    @property
+    def answers(self) -> bool:
+        return self.drawer.ready and self.health.fine
+
+    @property
     def has_room(self) -> bool:
-        return self.drawer.ready and self.health.fine and len(self.drawing) < AT_ONCE
+        return self.answers and len(self.drawing) < AT_ONCE
 
     @property
     def load(self) -> float:

@@ -41,7 +41,7 @@ def test_the_server_is_never_idle_and_seldom_asked(tmp_path: Path):
 
 
 def test_a_queue_that_does_not_move_is_asked_ever_less(tmp_path: Path):
-    with running(tmp_path / "server", seconds=0.01) as double:
+    with running(tmp_path / "server", seconds=0.01, last_sleep=0.2) as double:
         double.control(paused=True)
         sweep = Sweep(tmp_path / "a", [double.url])
         sweep.run("k0", epochs=1)
@@ -100,7 +100,7 @@ def test_a_dead_server_gives_its_share_to_the_other(tmp_path: Path):
 
 
 def test_a_server_that_refuses_the_size_leaves_it_to_the_other(tmp_path: Path):
-    with running(tmp_path / "s1", seconds=0.01) as one, running(tmp_path / "s2", seconds=0.01) as two:
+    with running(tmp_path / "s1", seconds=0.01, last_sleep=0.2) as one, running(tmp_path / "s2", seconds=0.01, last_sleep=0.2) as two:
         one.fault({"on": "POST /upload_lora_model", "what": "early", "status": 413, "times": -1})
         sweep = Sweep(tmp_path / "a", [one.url, two.url])
         sweep.run("k0", epochs=4)
