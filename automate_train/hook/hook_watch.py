@@ -26,7 +26,8 @@ ENDINGS = re.compile(r"-step(?P<step>\d{8,})$|-(?P<epoch>\d{6,})$")
 class Watch:
     """`write(kind, **fields)` and `trouble(where, error)` take the events. `settings` is hook.json; of it `output_dir`
     and `output_name` say which of the saved files are checkpoints (without them: all but saved states). `trackers` is
-    `hook_trackers.Trackers`, or None where the user wants none."""
+    `hook_trackers.Trackers`, or None where the user wants none. With `wait_for_samples` the training stands still after
+    a checkpoint (`hook_wait`)."""
 
     def __init__(
         self, write: Callable[..., None], trouble: Callable[[str, Exception], None], settings: Any, trackers: Any = None
@@ -34,6 +35,11 @@ class Watch:
         self.write, self.trouble, self.trackers = write, trouble, trackers
         self.output_dir = settings.get("output_dir")
         self.output_name = settings.get("output_name")
+        self.wait = None
+        if settings.get("wait_for_samples"):  # only then: most runs do without
+            import hook_wait  # type: ignore[import-not-found]
+
+            self.wait = hook_wait.Wait(settings, trouble)
         self.total: int | None = None
         self.epochs: int | None = None
         look = self.guarded(functools.partial(trackers.look, self.step_of), "pictures") if trackers else None
@@ -128,6 +134,8 @@ class Watch:
         nan, infinite = count_bad(tensors)
         fields = {"path": path, "which": which, "epoch": epoch, "step": step, "size": os.path.getsize(path)}
         self.write("checkpoint", **fields, tensors=len(tensors), nan=nan, inf=infinite)
+        if self.wait is not None:
+            self.wait(path, which, epoch, step)
 
     def finish(self) -> None:
         """The script has returned or failed: write what is left, close the trackers that it wanted closed."""

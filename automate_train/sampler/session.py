@@ -79,7 +79,7 @@ class Session:
                 ended = ended or (time.monotonic() if eof else 0.0)
                 if eof and not self.late.busy and self.dispatch.over:
                     break
-                if eof and self.dispatch.hopeless(ended):
+                if eof and not self.dispatch.over and self.dispatch.hopeless(ended):
                     self._stop()
                     return self._summary()
                 idle = not eof and not self.late.busy and self.dispatch.over

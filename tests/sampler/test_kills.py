@@ -78,7 +78,7 @@ def test_killed_before_it_could_clean_up(tmp_path: Path):
         sweep = Sweep(tmp_path / "a", [double.url])
         sweep.run("k0", epochs=2)
         process = sweep.start()
-        while not sweep.states()["done"] == 2:
+        while sweep.states()["done"] != 2:
             assert process.poll() is None
             time.sleep(0.02)
         process.kill()

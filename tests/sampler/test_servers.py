@@ -100,7 +100,8 @@ def test_a_dead_server_gives_its_share_to_the_other(tmp_path: Path):
 
 
 def test_a_server_that_refuses_the_size_leaves_it_to_the_other(tmp_path: Path):
-    with running(tmp_path / "s1", seconds=0.01, last_sleep=0.2) as one, running(tmp_path / "s2", seconds=0.01, last_sleep=0.2) as two:
+    quick = {"seconds": 0.01, "last_sleep": 0.2}
+    with running(tmp_path / "s1", **quick) as one, running(tmp_path / "s2", **quick) as two:
         one.fault({"on": "POST /upload_lora_model", "what": "early", "status": 413, "times": -1})
         sweep = Sweep(tmp_path / "a", [one.url, two.url])
         sweep.run("k0", epochs=4)

@@ -19,7 +19,7 @@ from ...errors import UserError
 from ...folder import LOGS, AttemptFolder
 from ...keys import DATASET, MASKED, SECRETS
 from ...launch import Launch, Site
-from . import caches, samples, toml_text
+from . import caches, samples, toml_text, waiting
 from .resolve import Resolved, gpus, processes
 from .values import is_on, number, path_in, text_in
 
@@ -260,6 +260,7 @@ def _hook_settings(run: Run, resolved: Resolved, training: Mapping[str, Any], pa
     }
     if title := resolved.given.get("process_title"):
         settings["process_title"] = f"python/{title.value}"
+    settings |= waiting.settings(run.options)
     if log_with := text_in(resolved.given.get("log_with")):
         prompts = training.get("sample_prompts")
         settings["tracker_home"] = os.path.join(os.path.abspath(site.temp_dir), LOGS)
