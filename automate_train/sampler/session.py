@@ -26,8 +26,8 @@ from .server import Server
 
 AUTH, UPLOADER_AUTH = "AUTOMATE_TRAIN_WEBUI_AUTH", "AUTOMATE_TRAIN_WEBUI_UPLOADER_AUTH"
 """The environment variables with `user:password`."""
-GOODBYE = 10.0
-"""Seconds for taking our things away when a person stops us."""
+GOODBYE, SILENT = 10.0, 1.0
+"""Seconds for taking our things away at the end; on a server that does not answer the next session does it."""
 
 
 def run(
@@ -162,8 +162,7 @@ class Session:
             for work in list(server.works):
                 server.carrier.clear(work, lambda: None)
             server.carrier.finish()
-        for server in self.dispatch.servers:
-            server.carrier.thread.join(max(0.0, deadline - time.monotonic()))
+        self._wait_for_carriers(self.dispatch.servers, deadline)
 
     def _end(self) -> None:
         deadline = time.monotonic() + GOODBYE
@@ -173,9 +172,13 @@ class Session:
             server.drawer.wake()
         for server in everywhere:
             server.carrier.finish()
-        for server in everywhere:
-            if server.health.fine:
-                server.carrier.thread.join(max(0.0, deadline - time.monotonic()))
+        self._wait_for_carriers(everywhere, deadline)
+
+    def _wait_for_carriers(self, servers: Sequence[Server], deadline: float) -> None:
+        for server in servers:
+            soon = SILENT if server.health.silent(time.monotonic()) else GOODBYE
+            if not server.health.dead:
+                server.carrier.thread.join(max(0.0, min(soon, deadline - time.monotonic())))
 
     def _summary(self) -> int:
         left: list[Batch] = list(self.dispatch.unfinished())

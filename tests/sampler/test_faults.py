@@ -156,6 +156,7 @@ def test_somebody_has_paused_the_queue(double, sweep):
     double.control(paused=True)
     process = sweep.start()
     until(lambda: len(double.log()["tasks"]) == 4)
+    until(lambda: len(double.asked("/agent-scheduler/v1/queue")) >= 4)
     double.control(tasks=[{"prompt": "theirs"}])
     assert sweep.states() == {} and not double.asked("/agent-scheduler/v1/queue/resume")
     double.control(paused=False, tasks=[{"prompt": "theirs too"}])

@@ -16,7 +16,7 @@ from webui_kit import Double, running, until
 
 @pytest.fixture
 def double(tmp_path: Path) -> Iterator[Double]:
-    with running(tmp_path / "server", seconds=0.01, last_sleep=0.3) as found:
+    with running(tmp_path / "server", seconds=0.01, last_sleep=0.05) as found:
         yield found
 
 
