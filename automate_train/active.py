@@ -40,6 +40,8 @@ class Active:
     """Monotonic seconds."""
     trainer: Trainer
     keep: dict[str, str]
+    where: str = ""
+    """Its devices as people call them: `GPU 0, GPU 1`."""
     stop_on_nan: bool = True
     progress: Progress = field(default_factory=Progress)
     offset: int = 0

@@ -42,7 +42,7 @@ class Plain:
             print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
 
     def started(self, active: Active) -> None:
-        where = f" on {', '.join(active.devices)}" if active.devices else ""
+        where = f" on {active.where}" if active.where else ""
         again = f" (attempt {active.number})" if active.number > 1 else ""
         self.say(f"{active.label} {active.name}: started{where}{again}")
 

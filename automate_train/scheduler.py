@@ -122,7 +122,8 @@ class Loop:
             ready = next(each for each in self.ready if each.want.key == decision.key)
             if isinstance(decision, Start):
                 self.ready.remove(ready)
-                self._start(ready, decision.devices)
+                labels = {device.id: device.label for device in devices}
+                self._start(ready, decision.devices, ", ".join(labels.get(each, each) for each in decision.devices))
                 if self.halted:
                     break
             else:
@@ -155,7 +156,7 @@ class Loop:
             want = Want(run.key, launch.gpus, bound, fills)
             self.ready.append(Ready(run, known, place, folder, trainer, launch, want))
 
-    def _start(self, ready: Ready, devices: tuple[str, ...]) -> None:
+    def _start(self, ready: Ready, devices: tuple[str, ...], where: str) -> None:
         run, launch, folder = ready.run, ready.launch, ready.folder
         attempt, _, number = self.journal.begin(ready.planned, devices, self.now(), ready.place)
         try:
@@ -167,7 +168,7 @@ class Loop:
         filling = tuple(cache for cache in launch.caches if not is_filled(cache))
         active = Active(
             attempt, run.key, f"run {run.number}", run.name, number, folder, devices, handle, self.clock(),
-            ready.trainer, dict(launch.keep), filling=filling,
+            ready.trainer, dict(launch.keep), where, filling=filling,
             stop_on_nan=run.options["on_nan"].value != "ignore",
         )  # fmt: skip
         self.active.append(active)

@@ -11,7 +11,9 @@ import pytest
 from automate_train import payloads
 from automate_train.config import read
 from automate_train.flags import spell, sweep_parser
+from automate_train.keys import OURS
 from automate_train.prompts import read as read_prompts
+from automate_train.sampler import sample_parser
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted(path for path in (ROOT / "configs").rglob("*") if path.is_file())
@@ -19,8 +21,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_every_flag_in_the_readme_exists():
-    known = sweep_parser()._option_string_actions
-    found = set(re.findall(r"--[a-z][a-z_-]+", README)) - {"--logdir", "--lr", "--out"}  # other programs' flags
+    known = {**sweep_parser()._option_string_actions, **sample_parser()._option_string_actions}
+    others = {"--logdir", "--repo", "--lr", "--out", "--api", "--api-auth", "--listen"}  # of other programs
+    found = set(re.findall(r"--[a-z][a-z_-]+", README)) - others
     assert len(found) > 10
     assert [flag for flag in found if spell([flag])[0] not in known] == []
 
@@ -32,7 +35,7 @@ def test_the_make_targets_of_the_readme_exist():
 
 
 def test_the_example_of_the_readme_plans_as_it_says(automate_train, tmp_path: Path):
-    default, tuning = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+    default, tuning, _ = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
     (tmp_path / "default.json").write_text(default, encoding="utf-8")
     (tmp_path / "tuning.json").write_text(tuning, encoding="utf-8")
     (command,) = [line for line in re.findall(r"^automate-train .*", README, re.MULTILINE) if "--dry-run" in line]
@@ -42,6 +45,12 @@ def test_the_example_of_the_readme_plans_as_it_says(automate_train, tmp_path: Pa
         each["index"] for each in plan["dropped"]
     ] == [5]
     assert done.returncode == 2 and any("/data/" in problem["message"] for problem in plan["problems"])
+
+
+def test_the_webui_example_of_the_readme_has_only_our_keys(tmp_path: Path):
+    webui = re.findall(r"```json\n(.*?)```", README, re.DOTALL)[2]
+    (tmp_path / "webui.json").write_text(webui, encoding="utf-8")
+    assert set(read(tmp_path / "webui.json", "default file").values) <= set(OURS)
 
 
 def test_every_file_in_configs_loads():
