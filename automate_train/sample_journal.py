@@ -51,6 +51,7 @@ class Samples:
     def __init__(self, path: Path) -> None:
         self.journal = Journal(path)
         self.db = self.journal.db
+        self.db.execute("pragma busy_timeout = 30000")  # the sweep and our other threads write, too
 
     def close(self) -> None:
         self.journal.close()

@@ -166,14 +166,17 @@ class Drawer:
         """Whether anything of ours has changed. One question for the queue, one for each task that has left it."""
         state = self.client.state()
         self.others = state.total
-        drawn, beyond = 0, False
+        drawn, beyond, page = 0, False, state.total > len(state.pending_ids)
+        asked_in_vain = False
         for work in list(self._works):
             for key, task in list(work.tasks.items()):
-                if beyond or key in work.held or task.task in state.pending_ids or task.task == state.current:
+                if task.task in state.pending_ids:
+                    beyond = page  # those that were queued later wait, too, be it beyond the list's first page
+                if beyond or key in work.held or task.task in (*state.pending_ids, state.current):
                     continue
                 result = self.client.result(task.task)
-                if isinstance(result, webui.Waiting):  # beyond the list's first page: those behind it are, too
-                    beyond = True
+                if isinstance(result, webui.Waiting):
+                    beyond = asked_in_vain = True
                     continue
                 drawn += 1
                 self._judge(work, key, result)
@@ -185,7 +188,7 @@ class Drawer:
             self.stalls.look(state, drawn > 0)
         else:
             self.stalls.over()
-        self._least = self.office.limits.poll * (2 if beyond else 1)
+        self._least = self.office.limits.poll * (2 if asked_in_vain else 1)
         if drawn:
             now = time.monotonic()
             self.seconds, self._moved = min(now - self._moved, 600.0) / drawn, now
@@ -263,11 +266,12 @@ class Drawer:
         self.samples.answered(self.url, key)
 
     def _settle(self, work: Work, key: str, state: str, reason: str, picture: webui.Picture | None = None) -> None:
-        wanted = work.left.pop(key)
+        wanted = work.left[key]
         lora = None if wanted.shot.baseline else work.lora
         png, infotext = (picture.png, picture.infotext) if picture else (None, "")
         if self.office.desk.put(work.batch, wanted, self.url, lora, state, reason, png, infotext) and state != "done":
             self.office.say(f"{wanted.png.name}: {state}: {reason}")
+        work.left.pop(key)  # only now: the dispatcher takes what is not left for made
         work.tasks.pop(key, None)
         self.samples.answered(self.url, key)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..errors import UserError
 from .pictures import Desk
 
 
@@ -52,6 +53,7 @@ class Office:
     hungry: bool = False
     """Batches wait: servers without work are asked how busy they are."""
     bug: BaseException | None = None
+    """What ended a thread: the session raises it."""
 
     def thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
         """Not waited for when the process ends: it may hang in a request."""
@@ -59,7 +61,9 @@ class Office:
         def guarded() -> None:
             try:
                 work()
-            except BaseException as error:  # a bug of ours: the dispatcher raises it
+            except OSError as error:  # of our own disk: a server's are told apart in `webui`
+                self.bug = UserError(f"{error.filename or self.journal.parent}: {error.strerror or error}")
+            except BaseException as error:  # a bug of ours
                 self.bug = error
             self.bell.set()
 

@@ -10,7 +10,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
 
 from .. import lock, webui
@@ -42,8 +43,17 @@ def run(
     more comes. `only`: indexes of runs; `epochs`: of these checkpoints alone. `UserError`: another sampler is at work.
     """
     wish = Wish(prompt_path, tuple(urls), only, epochs)
-    with lock.held(folder.path / "sampler.lock"), closing(Samples(folder.journal)) as samples:
+    with ExitStack() as stack:
+        _hold(stack, folder.path / "sampler.lock", follow)
+        samples = stack.enter_context(closing(Samples(folder.journal)))
         return Session(folder, wish, samples, limits or Limits(), say, environment, follow).run()
+
+
+def _hold(stack: ExitStack, file: Path, patient: bool) -> None:
+    """One sampler a sweep. That of a killed sweep ends when it has made what was due then: the next sweep's waits."""
+    while patient and lock.is_held(file):
+        time.sleep(0.5)
+    stack.enter_context(lock.held(file))
 
 
 class Session:

@@ -100,8 +100,21 @@ def test_two_samplers_of_one_sweep(tmp_path: Path):
             time.sleep(0.02)
         code, said = sweep.sample()
         assert code == 2 and str(first.pid) in said
-        first.communicate(timeout=30)
-        assert first.returncode == 0
+        second = sweep.start("--follow")  # of a sweep that was started again: it waits for its turn
+        sweep.run("k1", epochs=1)
+        assert first.communicate(timeout=30) and first.returncode == 0
+        assert second.communicate(timeout=30) and second.returncode == 0 and sweep.states() == {"done": 2}
+
+
+def test_a_full_disk_is_said(tmp_path: Path):
+    with running(tmp_path / "server", seconds=0.01) as double:
+        sweep = Sweep(tmp_path / "a", [double.url])
+        attempt = sweep.run("k0", epochs=1)
+        attempt.samples.mkdir()
+        (attempt.samples / ".k0_00.png.half").mkdir()  # what cannot be written
+        code, said = sweep.sample()
+        assert code == 2 and ".k0_00.png.half" in said and "Traceback" not in said
+        assert_clean(double)
 
 
 def test_two_sweeps_on_one_server(tmp_path: Path):
