@@ -13,7 +13,19 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .errors import Problem, RunError, UserError
-from .flags import COMMANDS, SETTINGS, args_parser, masked, number, spell, status_parser, sweep_parser
+from .flags import (
+    COMMANDS,
+    SETTINGS,
+    args_parser,
+    logs_parser,
+    masked,
+    number,
+    retry_parser,
+    spell,
+    status_parser,
+    stop_parser,
+    sweep_parser,
+)
 
 if TYPE_CHECKING:
     from .launch import Site
@@ -26,7 +38,10 @@ def main(argv: Sequence[str]) -> int:
     """The exit code: 0 done, 1 a run failed, 2 the user's files, flags or environment, 3 our bug, 130 interrupted."""
     try:
         if argv and argv[0] in COMMANDS:
-            return {"status": _status, "args": _args, "sample": _sample}[argv[0]](argv[1:])
+            commands = {
+                "status": _status, "stop": _stop, "logs": _logs, "retry": _retry, "sample": _sample, "args": _args,
+            }  # fmt: skip
+            return commands[argv[0]](argv[1:])
         return _sweep(argv)
     except UserError as error:
         return _say_error(str(error), 2)
@@ -63,6 +78,10 @@ def _status(argv: Sequence[str]) -> int:
     from . import status
 
     flags = status_parser().parse_args(spell(argv))
+    if flags.watch and not flags.json:
+        from .watch import watch
+
+        return watch(flags.dir)
     journal, folder = status.open_sweep(flags.dir)
     if flags.json:
         import json
@@ -72,6 +91,37 @@ def _status(argv: Sequence[str]) -> int:
         for line in status.lines(journal, folder):
             print(line)
     return 0
+
+
+def _stop(argv: Sequence[str]) -> int:
+    from . import control
+
+    flags = stop_parser().parse_args(spell(argv))
+    for line in control.stop(flags.dir, flags.now):
+        print(line)
+    return 0
+
+
+def _logs(argv: Sequence[str]) -> int:
+    from . import control
+
+    flags = logs_parser().parse_args(spell(argv))
+    for data in control.logs(flags.dir, number("INDEX", flags.index), flags.follow):
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+    return 0
+
+
+def _retry(argv: Sequence[str]) -> int:
+    from . import control
+
+    flags = retry_parser().parse_args(spell(argv))
+    again, cwd = control.retry(flags.dir, [number("INDEX", index) for index in flags.index])
+    if not again:
+        print("every run that began has succeeded")
+        return 0
+    os.chdir(cwd)  # the sweep's relative paths count from there
+    return _sweep(again)
 
 
 def _sample(argv: Sequence[str]) -> int:
@@ -145,6 +195,12 @@ def _sweep(argv: Sequence[str]) -> int:
         return 0
     from .work import Order, work
 
+    if flags.background:
+        from . import control
+
+        for line in control.background(argv, folder):
+            print(line)
+        return 0
     left = points.left()
     order = Order(
         todo=points.todo,

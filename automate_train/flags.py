@@ -15,7 +15,7 @@ from .errors import UserError, nearest
 
 HIGHEST = 10**15
 """Of a number given to a flag: an index of the largest sweep."""
-COMMANDS = ("status", "args", "sample")
+COMMANDS = ("status", "stop", "logs", "retry", "sample", "args")
 
 SETTINGS = {
     "project_name_base": "name of the sweep",
@@ -33,7 +33,10 @@ SETTINGS = {
 
 EPILOG = """\
 other commands:
-  automate-train status DIR [--json]        how a sweep stands, from any terminal
+  automate-train status DIR [--watch]       how a sweep stands, from any terminal (--json: one object)
+  automate-train stop DIR [--now]           start nothing more; --now: end what runs
+  automate-train logs DIR INDEX [-f]        what a run's trainer has said; -f: and goes on saying
+  automate-train retry DIR [INDEX...]       try failed and lost runs again
   automate-train sample DIR                 sample pictures that are missing, or of new prompts, on a WebUI
   automate-train args REPO_DIR [SCRIPT]     what a trainer accepts; `args REPO_DIR lr` searches
 
@@ -41,6 +44,9 @@ exit codes: 0 all succeeded or already done, 1 a run failed, 2 files, flags or e
 3 a bug of automate-train, 130 interrupted
 
 The same command again continues a sweep: runs that succeeded are not run again."""
+
+
+DIR = "<temp_dir>/<project_name_base>, or a temp_dir with one sweep"
 
 
 class Parser(argparse.ArgumentParser):
@@ -88,6 +94,7 @@ def sweep_parser() -> Parser:
     add("--skip-to-index", metavar="N", help="begin at index N; names and numbers stay")
     add("--train-id-start", metavar="K", help="count the numbers shown in names from K; indexes stay")
     add("--rerun", action="store_true", help="run also what has already succeeded, as a new attempt")
+    add("--background", action="store_true", help="go on without this terminal; says how to follow and stop it")
     add("--plain", action="store_true", help="lines instead of the live table")
     add("-v", "--verbose", action="store_true", help="show each run's command in the plan")
     add("--version", action="store_true", help="print the version")
@@ -96,8 +103,34 @@ def sweep_parser() -> Parser:
 
 def status_parser() -> Parser:
     parser = Parser(prog="automate-train status", description="How a sweep stands.", allow_abbrev=False)
-    parser.add_argument("dir", metavar="DIR", help="<temp_dir>/<project_name_base>, or a temp_dir with one sweep")
+    parser.add_argument("dir", metavar="DIR", help=DIR)
     parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--watch", action="store_true", help="again every two seconds, until the sweep is over")
+    return parser
+
+
+def stop_parser() -> Parser:
+    text = "Let a sweep finish what runs and start nothing more. The sweep's own command goes on later."
+    parser = Parser(prog="automate-train stop", description=text, allow_abbrev=False)
+    parser.add_argument("dir", metavar="DIR", help=DIR)
+    parser.add_argument("--now", action="store_true", help="end what runs: SIGTERM, after 10 s SIGKILL")
+    return parser
+
+
+def logs_parser() -> Parser:
+    text = "What the trainer of a run has said, as it said it."
+    parser = Parser(prog="automate-train logs", description=text, allow_abbrev=False)
+    parser.add_argument("dir", metavar="DIR", help=DIR)
+    parser.add_argument("index", metavar="INDEX", help="the run's index")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on until the run has ended")
+    return parser
+
+
+def retry_parser() -> Parser:
+    text = "Try failed, lost and cancelled runs again: the sweep's own command, for these runs alone."
+    parser = Parser(prog="automate-train retry", description=text, allow_abbrev=False)
+    parser.add_argument("dir", metavar="DIR", help=DIR)
+    parser.add_argument("index", metavar="INDEX", nargs="*", help="only these (default: all that did not succeed)")
     return parser
 
 

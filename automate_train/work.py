@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .beside import Beside
     from .gpus import Gpu
 
+ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 KNOWN_AHEAD = 10_000
 """Waiting runs that `status` can list before they begin."""
 
@@ -66,6 +67,7 @@ def work(order: Order) -> int:
     began = time.monotonic()
     folder = order.folder
     with ExitStack() as stack:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # from here on others see who holds the lock, and may ask
         stack.enter_context(lock.held(folder.lock))
         journal = Journal(folder.journal)
         stack.callback(journal.close)
@@ -73,7 +75,7 @@ def work(order: Order) -> int:
         display = choose(order.plain, order.site.slots, watch=True)
         stack.callback(display.close)
         actives = left_behind(journal, folder, executor, time.monotonic, time.time)
-        journal.note(state="running", command=list(order.argv), waiting=None)
+        journal.note(state="running", command=list(order.argv), cwd=os.getcwd(), waiting=None)
         journal.forget_waiting()
         loop = Loop(_job(order, {each.run_key for each in actives if each.handle[0]}), journal, executor, display,
                     lambda: devices(order.pool), time.monotonic, time.time)  # fmt: skip
@@ -180,18 +182,21 @@ def devices(pool: tuple[str, ...]) -> list[Device]:
 
 @contextmanager
 def _signals(loop: Loop, executor: Local, display: Plain) -> Iterator[None]:
-    """Ctrl-C in two steps, SIGTERM as the second, a closed terminal ignored; the loop wakes up at once."""
+    """Ctrl-C in two steps, SIGUSR1 as the first (`automate-train stop`), SIGTERM as the second, a closed terminal
+    ignored; the loop wakes up at once."""
     read_end, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def interrupt(number: int, frame: object) -> None:
-        loop.ask(2 if number == signal.SIGTERM else loop.asked + 1)
+        with contextlib.suppress(BlockingIOError):
+            os.read(read_end, 4096)  # it has woken the loop; left there, it would do so for ever
+        loop.ask({signal.SIGTERM: 2, signal.SIGUSR1: 1}.get(signal.Signals(number), loop.asked + 1))
         if loop.asked == 1:
             display.say("stopping: the running ones finish, nothing more starts; Ctrl-C again ends them now")
         else:
             display.say("ending the running ones (10 s, then they are killed)")
 
     wakeup = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, interrupt) for number in ASKING}
     before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     executor.watch(read_end)
     try:

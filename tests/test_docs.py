@@ -10,7 +10,7 @@ import pytest
 
 from automate_train import payloads
 from automate_train.config import read
-from automate_train.flags import spell, sweep_parser
+from automate_train.flags import logs_parser, retry_parser, spell, status_parser, stop_parser, sweep_parser
 from automate_train.keys import OURS
 from automate_train.prompts import read as read_prompts
 from automate_train.sampler import sample_parser
@@ -21,7 +21,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_every_flag_in_the_readme_exists():
-    known = {**sweep_parser()._option_string_actions, **sample_parser()._option_string_actions}
+    parsers = (sweep_parser, sample_parser, status_parser, stop_parser, logs_parser, retry_parser)
+    known = {flag for parser in parsers for flag in parser()._option_string_actions}
     others = {"--logdir", "--repo", "--lr", "--out", "--api", "--api-auth", "--listen"}  # of other programs
     found = set(re.findall(r"--[a-z][a-z_-]+", README)) - others
     assert len(found) > 10

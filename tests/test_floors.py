@@ -30,7 +30,7 @@ FLOORS = {
     2: ["folder", "gpus", "journal", "sample_journal", "lock", "points", "webui", "trainers", "executors"],
     3: ["active", "beside", "job", "machine", "scheduler", "recovery", "preflight", "sampler"],
     4: ["live", "status", "plan"],
-    5: ["work"],
+    5: ["control", "watch", "work"],
     6: ["cli", "__main__"],
 }
 SEEN_ON_THEIR_FLOOR = {
