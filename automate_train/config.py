@@ -8,6 +8,7 @@ written.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import Problem, UserError
-from .jsonc import DEPTH, Number, fail, parse
+from .jsonc import DEPTH, MAX_DIGITS, Number, fail, parse
 from .keys import BUILT_IN, OLD_SPELLINGS, canonical
 
 __all__ = ["Layer", "Merged", "Number", "Setting", "Source", "built_in", "merge", "parse_set", "read", "text_of"]
@@ -149,6 +150,8 @@ def merge(layers: Sequence[Layer]) -> tuple[Merged, list[Problem]]:
         own: dict[str, tuple[str, Any]] = {}
         for written, value in layer.values.items():
             key = canonical(written)
+            if message := unfit(written) or unfit(value):
+                raise UserError(message, source=source, key=written, hint="take it out")
             if written.removesuffix("_list") in OLD_SPELLINGS:
                 problems.append(Problem("warning", source, written, f"is the old spelling of {key}"))
             if key in own and own[key][1] != value:
@@ -163,6 +166,19 @@ def merge(layers: Sequence[Layer]) -> tuple[Merged, list[Problem]]:
                 settings.pop(other, None)
             settings[key] = Setting(value, layer.source, written.removesuffix("_list"))
     return Merged(settings), problems
+
+
+def unfit(value: Any) -> str | None:
+    """Why no file, argument or journal could hold a value, in words; None for a sound one."""
+    if isinstance(value, str):
+        bad = "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value)
+        return "holds a character that no file can hold (NUL, or half of a surrogate pair)" if bad else None
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{text_of(value)} is no number that a config may hold"
+    if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
+        return f"holds a number of more than {MAX_DIGITS} digits"
+    parts = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next(filter(None, map(unfit, parts)), None)
 
 
 def text_of(value: Any) -> str:

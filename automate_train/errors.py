@@ -51,5 +51,6 @@ def nearest(word: str, known: object, count: int = 3) -> str:
 
     names = [str(name) for name in known]  # type: ignore[attr-defined]
     found = difflib.get_close_matches(word, names, n=count, cutoff=0.6)
-    found += [name for name in names if word and word in name and name not in found][: count - len(found)]
+    if len(word) > 2:  # one letter is a part of nearly every name
+        found += [name for name in names if word in name and name not in found][: count - len(found)]
     return f"did you mean {', '.join(found)}?" if found else ""

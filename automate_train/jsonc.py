@@ -13,6 +13,8 @@ from typing import Any, NoReturn
 from .errors import UserError
 
 DEPTH = 50
+MAX_DIGITS = 300
+"""Of a whole number: it can still be compared with a float."""
 PIECES = re.compile(
     r"""(?P<string>"(?:\\.|[^"\\])*")|(?P<comment>//[^\n]*|\#[^\n]*|/\*.*?\*/)|(?P<open>[\[{])|(?P<close>[\]}])""",
     re.DOTALL | re.VERBOSE,
@@ -45,7 +47,12 @@ def parse(text: str, where: str) -> Any:
     )  # trailing commas, but none inside a string
     try:
         return json.loads(
-            plain, strict=False, parse_float=Number, parse_constant=_no_constant, object_pairs_hook=_no_duplicates
+            plain,
+            strict=False,
+            parse_float=Number,
+            parse_int=_whole,
+            parse_constant=_no_constant,
+            object_pairs_hook=_no_duplicates,
         )
     except json.JSONDecodeError as error:
         fail(text, where, error.pos, error.msg)
@@ -82,6 +89,12 @@ def _without_comments(text: str, where: str) -> str:
         elif match.lastgroup == "close":
             depth -= 1
     return "".join([*pieces, text[last:]])
+
+
+def _whole(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"{text[:12]}... has {len(text)} digits, and {MAX_DIGITS} are the most")
+    return int(text)
 
 
 def _no_constant(text: str) -> NoReturn:

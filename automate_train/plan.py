@@ -19,6 +19,8 @@ from .launch import Launch
 from .sweep import Dropped, Run, Sweep
 
 PREVIEW = 12
+LOOKED_AT = 20_000
+"""Points in which runs and dropped points to show are looked for."""
 
 
 def shown(key: str, value: Any) -> Any:
@@ -36,7 +38,7 @@ def head(sweep: Sweep, left: int | None, done: int) -> Iterator[str]:
 
 
 def human(
-    sweep: Sweep, points: Iterable[Run | Dropped], done: set[str], launch: Callable[[Run], Launch] | None
+    sweep: Sweep, points: Iterable[Run | Dropped], done: set[str], launch: Callable[[Run], Launch | None] | None
 ) -> Iterator[str]:
     """The whole plan in lines; `launch` (with -v) adds each run's command."""
     first = None
@@ -44,6 +46,8 @@ def human(
     run_lines: list[str] = []
     drop_lines: list[str] = []
     for point in points:
+        if count + dropped >= LOOKED_AT or (count > PREVIEW and dropped > PREVIEW and not launch):
+            break  # a plan of a million points is read by nobody, and there is nothing new to show
         if isinstance(point, Dropped):
             dropped += 1
             if dropped <= PREVIEW:
@@ -53,9 +57,8 @@ def human(
         if count <= PREVIEW or launch:
             run_lines.append(f"  {point.number:>5}  {point.name}" + ("   (done)" if point.key in done else ""))
             if launch:
-                run_lines.append(f"         {shlex.join(launch(point).argv)}")
-        if count > PREVIEW and dropped > PREVIEW and sweep.size > 100_000 and not launch:
-            break  # a plan of a million points is read by nobody; the sums above stay exact
+                made = launch(point)
+                run_lines.append(f"         {shlex.join(made.argv) if made else 'cannot be prepared: see the errors'}")
     if sweep.axes:
         yield "varied:"
         for axis in sweep.axes:
@@ -71,7 +74,7 @@ def human(
             yield f"  {_name(key, setting):<{wide}}  {_text(key, setting):<40} {setting.source}"
     yield "runs:"
     yield from run_lines or ["  none"]
-    if count > PREVIEW and not launch:
+    if count > PREVIEW and (not launch or count + dropped >= LOOKED_AT):
         yield f"  ... and more: {sweep.size} in all"
     if drop_lines:
         yield "dropped:"

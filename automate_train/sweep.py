@@ -199,10 +199,9 @@ def expand(settings: Mapping[str, Setting], *, number_start: int = 0) -> Sweep:
         assert exclude is not None
         applies, names = compile_expression(text, {*shared, *axis_of}, str(exclude.source))
         drops.append((text, applies, tuple(sorted({axis_of[name] for name in names if name in axis_of}))))
-    if (size := prod(map(len, axes))) > MOST_POINTS:
-        first = axes[0].source
-        raise UserError(f"the lists make {size:.1e} points, at most {MOST_POINTS:.0e} are possible", source=first,
-                        hint="shorten some lists, or tie them together with zip")  # fmt: skip
+    if prod(map(len, axes)) > MOST_POINTS:
+        hint = "shorten some lists, or tie them together with zip"
+        raise UserError(f"the lists make more than {MOST_POINTS:.0e} points", source=axes[0].source, hint=hint)
     base = sum(digest(key, setting.value) for key, setting in shared.items())
     return Sweep(project, shared, tuple(axes), tuple(drops), number_start, base)
 

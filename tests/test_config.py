@@ -166,3 +166,23 @@ json_values = st.recursive(
 @given(st.dictionaries(st.text(), json_values))
 def test_plain_json_means_what_json_means(value: dict[str, object]):
     assert parse_any(json.dumps(value), "x.json") == value
+
+
+UNFIT: list[object] = [
+    "a\0", "\udc80", ["x", "\ud800"], {"a\0": 1}, [[float("inf")]], float("nan"), 10**400, {"a": [{"b": "\0"}]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", UNFIT, ids=range(len(UNFIT)))
+def test_what_no_file_can_hold_is_refused_by_key_and_source(value: object):
+    with pytest.raises(UserError, match=r"default file.*: some_key: "):
+        merge([layer(some_key=value)])
+    with pytest.raises(UserError, match="holds a character"):
+        merge([layer(**{"a\udc80": 1})])
+
+
+def test_numbers_beyond_all_measure_are_errors_in_words():
+    with pytest.raises(UserError, match="has 5000 digits, and 300 are the most"):
+        parse_any('{"a": ' + "1" * 5000 + "}", "f.json")
+    with pytest.raises(UserError, match="1e999 is no number that a config may hold"):
+        merge([parse_set(["a=1e999"])])

@@ -167,3 +167,16 @@ def test_a_million_points_cost_nothing_until_they_are_walked():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert count == 50_000 and peak < 1 << 20
+
+
+@pytest.mark.parametrize("name", ["_logs", "datasets", "a\x7fb", "a\u202eb", "a\u2028b"])
+def test_a_sweeps_name_is_no_shared_folder_and_can_be_printed(name: str):
+    with pytest.raises(UserError, match="project_name_base"):
+        sweep(project_name_base=name)
+
+
+def test_more_points_than_can_be_counted_are_refused():
+    lists = {f"k{axis}_list": [1, 2] for axis in range(50)}
+    with pytest.raises(UserError, match=r"t\.json: the lists make more than 1e\+15 points"):
+        sweep(**lists)
+    assert sweep(**lists, zip=[list(lists)[:25]]).size == 2**26
