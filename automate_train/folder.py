@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from .launch import Cache, Event, Launch
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 LOGS = "_logs"
 MAX_LINE = 1 << 20
+MARK = re.compile(rb"automate-train key=([0-9a-f]{16})")
+MARKED = 16 << 20
+"""Bytes at a file's start in which its mark is looked for: a checkpoint's header is smaller."""
 
 
 class SweepFolder:
@@ -49,8 +54,9 @@ class AttemptFolder:
     output = property(lambda self: self.path / self.OUTPUT)
     samples = property(lambda self: self.path / self.OUTPUT / "sample")
 
-    def write(self, launch: Launch) -> None:
-        """Make the folder and write what was asked for; `FileExistsError` when an earlier attempt is there."""
+    def write(self, launch: Launch, about: Mapping[str, Any] | None = None) -> None:
+        """Make the folder and write what was asked for; `FileExistsError` when an earlier attempt is there. `about`:
+        what else launch.json says (which run this is, in case that the journal is lost)."""
         path = str(self.path)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         os.mkdir(path)
@@ -62,6 +68,7 @@ class AttemptFolder:
             "secrets": sorted(launch.secrets),  # the names alone: what to set to run it by hand
             "gpus": launch.gpus,
             "keep": dict(launch.keep),
+            **(about or {}),
         }
         for name, text in launch.files.items():
             if "/" in name:
@@ -83,9 +90,14 @@ class AttemptFolder:
 
     def deliver(self, keep: Mapping[str, str]) -> list[str]:
         """Copy finished files to where people look for them, each by rename; returns where they are. `OSError` when the
-        disk refuses."""
+        disk refuses. Where a file of another run (or of the user) has the name, all get `-<start of the key>` behind
+        theirs: nothing of others is replaced."""
         import shutil  # not before the first run has ended
 
+        marks = {target: mark(self.path / name) for name, target in keep.items()}
+        if any(os.path.lexists(target) and mark(target) != own for target, own in marks.items()):
+            end = "-" + (next(filter(None, marks.values()), "") or self.path.parent.name)[:8]
+            keep = {name: f"{os.path.splitext(to)[0]}{end}{os.path.splitext(to)[1]}" for name, to in keep.items()}
         for name, target in keep.items():
             Path(target).parent.mkdir(parents=True, exist_ok=True)
             temp = Path(target).with_name(f".{Path(target).name}.{os.getpid()}")
@@ -115,6 +127,16 @@ class AttemptFolder:
             return []
         shown = [line.rstrip("\r").rsplit("\r", 1)[-1].rstrip() for line in text.split("\n")]
         return [line for line in shown if line][-lines:]
+
+
+def mark(file: str | Path) -> str:
+    """The run's key that a checkpoint or training.toml bears in its `training_comment`; "" when it has none."""
+    try:
+        with open(file, "rb") as opened:
+            found = MARK.findall(opened.read(MARKED))
+    except OSError:
+        return ""
+    return found[-1].decode() if found else ""
 
 
 def _write(path: str, text: str) -> None:

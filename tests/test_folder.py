@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from automate_train.folder import AttemptFolder, SweepFolder, is_filled, mark_filled, new_events, replace
+from automate_train.folder import AttemptFolder, SweepFolder, is_filled, mark, mark_filled, new_events, replace
 from automate_train.launch import Cache, Launch
 
 
@@ -84,3 +84,23 @@ def test_replace_leaves_no_half_file(tmp_path: Path):
     replace(tmp_path / "x", "one")
     replace(tmp_path / "x", "two")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("x", "two")]
+
+
+def test_a_lora_of_another_run_is_never_replaced(tmp_path: Path):
+    target = tmp_path / "loras" / "x.safetensors"
+    keep = {"output/x.safetensors": str(target), "training.toml": str(target.with_suffix(".toml"))}
+
+    def deliver(name: str, key: str) -> list[str]:
+        folder = AttemptFolder(tmp_path / name / "attempt-1")
+        folder.write(Launch(("x",), "/", keep=keep, files={"training.toml": f"c = 'automate-train key={key}'"}))
+        (folder.output / "x.safetensors").write_bytes(name.encode() + b" mine automate-train key=" + key.encode())
+        return [Path(path).name for path in folder.deliver(folder.read_keep())]
+
+    assert deliver("first", "1" * 16) == ["x.safetensors", "x.toml"]
+    assert deliver("other", "2" * 16) == ["x-22222222.safetensors", "x-22222222.toml"]
+    assert deliver("again", "1" * 16) == ["x.safetensors", "x.toml"]  # the same run once more: its newest attempt
+    assert target.read_bytes().startswith(b"again") and mark(target) == "1" * 16
+    assert mark(tmp_path / "loras/x-22222222.safetensors") == "2" * 16
+    target.write_bytes(b"the user's own")
+    assert deliver("third", "1" * 16) == ["x-11111111.safetensors", "x-11111111.toml"]
+    assert target.read_bytes() == b"the user's own"
