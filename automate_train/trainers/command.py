@@ -18,6 +18,7 @@ from ..errors import Problem, UserError, nearest
 from ..folder import AttemptFolder, new_events
 from ..keys import MASKED, OURS, SECRETS, canonical, unset
 from ..launch import Event, Launch, Outcome, Site
+from . import ours
 
 if TYPE_CHECKING:
     from ..sweep import Run
@@ -31,11 +32,11 @@ def problems(run: Run, site: Site) -> list[Problem]:
     del site
     setting = run.options.get("command")
     source = str(setting.source) if setting else "command trainer"
+    found = list(ours.problems({key: option for key, option in run.options.items() if not unset(option.value)}))
     try:
         parts = _command(run)
     except UserError as error:
-        return [error.problem]
-    found: list[Problem] = []
+        return [*(problem for problem in found if problem.key != "command"), error.problem]
     used = {canonical(name) for part in parts for name in PLACEHOLDER.findall(part)}
     for name in sorted(used - run.options.keys() - set(PLACES)):
         hint = nearest(name, [*run.options, *PLACES]) or f"placeholders are keys of the configs and {', '.join(PLACES)}"

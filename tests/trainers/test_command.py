@@ -81,3 +81,19 @@ def test_a_secret_on_our_own_command_line_is_kept_nowhere(automate_train, sweep_
 def test_a_secret_is_no_axis(automate_train, sweep_files):
     done = automate_train(*sweep_files(["/bin/true"], {"wandb_api_key_list": ["hush5c1e", "hush"]}), "--dry-run")
     assert done.returncode == 2 and "is a secret" in done.stderr and "hush5c1e" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("port", 99999999, "must be 1 to 65535"),
+        ("temp_dir", {"a": 1}, "needs a text"),
+        ("on_failure", "maybe", "is not one of stop, continue"),
+        ("cuda_device", "0,x", "needs device numbers"),
+        ("hook", 3, "is a switch"),
+        ("retries", "²", "needs a whole number"),
+    ],
+)
+def test_our_own_keys_are_checked_here_too(tmp_path, key, value, says):
+    [problem] = command.problems(commanded(["/bin/echo"], **{key: value}), Site(str(tmp_path), "p"))
+    assert problem.key == key and says in problem.message and "t.json" in problem.source

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ...errors import Problem, UserError
 from ...folder import AttemptFolder, new_events
 from ...launch import Event, Launch, Outcome, Site
+from .. import ours
 from . import checks, console, judgement, launcher, probe
 from .resolve import Resolved, resolve
 from .values import given, number
@@ -30,7 +31,7 @@ RANK_BYTES = {"": 1.2e6, "sdxl": 7e6, "sd3": 6e6, "flux": 12e6}
 
 def problems(run: Run, site: Site) -> list[Problem]:
     """Everything that is wrong with a run as far as the trainer is concerned; nothing is written or started."""
-    found = list(checks.ours(given(run.options)))
+    found = list(ours.problems(given(run.options)))
     try:
         resolved = resolve(run, site)
     except UserError as error:

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
 
-from ...config import Setting
 from ...errors import Problem, Severity, UserError, nearest
-from ...keys import OURS, unset
+from ...keys import unset
 from ...launch import Site
-from ..arguments import Argument, check
 from . import caches, checkpoint, custom, dataset_checks, samples
 from .dataset import each_subset, effective
 from .dataset import is_on as on_somewhere
@@ -38,34 +36,6 @@ OPTIMIZERS = (
     "Adadelta Adagrad Adam SparseAdam Adamax ASGD LBFGS NAdam RAdam RMSprop Rprop SGD Muon"
 ).split()
 """sd-scripts' names (in any case) and those of torch.optim. A name that is none of them, but nearly, is a slip."""
-
-
-def ours(given: Mapping[str, Setting]) -> Iterator[Problem]:
-    """Types and choices of the keys that never reach the trainer."""
-    for key, setting in given.items():
-        kind = OURS.get(key)
-        if kind is None:
-            continue
-        if kind == "texts":
-            values = setting.value if isinstance(setting.value, (list, tuple)) else [setting.value]
-            messages = [check(Argument(key, "str"), value) for value in values]
-        elif kind == "devices":
-            whole = isinstance(setting.value, int) and not isinstance(setting.value, bool) and setting.value >= 0
-            listed = isinstance(setting.value, str) and re.fullmatch(r"\s*\d+(\s*,\s*\d+)*\s*", setting.value)
-            messages = [None if whole or listed else f'needs device numbers like "0,1", not {shown(setting.value)}']
-        elif "|" in kind:
-            choices = tuple(None if word == "None" else word for word in kind.split("|"))
-            messages = [check(Argument(key, "str", choices=choices), setting.value)]
-        else:
-            messages = [check(Argument(key, {"text": "str"}.get(kind, kind)), setting.value)]
-            if kind == "int" and messages == [None]:
-                messages = [_range(key, number(setting.value) or 0)]
-        yield from (problem(setting, message) for message in messages if message)
-
-
-def _range(key: str, value: float) -> str | None:
-    low, high = {"port": (1, 65535), "sample_num": (1, 2**31)}.get(key, (0, 2**31))
-    return None if low <= value <= high else f"must be {low} to {high}, not {value}"
 
 
 def all_of(resolved: Resolved, site: Site) -> Iterator[Problem]:

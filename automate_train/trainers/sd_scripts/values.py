@@ -54,7 +54,7 @@ def is_on(setting: Setting | None) -> bool:
 
 
 def text_in(setting: Setting | None) -> str | None:
-    """The text of a setting that must be one; None for anything else (`checks.ours` has said so by then)."""
+    """The text of a setting that must be one; None for anything else (`ours` has said so by then)."""
     return setting.value if setting is not None and isinstance(setting.value, str) else None
 
 
