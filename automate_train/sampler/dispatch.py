@@ -13,6 +13,7 @@ from ..sample_journal import Samples
 from .office import Office
 from .pictures import Batch
 from .server import Server
+from .work import Work
 
 MEETING = 3.0
 """Seconds in which servers may show themselves before the first of them gets everything."""
@@ -37,10 +38,8 @@ class Dispatch:
 
     def step(self) -> None:
         for server in self.servers:
-            while server.completed:
-                batch = server.completed.popleft()
-                self.waiting = [each for each in self.waiting if each.id != batch.id]
-                batch.close()
+            while server.ended:
+                self._ended(server, server.ended.popleft())
             self._take_back(server)
         self.office.hungry = bool(self.waiting)
         coming = time.monotonic() - self._met < MEETING and any(server.is_new for server in self.servers)
@@ -52,6 +51,15 @@ class Dispatch:
                 if batch.final is not None and not batch.final.exists():
                     batch.go_on("no server answers\n")  # a training that waits need not wait longer
 
+    def _ended(self, server: Server, work: Work) -> None:
+        self.waiting = [batch for batch in self.waiting if batch.id != work.batch.id]
+        if work.refused:
+            self._refused[server.url, work.batch.id] = work.refused
+            self.office.say(work.refused)
+            self.waiting.insert(0, work.batch)
+        else:
+            work.batch.close()
+
     def _take_back(self, server: Server) -> None:
         """Batches of a server that is gone wait again; it goes on with them if it is back first."""
         alone = not any(other is not server and other.has_room for other in self.servers)
@@ -59,13 +67,9 @@ class Dispatch:
         lost = bool(server.health.dead) or (not alone and server.lost(limits.outage))
         for work in [work for work in server.works if work.left]:
             waits = any(batch.id == work.batch.id for batch in self.waiting)
-            if work.refused and not work.dropped:
-                self._refused[server.url, work.batch.id] = work.refused
-                work.dropped = True
-                self.office.say(work.refused)
-                if not work.released:
-                    self.waiting.insert(0, work.batch)
-            elif lost and not work.released and not work.dropped:
+            if work.refused:
+                continue
+            if lost and not work.released and not work.dropped:
                 work.released = True
                 self.waiting.insert(0, work.batch)
                 self.office.say(f"{server.url}: its share goes to the others")
@@ -113,12 +117,10 @@ class Dispatch:
     @property
     def over(self) -> bool:
         """Everything is drawn and taken away; what a dead server has is left to the next session."""
-        return not self.waiting and all(
-            server.health.dead
-            or not server.works
-            or (
-                server.lost(self.office.limits.outage)
-                and not any(work.left and not work.dropped for work in server.works)
-            )
-            for server in self.servers
-        )
+        ended = any(server.ended for server in self.servers)
+        return not self.waiting and not ended and all(self._left_alone(server) for server in self.servers)
+
+    def _left_alone(self, server: Server) -> bool:
+        drawing = any(work.left and not work.dropped for work in server.works)
+        gone = server.lost(self.office.limits.outage) and not drawing
+        return bool(server.health.dead) or not server.works or gone

@@ -1,7 +1,7 @@
 """The thread of a server that has pictures drawn: queues them, asks how they stand, judges and keeps them.
 
-Covers: all of a checkpoint's tasks queued before waiting, lost answers, the three stalls of the queue, one more try for
-a failed picture, servers without a scheduler. Not: bringing the LoRA (`carrier`), choosing the server (`dispatch`).
+Covers: all of a checkpoint's tasks queued before waiting, lost answers, how often to ask, servers without a scheduler.
+Not: bringing the LoRA (`carrier`), stalls (`stalls`), what a picture is worth (`judge`), which server (`dispatch`).
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from .. import webui
 from ..errors import UserError
 from ..payloads import payload
 from ..sample_journal import Asked, Samples
+from .judge import Judge
 from .office import Health, Office
-from .pictures import Wanted
 from .stalls import Stalls
 from .work import Work
 
@@ -37,8 +36,6 @@ class Drawer:
         self._works: list[Work] = []
         self._next_poll, self._pause, self._least = 0.0, office.limits.poll, office.limits.poll
         self._moved = time.monotonic()
-        self._blind = False
-        """This server hides which LoRA it has used: once is enough."""
         self.others = 0
         """Tasks of everybody that wait in its queue."""
         self.seconds = 0.0
@@ -59,6 +56,7 @@ class Drawer:
 
     def _run(self) -> None:
         self.client, self.samples = self._client(), Samples(self.office.journal)
+        self.judge = Judge(self.url, self.office, self.samples)
         self.stalls = Stalls(self.client, self.office, self.health)
         while not self.ended and not self.health.dead and not self.office.stop.is_set():
             try:
@@ -140,7 +138,7 @@ class Drawer:
                     wanted.prompt, None if wanted.shot.baseline else work.lora, wanted.shot.weight, wanted.seed
                 )
             except UserError as error:
-                self._settle(work, key, "failed", str(error))
+                self.judge.settle(work, key, "failed", str(error))
                 continue
             text = str(body["prompt"])
             task = None
@@ -154,7 +152,7 @@ class Drawer:
                     task = self.client.queue(body)
                 except webui.Final as error:  # the picture, or the server? then its other routes are refused, too
                     self.client.state()
-                    self._settle(work, key, "failed", str(error))
+                    self.judge.settle(work, key, "failed", str(error))
                     continue
             self._keep(work, Asked(key, work.lora, task, text, wanted.seed))
 
@@ -205,75 +203,23 @@ class Drawer:
                     wanted.prompt, None if wanted.shot.baseline else work.lora, wanted.shot.weight, wanted.seed
                 )
             except UserError as error:
-                self._settle(work, key, "failed", str(error))
+                self.judge.settle(work, key, "failed", str(error))
                 continue
             began = time.monotonic()
             try:
                 pictures = self.client.txt2img(body, self.office.limits.wait)
             except webui.Final as error:
                 self.client.probe()
-                self._settle(work, key, "failed", str(error))
+                self.judge.settle(work, key, "failed", str(error))
                 continue
             self.seconds = time.monotonic() - began
             self.health.good("queue")
             self._judge(work, key, pictures)
 
-    # a picture has come
-
     def _judge(self, work: Work, key: str, result: webui.Failed | list[webui.Picture]) -> None:
-        wanted = work.left[key]
-        if isinstance(result, webui.Failed):
-            if result.out_of_memory:
-                self.office.say(f"{self.url}: its GPU is out of memory, and its queue has paused itself for everybody")
-            if not work.tries[key] and "no PNG" not in result.reason:
-                self._once_more(work, key)
-            else:
-                self._settle(work, key, "failed", result.reason)
-            return
-        lora = None if wanted.shot.baseline else work.lora
-        model = wanted_model(wanted)
-        picture = result[0]
-        verdict = webui.judge(picture.infotext, lora, work.hash12, model)
-        if verdict == "base model only" and not self._blind and self._tried_again(work, key):
-            return
-        if lora:
-            self._blind = verdict == "base model only" and "Lora hashes" not in picture.infotext
-            work.proved = work.proved or verdict == "done"
-            if key == work.scout or work.proved:
-                work.scout = ""
-                work.held.clear()
-        self._settle(work, key, verdict, webui.explain(verdict, picture.infotext, lora, model), picture)
-
-    def _tried_again(self, work: Work, key: str) -> bool:
-        """A server that was started anew draws without the LoRA until it has looked at its files again: bring it
-        again, draw one picture and see, before the others are drawn twice in vain. False: it was tried enough."""
-        if work.tries[key] >= 2:
-            return False
-        if work.proved:
-            self._once_more(work, key)
-        elif work.scout not in ("", key):
-            work.held.add(key)
-        else:
-            work.scout = key
-            self._once_more(work, key)
+        if self.judge.judge(work, key, result):
             self._works.remove(work)
             self._again(work)
-        return True
-
-    def _once_more(self, work: Work, key: str) -> None:
-        work.tries[key] += 1
-        work.tasks.pop(key, None)
-        self.samples.answered(self.url, key)
-
-    def _settle(self, work: Work, key: str, state: str, reason: str, picture: webui.Picture | None = None) -> None:
-        wanted = work.left[key]
-        lora = None if wanted.shot.baseline else work.lora
-        png, infotext = (picture.png, picture.infotext) if picture else (None, "")
-        if self.office.desk.put(work.batch, wanted, self.url, lora, state, reason, png, infotext) and state != "done":
-            self.office.say(f"{wanted.png.name}: {state}: {reason}")
-        work.left.pop(key)  # only now: the dispatcher takes what is not left for made
-        work.tasks.pop(key, None)
-        self.samples.answered(self.url, key)
 
     def _leave_if_settled(self, work: Work) -> None:
         for key in [key for key, wanted in work.left.items() if not self.office.desk.is_open(wanted)]:
@@ -285,12 +231,3 @@ class Drawer:
         if work in self._works:
             self._works.remove(work)
             self._over(work)
-
-
-def wanted_model(wanted: Wanted) -> str | None:
-    """The base model that the prompt names, if it does."""
-    fields: Any = wanted.prompt.fields
-    settings = fields.get("override_settings")
-    named = settings.get("sd_model_checkpoint") if isinstance(settings, dict) else None
-    found = fields.get("checkpoint") or named
-    return str(found) if found else None

@@ -34,7 +34,8 @@ class Server:
         self.office, self.health = office, Health(self.url, office)
         self.works: list[Work] = []
         """Not over: something is left to draw, or to take away."""
-        self.completed: deque[Batch] = deque()
+        self.ended: deque[Work] = deque()
+        """Completed or refused, for the dispatcher to see."""
         self._by_folder = bool(lora_dir)
         self.carrier = Carrier(client, self.url, office, self.health, self._brought)
         self.drawer = Drawer(
@@ -104,6 +105,8 @@ class Server:
             )
 
     def _brought(self, work: Work) -> None:
+        if work.refused and not work.dropped:
+            self.ended.append(work)
         if work.refused or work.dropped:
             self._over(work)
         else:
@@ -111,7 +114,7 @@ class Server:
 
     def _over(self, work: Work) -> None:
         if not work.left and not work.dropped:
-            self.completed.append(work.batch)
+            self.ended.append(work)
 
         def gone() -> None:
             if work in self.works:
