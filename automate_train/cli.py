@@ -53,7 +53,16 @@ def main(argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # `| head` closed our output: nothing is left to say
         return 0
     except Exception as error:
+        if _is_of_sqlite(error):
+            hint = "the sweep's own command repairs it"
+            return _say_error(f"the sweep's journal cannot be read: {error} ({hint})", 2)
         return _say_error(f"this is a bug of automate-train: {error!r}; details are in {_keep_traceback()}", 3)
+
+
+def _is_of_sqlite(error: Exception) -> bool:
+    """Without importing sqlite3, which most commands never need."""
+    sqlite = sys.modules.get("sqlite3")
+    return sqlite is not None and isinstance(error, sqlite.DatabaseError)
 
 
 def _say_error(text: str, code: int) -> int:
@@ -255,10 +264,13 @@ def _preflight(sweep: Sweep, points: Points, machine: Machine) -> list[Problem]:
 
 
 def _done(folder: Any) -> set[str]:
+    """Keys of runs that have succeeded; of a damaged journal none, until `rebuild` has read them back."""
     if not folder.journal.exists():
         return set()
     from .journal import Journal
 
+    if Journal.broken(folder.journal):
+        return set()
     journal = Journal(folder.journal, read_only=True)
     try:
         return journal.succeeded()
@@ -272,7 +284,8 @@ def _launcher(site: Site, folder: Any) -> Any:
     from .journal import Journal
     from .trainers import load
 
-    journal = Journal(folder.journal, read_only=True) if folder.journal.exists() else None
+    usable = folder.journal.exists() and not Journal.broken(folder.journal)
+    journal = Journal(folder.journal, read_only=True) if usable else None
 
     def launch(run: Run) -> Any:
         name, count = journal.place(planned(run)) if journal else (f"{run.number:03d}-{run.slug}", 1)

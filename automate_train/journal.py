@@ -7,6 +7,7 @@ A reader in another terminal may open it at any time; a killed writer loses noth
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -114,7 +115,9 @@ class Journal:
             raise UserError(
                 f"the sweep's journal cannot be read: {error}",
                 source=str(path),
-                hint="move it away; the folders of finished runs stay where they are",
+                hint="may it be read and written, is the disk full?"
+                if isinstance(error, sqlite3.OperationalError)
+                else "the sweep's own command repairs it",
             ) from error
 
     def _upgrade(self, read_only: bool) -> None:
@@ -131,6 +134,29 @@ class Journal:
 
     def close(self) -> None:
         self.db.close()
+
+    def damage(self) -> str | None:
+        """What SQLite's own check finds wrong, in a few words; None when all is well."""
+        import sqlite3
+
+        try:
+            found = self.db.execute("pragma quick_check(1)").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            return str(error)
+        return None if found == "ok" else str(found).strip().splitlines()[-1]
+
+    @staticmethod
+    def broken(path: Path) -> bool:
+        """Whether a file that cannot be opened as a journal is a damaged database, not a locked one."""
+        import sqlite3
+
+        try:
+            with contextlib.closing(sqlite3.connect(path)) as db:
+                return bool(db.execute("pragma quick_check(1)").fetchone()[0] != "ok")
+        except sqlite3.OperationalError:
+            return False
+        except sqlite3.DatabaseError:
+            return True
 
     @contextmanager
     def together(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import inf
 
 from .active import DIVERGED, Active, Handle
@@ -158,9 +158,10 @@ class Loop:
 
     def _start(self, ready: Ready, devices: tuple[str, ...], where: str) -> None:
         run, launch, folder = ready.run, ready.launch, ready.folder
-        attempt, _, number = self.journal.begin(ready.planned, devices, self.now(), ready.place)
+        began = self.now()
+        attempt, _, number = self.journal.begin(ready.planned, devices, began, ready.place)
         try:
-            folder.write(launch)
+            folder.write(launch, {"run": asdict(ready.planned), "devices": devices, "began": began})
             handle = self.executor.start(launch, folder, devices)
         except (UserError, RunError, OSError) as error:
             self._record_failure(run, attempt, f"could not be started: {error}")

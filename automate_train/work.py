@@ -28,6 +28,7 @@ from .keys import unset
 from .launch import Site
 from .live import Plain, choose, duration
 from .placement import Device, Policy
+from .rebuild import opened
 from .recovery import left_behind
 from .scheduler import Loop
 from .sweep import Run
@@ -69,18 +70,20 @@ def work(order: Order) -> int:
     with ExitStack() as stack:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # from here on others see who holds the lock, and may ask
         stack.enter_context(lock.held(folder.lock))
-        journal = Journal(folder.journal)
-        stack.callback(journal.close)
         executor = Local()
         display = choose(order.plain, order.site.slots, watch=True)
         stack.callback(display.close)
+        journal = opened(folder, display.say)
+        stack.callback(journal.close)
         actives = left_behind(journal, folder, executor, time.monotonic, time.time)
         journal.note(state="running", command=list(order.argv), cwd=os.getcwd(), waiting=None)
         journal.forget_waiting()
-        loop = Loop(_job(order, {each.run_key for each in actives if each.handle[0]}), journal, executor, display,
+        taken = {each.run_key for each in actives if each.handle[0]}
+        loop = Loop(_job(order, taken), journal, executor, display,
                     lambda: devices(order.pool), time.monotonic, time.time)  # fmt: skip
         loop.chores.append(lambda: journal.plan(map(planned, islice(order.todo(), KNOWN_AHEAD))))
         loop.take_over(actives)
+        taken |= {each.run_key for each in actives if each.outcome and each.outcome.kind == "succeeded"}
         with _signals(loop, executor, display):
             beside = _sampler(order, loop, executor, display)
             loop.run()
@@ -142,10 +145,11 @@ def _wait_for_samples(started: list[Beside], loop: Loop, executor: Local, displa
             display.say(f"samples: stopped; later: automate-train sample {shlex.quote(str(each.folder.path))}")
 
 
-def _job(order: Order, running: set[str]) -> Job:
+def _job(order: Order, taken: set[str]) -> Job:
+    """`taken`: keys of runs that an earlier orchestrator started and that run, or have succeeded, since."""
     everything = order.pool or tuple(gpu.id for gpu in order.gpus)
     return Job(
-        runs=(run for run in order.todo() if run.key not in running),
+        runs=(run for run in order.todo() if run.key not in taken),
         folder=order.folder,
         policy=Policy(order.site.slots, everything, order.memory_limit),
         trainer=lambda run: load(run.options["trainer"].value),
@@ -187,8 +191,6 @@ def _signals(loop: Loop, executor: Local, display: Plain) -> Iterator[None]:
     read_end, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def interrupt(number: int, frame: object) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.read(read_end, 4096)  # it has woken the loop; left there, it would do so for ever
         loop.ask({signal.SIGTERM: 2, signal.SIGUSR1: 1}.get(signal.Signals(number), loop.asked + 1))
         if loop.asked == 1:
             display.say("stopping: the running ones finish, nothing more starts; Ctrl-C again ends them now")
@@ -198,13 +200,14 @@ def _signals(loop: Loop, executor: Local, display: Plain) -> Iterator[None]:
     wakeup = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
     before = {number: signal.signal(number, interrupt) for number in ASKING}
     before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    executor.watch(read_end)
+    executor.watch(read_end, drain=True)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(wakeup)
+        executor.unwatch(read_end)
         os.close(read_end)
         os.close(write_end)
 

@@ -83,6 +83,19 @@ def test_stop_now_ends_runs_that_were_left_alone(automate_train, sweep_files, st
     until(lambda: len(list(tmp_path.glob("out/p/*/attempt-1/exit_code"))) == 2)
 
 
+def test_what_succeeded_while_nobody_watched_is_not_run_again(automate_train, sweep_files, start, tmp_path):
+    flags = sweep_files(HELD, {"n_list": [0, 1, 2]})
+    sweep = start(*flags)
+    until(lambda: (tmp_path / "on-0").exists() and (tmp_path / "on-1").exists())
+    sweep.kill()
+    sweep.wait()
+    (tmp_path / "go").touch()
+    until(lambda: len(list(tmp_path.glob("out/p/*/attempt-1/exit_code"))) == 2)
+    assert automate_train(*flags).returncode == 0
+    assert states(automate_train) == dict.fromkeys(range(3), "succeeded")
+    assert len(list(tmp_path.glob("out/p/*/attempt-*"))) == 3
+
+
 def test_logs_follow_a_run_to_its_end(automate_train, sweep_files, start, tmp_path):
     sweep = start(*sweep_files(HELD, {"n_list": [7, 8]}))
     until(lambda: (tmp_path / "on-8").exists())

@@ -28,7 +28,7 @@ FLOORS = {
         "flags",
     ],
     2: ["folder", "gpus", "journal", "sample_journal", "lock", "points", "webui", "trainers", "executors"],
-    3: ["active", "beside", "job", "machine", "scheduler", "recovery", "preflight", "sampler"],
+    3: ["active", "beside", "job", "machine", "scheduler", "recovery", "preflight", "rebuild", "sampler"],
     4: ["live", "status", "plan"],
     5: ["control", "watch", "work"],
     6: ["cli", "__main__"],

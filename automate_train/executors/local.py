@@ -33,13 +33,17 @@ class Local:
         self._pidfds: dict[int, Handle] = {}
         self._blind: set[Handle] = set()
         """Handles without a pidfd (a kernel older than 5.3): looked at five times a second."""
+        self._drained: set[int] = set()
         self._poll = select.poll()
         self._boot = boot_id()
         self._environment = dict(os.environ)
 
-    def watch(self, fd: int) -> None:
-        """Let `wait` return when `fd` becomes readable (the signal wake-up pipe, the sampler's output)."""
+    def watch(self, fd: int, *, drain: bool = False) -> None:
+        """Let `wait` return when `fd` becomes readable (the sampler's output); `drain`: and empty it, for what it says
+        is only that something happened (the signals' wake-up pipe)."""
         self._poll.register(fd, select.POLLIN)
+        if drain:
+            self._drained.add(fd)
 
     def unwatch(self, fd: int) -> None:
         self._poll.unregister(fd)
@@ -86,6 +90,8 @@ class Local:
         ready = self._poll.poll(None if seconds is None else max(0, seconds) * 1000)
         ended = []
         for fd, _ in ready:
+            if fd in self._drained:
+                os.read(fd, 4096)
             if handle := self._pidfds.pop(fd, None):
                 self._poll.unregister(fd)
                 os.close(fd)
