@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,7 +77,9 @@ def read_text(path: str | Path) -> str:
     except (OSError, ValueError) as error:
         raise UserError(f"cannot be read: {error}", source=str(path)) from None
     if data is None:
-        raise UserError("there is no such file", source=str(path), hint="check the path")
+        what = "is a folder, no file" if Path(path).is_dir() else "is no plain file"
+        there = os.path.lexists(path)
+        raise UserError(what if there else "there is no such file", source=str(path), hint="check the path")
     if len(data) > MAX_BYTES:
         raise UserError(f"is larger than {MAX_BYTES >> 20} MiB, which no config is", source=str(path))
     try:

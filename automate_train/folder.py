@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from .launch import Cache, Event, Launch
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 LOGS = "_logs"
-MAX_LINE = 1 << 20
+MAX_LINE, CHUNK = 1 << 20, 8 << 20
 MARK = re.compile(rb"automate-train key=([0-9a-f]{16})")
 MARKED = 16 << 20
 """Bytes at a file's start in which its mark is looked for: a checkpoint's header is smaller."""
@@ -111,11 +113,11 @@ class AttemptFolder:
     def read_exit_code(self) -> int | None:
         """The trainer's exit code, or None while it runs or when nobody was left to write it."""
         try:
-            text = self.exit_code.read_text()
+            data = self.exit_code.read_bytes()
         except OSError:
             return None
         # The shell writes number and newline in one write; without the newline the disk was full half-way.
-        return int(text) if text.endswith("\n") and text.strip().isdigit() else None
+        return int(data) if data.endswith(b"\n") and data.strip().isdigit() and len(data) < 6 else None
 
     def tail(self, lines: int = 15) -> list[str]:
         """The last console lines, progress bars reduced to their last state."""
@@ -176,15 +178,24 @@ def mark_filled(cache: Cache) -> None:
 
 def new_events(file: str | Path, offset: int = 0) -> tuple[list[Event], int]:
     """Events after `offset` and the offset to go on from. A half-written last line is left for the next time; a line
-    that is no event (untrusted: any program may write there) is skipped."""
+    that is no event (untrusted: any program may write there) is skipped; so is what is no plain file."""
+    found: list[Event] = []
     try:
-        with open(file, "rb") as f:
-            f.seek(offset)
-            data = f.read()
+        # Without O_NONBLOCK a pipe of this name would hold us for ever.
+        with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as f:
+            if not stat.S_ISREG(os.fstat(f.fileno()).st_mode):
+                return [], offset
+            while True:
+                f.seek(offset)
+                data = f.read(CHUNK)
+                # A line that fills a whole chunk is no event: let go of it.
+                whole = data.rfind(b"\n") + 1 or (CHUNK if len(data) == CHUNK else 0)
+                found += _parse(data[:whole])
+                offset += whole
+                if len(data) < CHUNK:
+                    return found, offset
     except OSError:
-        return [], offset
-    whole = data.rfind(b"\n") + 1
-    return list(_parse(data[:whole])), offset + whole
+        return found, offset
 
 
 def _parse(data: bytes) -> Iterator[Event]:
@@ -192,10 +203,21 @@ def _parse(data: bytes) -> Iterator[Event]:
         if not line or len(line) > MAX_LINE:
             continue
         try:
-            fields = json.loads(line)
-            yield Event(float(fields.pop("at")), str(fields.pop("kind")), fields)
+            fields = json.loads(line, parse_int=_whole)
+            if b"\\u" in line:
+                _encode(fields).encode()  # half of a surrogate pair: the journal could not hold it
+            event = Event(float(fields.pop("at")), str(fields.pop("kind")), fields)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
+        if isfinite(event.at):
+            yield event
+
+
+def _whole(text: str) -> int:
+    """Integers that the journal can hold; of anything longer the line is no event."""
+    if len(text) > 18:
+        raise ValueError(text[:20])
+    return int(text)
 
 
 def replace(file: Path, text: str) -> None:

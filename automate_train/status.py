@@ -6,15 +6,16 @@ Covers: rendering the journal's rows. Not: changing anything; the journal is ope
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from .errors import UserError
-from .folder import SweepFolder, new_events, replace
+from .folder import AttemptFolder, SweepFolder, replace
 from .journal import Journal, Row
 from .keys import canonical
 from .progress import Progress, after
+from .trainers import load
 
 
 def open_sweep(path: str | Path) -> tuple[Journal, SweepFolder]:
@@ -31,10 +32,11 @@ def open_sweep(path: str | Path) -> tuple[Journal, SweepFolder]:
 
 
 def progress_of(row: Row, folder: SweepFolder) -> Progress:
-    """How far the newest attempt is, from its own events."""
+    """How far the newest attempt is, from what its trainer tells."""
     progress = Progress()
     if row.folder:
-        for event in new_events(folder.path / row.folder / "events.jsonl")[0]:
+        attempt = AttemptFolder(folder.path / row.folder)
+        for event in load(row.options.get("trainer", "sd-scripts")).events(attempt, 0)[0]:
             progress = after(progress, event)
     return progress
 
@@ -68,12 +70,19 @@ def as_json(journal: Journal, folder: SweepFolder) -> dict[str, Any]:
                 "checkpoints": [path for path, _, _ in journal.checkpoints(row.key)],
             }
         )
-    return {"project": folder.path.name, "folder": str(folder.path), "state": notes.get("state", ""), "runs": runs}
+    return {
+        "project": folder.path.name,
+        "folder": str(folder.path),
+        "state": notes.get("state", ""),
+        "samples": notes.get("samples") or {},
+        "runs": runs,
+    }
 
 
 def lines(journal: Journal, folder: SweepFolder) -> Iterator[str]:
     """The table as plain text, then one line of sums and, for each run that failed, why."""
-    runs = as_json(journal, folder)["runs"]
+    told = as_json(journal, folder)
+    runs = told["runs"]
     width = max((len(run["name"]) for run in runs), default=4)
     yield f"{'run':>5}  {'name':<{width}}  {'state':<10}  {'step':>11}  {'loss':>9}  {'seconds':>8}"
     counts: dict[str, int] = {}
@@ -86,11 +95,23 @@ def lines(journal: Journal, folder: SweepFolder) -> Iterator[str]:
         row = f"{run['number']:>5}  {run['name']:<{width}}  {run['state']:<10}  {step:>11}  {loss:>9}  {seconds:>8}"
         yield row.rstrip()
     yield ", ".join(f"{count} {state}" for state, count in counts.items()) or "no run has begun"
+    yield from samples_lines(told["samples"])
     for run in runs:
         if run["state"] == "waiting" and run["reason"]:
             yield f"run {run['number']} waiting: {run['reason']}"
         if run["state"] in ("failed", "lost"):
             yield f"run {run['number']}: {run['reason']}\n      log: {run['folder']}/console.log"
+
+
+def samples_lines(samples: Mapping[str, Any]) -> Iterator[str]:
+    """What the sampler last noted: pictures by state, how many are left, servers in trouble."""
+    counts = {key: count for key, count in samples.items() if isinstance(count, int) and count}
+    left = counts.pop("left", 0)
+    if counts or left:
+        parts = [f"{count} {state.replace('_', ' ')}" for state, count in counts.items()]
+        yield f"samples: {', '.join([*parts, f'{left} to come'] if left else parts)}"
+    for url, trouble in (samples.get("servers") or {}).items():
+        yield f"samples: {url}: {trouble}"
 
 
 MEASURES = ("final_loss", "mean_loss", "steps", "seconds", "reason", "checkpoint", "lora", "folder")
@@ -145,5 +166,5 @@ def _is_number(text: str) -> bool:
 
 
 def _finite(value: Any) -> Any:
-    """JSON has no NaN: the text says it."""
-    return "nan" if isinstance(value, float) and math.isnan(value) else value
+    """JSON has no NaN and no infinity: the text says it."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -186,3 +187,10 @@ def test_numbers_beyond_all_measure_are_errors_in_words():
         parse_any('{"a": ' + "1" * 5000 + "}", "f.json")
     with pytest.raises(UserError, match="1e999 is no number that a config may hold"):
         merge([parse_set(["a=1e999"])])
+
+
+def test_what_is_no_plain_file_says_so(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    for name, says in ((".", "is a folder"), ("pipe", "is no plain file"), ("none", "there is no such file")):
+        with pytest.raises(UserError, match=says):
+            read(tmp_path / name, "default file")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,36 @@ def test_a_lora_of_another_run_is_never_replaced(tmp_path: Path):
     target.write_bytes(b"the user's own")
     assert deliver("third", "1" * 16) == ["x-11111111.safetensors", "x-11111111.toml"]
     assert target.read_bytes() == b"the user's own"
+
+
+def test_events_that_are_no_plain_file_hold_nobody_up(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    for name in ("pipe", "zero", ".", "none"):
+        assert new_events(tmp_path / name, 3) == ([], 3)
+
+
+def test_events_that_nothing_could_hold_are_skipped(tmp_path: Path):
+    file = tmp_path / "events.jsonl"
+    good = '{"at": 1, "kind": "metrics", "loss": 0.5, "path": "\\ud83e\\udd84"}\n'
+    bad = ['{"at": 1e999, "kind": "x"}', '{"at": NaN, "kind": "x"}',
+           '{"at": 1, "kind": "x", "step": 9999999999999999999}', '{"at": 1, "kind": "x", "path": "\\ud800"}',
+           '{"at": 1, "kind": "\\udc80"}']  # fmt: skip
+    file.write_text("\n".join(bad) + "\n" + good)
+    [event], offset = new_events(file)
+    assert event.data == {"loss": 0.5, "path": "\N{UNICORN FACE}"} and offset == file.stat().st_size
+
+
+def test_events_are_read_in_pieces_and_endless_lines_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("automate_train.folder.CHUNK", 64)
+    file = tmp_path / "events.jsonl"
+    lines = [f'{{"at": {number}, "kind": "metrics"}}\n' for number in range(20)]
+    file.write_text("".join(lines) + "x" * 1000 + "\n" + lines[3] + '{"at": 4, ')
+    found, offset = new_events(file)
+    assert [event.at for event in found] == [*range(20), 3] and file.read_text()[offset:] == '{"at": 4, '
+
+
+@pytest.mark.parametrize("content", [b"", b"0", b"\xff\n", "²\n".encode(), b"0x1\n", b"1" * 5000 + b"\n", b"-1\n"])
+def test_what_is_no_exit_code_is_none(tmp_path: Path, content: bytes):
+    (tmp_path / "exit_code").write_bytes(content)
+    assert AttemptFolder(tmp_path).read_exit_code() is None

@@ -11,7 +11,7 @@ import contextlib
 import os
 import select
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..errors import RunError
@@ -129,11 +129,15 @@ class Local:
 
     def lingers(self, handle: Handle) -> bool:
         """Whether something of the group outlives its leader. A group's number is not reused while it has members."""
+        with contextlib.suppress(ChildProcessError):  # as a container's first process we are the heir of orphans
+            while os.waitpid(-handle[0], os.WNOHANG)[0]:
+                pass
         try:
             os.killpg(handle[0], 0)
         except (ProcessLookupError, PermissionError):
             return False
-        return True
+        # Dead ones that nobody reaps (a container without an init) hold no device.
+        return any(group == handle[0] and state not in (b"Z", b"X") for state, group in _processes())
 
 
 def child_environment(inherited: Mapping[str, str], launch: Launch, devices: tuple[str, ...]) -> dict[str, str]:
@@ -158,6 +162,14 @@ def start_ticks(pid: int) -> int:
     except OSError:
         return 0
     return 0 if fields[0] == b"Z" else int(fields[19])
+
+
+def _processes() -> Iterator[tuple[bytes, int]]:
+    """(state, process group) of every process."""
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb", buffering=0) as file:
+            fields = file.read(1024).rpartition(b")")[2].split()
+            yield fields[0], int(fields[2])
 
 
 def boot_id() -> str:

@@ -147,3 +147,33 @@ def test_an_exit_code_without_its_newline_is_none_yet(tmp_path: Path):
     assert folder.read_exit_code() is None
     folder.exit_code.write_text("137\n")
     assert folder.read_exit_code() == 137
+
+
+HEIR = """
+import ctypes, os, sys, time
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans are ours, as a container's first process's
+leader = os.fork()
+if not leader:
+    os.setsid()
+    if not os.fork():
+        sys.stdin.read()  # the orphan lives until the test closes the pipe
+    os._exit(0)
+os.waitpid(leader, 0)
+print(leader, flush=True)
+time.sleep(60)  # and never reaps it
+"""
+
+
+def test_the_dead_that_nobody_reaps_do_not_linger():
+    with subprocess.Popen([sys.executable, "-c", HEIR], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as heir:
+        try:
+            assert heir.stdin and heir.stdout
+            handle = (int(heir.stdout.readline()), 1, "boot")
+            assert Local().lingers(handle)
+            heir.stdin.close()
+            deadline = time.monotonic() + 5
+            while Local().lingers(handle):
+                assert time.monotonic() < deadline
+            os.killpg(handle[0], 0)  # as a zombie it is still there
+        finally:
+            heir.kill()
