@@ -215,6 +215,8 @@ def _signals(loop: Loop, executor: Local, display: Plain) -> Iterator[None]:
 def summary(order: Order, journal: Journal, seconds: float, interrupted: bool) -> Iterator[str]:
     """What happened; each failed run with its reason, its last lines and its log; where things are; what to type
     next."""
+    from .status import samples_lines
+
     rows = list(journal.rows())
     counts: dict[str, int] = {}
     for row in rows:
@@ -225,6 +227,7 @@ def summary(order: Order, journal: Journal, seconds: float, interrupted: bool) -
             yield from _failure(order, row)
     finished = [row for row in rows if row.state == "succeeded"]
     yield from _best(finished)
+    yield from samples_lines(journal.notes().get("samples") or {})
     if targets := {os.path.dirname(path) for row in finished for path in row.facts.get("delivered", [])}:
         yield f"LoRAs    {', '.join(sorted(targets))}"
     if order.folder.logs.is_dir():

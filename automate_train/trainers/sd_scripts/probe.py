@@ -24,8 +24,13 @@ ASK = (
     " except Exception: return False\n"
     "print(*(n for n in sys.argv[1:] if not any(map(there, n.split('|')))))"
 )
-TRACKERS = {"tensorboard": "tensorboard|tensorboardX", "wandb": "wandb", "aim": "aim", "all": "wandb"}
-"""log_with -> the packages of which one must be there."""
+TRACKERS = {
+    "tensorboard": "tensorboard|tensorboardX",
+    "wandb": "wandb",
+    "aim": "aim",
+    "all": "tensorboard|tensorboardX|wandb|aim",
+}
+"""log_with -> the packages of which one must be there; `all` takes those that are."""
 
 NEEDS = {"8bit": "bitsandbytes", "paged": "bitsandbytes", "dadapt": "dadaptation", "prodigy": "prodigyopt"}
 """Part of an optimizer's name -> the package that sd-scripts imports for it, after the models are loaded."""
