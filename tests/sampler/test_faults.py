@@ -68,6 +68,7 @@ def test_what_goes_wrong_once_is_made_good(double, sweep, fault):
     assert_clean(double, "theirs.safetensors")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "state", "words"),
     [
@@ -178,6 +179,7 @@ def test_a_queue_that_stays_paused_is_left_clean(double, sweep):
     assert_clean(double, "theirs.safetensors")
 
 
+@pytest.mark.slow
 def test_out_of_memory_pauses_the_queue_for_all(double, sweep):
     double.fault({"task": "oom"})
     process = sweep.start()
@@ -190,6 +192,7 @@ def test_out_of_memory_pauses_the_queue_for_all(double, sweep):
     assert process.returncode == 0 and "out of memory" in said and sweep.states() == DONE
 
 
+@pytest.mark.slow
 def test_a_queue_that_overslept_our_tasks_is_kicked(double, sweep):
     double.set(last_sleep=1.5)
     double.control(tasks=[{"prompt": "theirs"}])
@@ -198,6 +201,7 @@ def test_a_queue_that_overslept_our_tasks_is_kicked(double, sweep):
     assert (code, sweep.states()) == (0, DONE), said
 
 
+@pytest.mark.slow
 def test_a_task_that_never_ends_is_told_and_woken_where_that_is_wished(double, sweep):
     double.fault({"task": "stuck"})
     double.control(tasks=[{"prompt": "theirs"}])
@@ -221,6 +225,7 @@ def test_a_server_that_is_away_and_comes_back(double, sweep):
     assert_clean(double, "theirs.safetensors")
 
 
+@pytest.mark.slow
 def test_a_server_that_stays_away_is_given_up_and_cleaned_by_the_next_session(double, sweep):
     double.set(seconds=0.3)
     process = sweep.start("--outage-limit", "1")
@@ -233,6 +238,7 @@ def test_a_server_that_stays_away_is_given_up_and_cleaned_by_the_next_session(do
     assert_clean(double, "theirs.safetensors")
 
 
+@pytest.mark.slow
 def test_a_person_who_stops_it_finds_a_clean_server(double, sweep):
     double.set(seconds=0.5)
     process = sweep.start()
