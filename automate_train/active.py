@@ -7,9 +7,10 @@ the journal keeps of it. Not: when to look, and what follows from it for other r
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from . import reasons
 from .errors import UserError
 from .folder import AttemptFolder
 from .launch import Cache, Outcome
@@ -49,6 +50,8 @@ class Active:
     filling: tuple[Cache, ...] = ()
     ended_by_us: Outcome | None = None
     outcome: Outcome | None = None
+    oom_kills: int = field(default_factory=lambda: oom_kills())
+    """The kernel's count when we first saw it."""
 
     def held(self) -> Held:
         return Held(self.label, frozenset(self.devices), frozenset(cache.path for cache in self.filling))
@@ -80,9 +83,12 @@ class Active:
         if code is None:
             return Outcome("lost", None, "gone without an exit code: it was killed together with its shell")
         try:
-            return self.trainer.verdict(self.folder, code)
+            outcome = self.trainer.verdict(self.folder, code)
         except (OSError, UserError) as error:
             return Outcome("failed", code, f"its result cannot be read: {error}")
+        if outcome.cause == reasons.KILLED.name and oom_kills() > self.oom_kills:
+            return replace(outcome, reason=reasons.KERNEL.text(), cause=reasons.KERNEL.name)
+        return outcome
 
     def facts(self, seconds: float) -> dict[str, Any]:
         """What the journal keeps of an ended attempt."""
@@ -93,4 +99,15 @@ class Active:
             "steps": progress.step,
             "seconds": round(seconds, 3),
             "checkpoint": progress.checkpoint,
+            **({"cause": self.outcome.cause} if self.outcome and self.outcome.cause else {}),
         }
+
+
+def oom_kills(counters: str = "/proc/vmstat") -> int:
+    """How many processes this machine's kernel has killed since boot because memory ran out (0 where it does not
+    count them: before Linux 4.13)."""
+    try:
+        with open(counters, "rb", buffering=0) as file:
+            return int(file.read(1 << 16).partition(b"\noom_kill ")[2].split(b"\n", 1)[0] or 0)
+    except (OSError, ValueError):
+        return 0

@@ -73,6 +73,8 @@ class Outcome:
     kind: Kind
     exit_code: int | None = None
     reason: str = ""
+    cause: str = ""
+    """Its name in `reasons`; empty where nobody looked for one."""
 
 
 @dataclass(frozen=True)

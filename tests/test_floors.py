@@ -25,6 +25,7 @@ FLOORS = {
         "launch",
         "placement",
         "progress",
+        "reasons",
         "flags",
     ],
     2: ["folder", "gpus", "journal", "sample_journal", "lock", "points", "webui", "trainers", "executors"],

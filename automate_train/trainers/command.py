@@ -18,6 +18,7 @@ from ..errors import Problem, UserError, nearest
 from ..folder import AttemptFolder, new_events
 from ..keys import MASKED, OURS, SECRETS, canonical, unset
 from ..launch import Event, Launch, Outcome, Site
+from ..reasons import explain
 from . import ours
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ def events(folder: AttemptFolder, offset: int) -> tuple[list[Event], int]:
 def verdict(folder: AttemptFolder, exit_code: int) -> Outcome:
     if exit_code == 0:
         return Outcome("succeeded", 0)
-    return Outcome("failed", exit_code, f"exit code {exit_code}")
+    cause, why = explain(exit_code, folder.tail(200))
+    return Outcome("failed", exit_code, why, cause.name)
 
 
 def _gpus(run: Run, site: Site) -> int:

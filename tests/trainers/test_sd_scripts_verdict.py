@@ -59,8 +59,7 @@ def test_a_whole_last_checkpoint_is_a_success(attempt):
     ("code", "words"),
     [
         (1, "exit code 1"),
-        (-9, "ended by SIGKILL"),
-        (137, "ended by SIGKILL"),
+        (-11, "crashed (SIGSEGV)"),
         (143, "ended by SIGTERM"),
         (200, "exit code 200"),
     ],
@@ -69,7 +68,7 @@ def test_exit_codes_in_words(attempt, code, words):
     assert reason(attempt({"name.safetensors": GOOD}), code) == words
 
 
-def test_the_last_error_line_is_the_reason(attempt):
+def test_the_reason_says_what_to_try_and_the_error_line(attempt):
     console = (
         "Traceback (most recent call last):\n  File x\n"
         "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB\n"
@@ -77,8 +76,10 @@ def test_the_last_error_line_is_the_reason(attempt):
         "subprocess.CalledProcessError: Command '['python', 'x']' returned non-zero exit status 1.\n"
     )
     assert reason(attempt(console=console), 1) == (
-        "exit code 1: torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"
+        "the GPU's memory was not enough: lower train_batch_size or resolution, or turn on gradient_checkpointing "
+        "(torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB)"
     )
+    assert sd_scripts.verdict(attempt(console=console), 1).cause == "out_of_gpu_memory"
 
 
 def test_no_checkpoint_at_all(attempt):

@@ -1,43 +1,28 @@
 """Whether a run that has ended did what it should.
 
-Covers: exit codes and signals in words; after exit code 0 the last checkpoint, for the real trainer exits 0 on NaN, on
-an empty data set and with no checkpoint at all. Not: causes of a failure beyond the last line that names an error.
+Covers: after exit code 0 the last checkpoint, for the real trainer exits 0 on NaN, on an empty data set and with no
+checkpoint at all. Not: what another exit code and the console say (`reasons`).
 """
 
 from __future__ import annotations
 
 import os
-import re
-import signal
 from pathlib import Path
 
 from ...folder import AttemptFolder, new_events
 from ...launch import Event, Outcome
+from ...reasons import explain
 from . import checkpoint
 
-ERROR = re.compile(r"\s*((?:\w+\.)*\w*(?:Error|Exception|Interrupt|Warning|Invalid)): ?(.*)")
-"""The last line of a traceback: the exception's name and what it says."""
 PICKLED = ("ckpt", "pt")
 
 
 def judge(folder: AttemptFolder, exit_code: int) -> Outcome:
     if exit_code != 0:
-        return Outcome("failed", exit_code, _why(folder, exit_code))
+        cause, why = explain(exit_code, folder.tail(200))
+        return Outcome("failed", exit_code, why, cause.name)
     wrong = _last_checkpoint(folder)
     return Outcome("failed", 0, wrong) if wrong else Outcome("succeeded", 0)
-
-
-def _why(folder: AttemptFolder, code: int) -> str:
-    number = -code if code < 0 else code - 128 if code > 128 else 0
-    if number:
-        try:
-            return f"ended by {signal.Signals(number).name}"
-        except ValueError:
-            return f"exit code {code}"
-    errors = [match for line in folder.tail(200) if (match := ERROR.match(line))]
-    # accelerate's own complaint that its child failed comes last and says nothing new
-    told = [match for match in errors if not match[1].endswith("CalledProcessError")] or errors
-    return f"exit code {code}: {told[-1][0].strip()[:300]}" if told else f"exit code {code}"
 
 
 def _last_checkpoint(folder: AttemptFolder) -> str:
