@@ -128,6 +128,14 @@ class Journal:
                 source=str(self.path),
                 hint="pip install -U automate-train",
             )
+        if read_only and version == 0:
+            # Its making was cut short (a full disk, a kill): nothing is known; the next start makes it whole.
+            import sqlite3
+
+            self.db.close()
+            self.db = sqlite3.connect(":memory:", isolation_level=None)
+            self.db.row_factory = sqlite3.Row
+            read_only = False
         if not read_only:
             for number, script in enumerate(UPGRADES[version:], version + 1):
                 self.db.executescript(f"begin; {script} pragma user_version = {number}; commit;")
@@ -167,10 +175,11 @@ class Journal:
         self.db.execute("begin immediate")
         try:
             yield
+            self.db.execute("commit")
         except BaseException:
-            self.db.execute("rollback")
+            if self.db.in_transaction:  # a full disk rolls back by itself
+                self.db.execute("rollback")
             raise
-        self.db.execute("commit")
 
     # what is known
 

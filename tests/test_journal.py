@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -137,3 +138,33 @@ def test_notes(tmp_path: Path):
     journal.note(state="running", total=3)
     journal.note(state="done", waiting={"why": "한글"})
     assert journal.notes() == {"state": "done", "total": 3, "waiting": {"why": "한글"}}
+
+
+@pytest.mark.parametrize("content", [b"", None])
+def test_a_journal_whose_making_was_cut_short_is_an_empty_one(tmp_path: Path, content: bytes | None):
+    file = tmp_path / "journal.sqlite"
+    if content is None:
+        db = sqlite3.connect(file)
+        db.execute("pragma journal_mode = wal")
+        db.close()
+    else:
+        file.write_bytes(content)
+    before = file.read_bytes()
+    reader = Journal(file, read_only=True)
+    assert reader.succeeded() == set() and list(reader.rows()) == [] and reader.notes() == {}
+    assert file.read_bytes() == before
+    writer = Journal(file)
+    writer.begin(run("a"), (), 1.0)
+    assert [row.key for row in Journal(file, read_only=True).rows()] == ["a"]
+
+
+def test_a_transaction_that_cannot_be_committed_is_over(tmp_path: Path):
+    journal = Journal(tmp_path / "journal.sqlite")
+    pages = journal.db.execute("pragma page_count").fetchone()[0]
+    journal.db.execute(f"pragma max_page_count = {pages + 1}")  # a disk that is full
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        journal.note(much="x" * 100_000)
+    assert not journal.db.in_transaction
+    journal.db.execute("pragma max_page_count = 100000")
+    journal.note(much="x" * 100_000)
+    assert len(journal.notes()["much"]) == 100_000
