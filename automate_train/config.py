@@ -171,7 +171,7 @@ def merge(layers: Sequence[Layer]) -> tuple[Merged, list[Problem]]:
     return Merged(settings), problems
 
 
-def unfit(value: Any) -> str | None:
+def unfit(value: Any, depth: int = 0) -> str | None:
     """Why no file, argument or journal could hold a value, in words; None for a sound one."""
     if isinstance(value, str):
         bad = "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value)
@@ -181,7 +181,9 @@ def unfit(value: Any) -> str | None:
     if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
         return f"holds a number of more than {MAX_DIGITS} digits"
     parts = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return next(filter(None, map(unfit, parts)), None)
+    if depth > DEPTH and parts:
+        return f"is nested deeper than {DEPTH} levels"
+    return next(filter(None, (unfit(part, depth + 1) for part in parts)), None)
 
 
 def text_of(value: Any) -> str:

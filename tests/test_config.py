@@ -182,6 +182,12 @@ def test_what_no_file_can_hold_is_refused_by_key_and_source(value: object):
         merge([layer(**{"a\udc80": 1})])
 
 
+def test_toml_keys_may_not_nest_without_end(tmp_path: Path):
+    (tmp_path / "d.toml").write_text("a." * 3000 + "a = 1")
+    with pytest.raises(UserError, match=r"d\.toml: a: is nested deeper than 50 levels"):
+        merge([read(tmp_path / "d.toml", "default file")])
+
+
 def test_numbers_beyond_all_measure_are_errors_in_words():
     with pytest.raises(UserError, match="has 5000 digits, and 300 are the most"):
         parse_any('{"a": ' + "1" * 5000 + "}", "f.json")
