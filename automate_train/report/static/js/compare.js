@@ -1,0 +1,73 @@
+// Two pinned pictures on top of each other, with a slider between them, or side by side.
+// Covers: the dialog. Not: pinning (cell.js, grid.js).
+
+import { button, find, h } from "./dom.js";
+import { onKey } from "./keys.js";
+import { data, unpack } from "./store.js";
+import { describe, parseCell, pictureAt, shown } from "./sweep.js";
+import { change, listen, view } from "./view.js";
+
+const dialog = find("compare");
+const close = () => change({ compare: "" });
+
+async function fullUrl(cell) {
+  const { url } = shown(cell);
+  const at = pictureAt(cell);
+  if (at < 0 || url.startsWith("data:")) return url;
+  const details = await unpack(`details-${cell.run}`);
+  const file = details?.[data.runs[cell.run].pictures.d[at]]?.file;
+  return file ? data.root + file.split("/").map(encodeURIComponent).join("/") : url;
+}
+
+function picture(cell, name) {
+  const { url, state } = shown(cell);
+  const image = h("img", { src: url || null, alt: `${name}: ${describe(cell)}${url ? "" : `, ${state}`}` });
+  image.addEventListener("error", () => image.getAttribute("src") !== url && (image.src = url));
+  fullUrl(cell).then((full) => full && (image.src = full));
+  return image;
+}
+
+function draw() {
+  const cells = view.pins.map(parseCell);
+  if (!view.compare || cells.length !== 2 || !cells.every(Boolean)) {
+    if (dialog.open) dialog.close();
+    return;
+  }
+  const [a, b] = cells;
+  const beside = view.compare === "2";
+  const slider = h("input", { type: "range", min: 0, max: 100, step: 1, "aria-label": "Where A ends and B begins",
+    oninput: (event) => stage.style.setProperty("--cut", `${event.target.value}%`) });
+  slider.value = 50;
+  const stage = h("div", { class: beside ? "two" : "stack", style: { "--cut": "50%" } }, picture(a, "A"), picture(b, "B"),
+    !beside && h("span", { class: "cut", "aria-hidden": "true" }));
+  stage.addEventListener("pointermove", (event) => {
+    if (beside || event.buttons === 0) return;
+    const box = stage.getBoundingClientRect();
+    slider.value = (100 * (event.clientX - box.left)) / box.width;
+    stage.style.setProperty("--cut", `${slider.value}%`);
+  });
+  dialog.replaceChildren(
+    h("div", { class: "head" }, h("h2", {}, "A and B"),
+      button(beside ? "Slider" : "Side by side", () => change({ compare: beside ? "1" : "2" })),
+      button("Swap", () => change({ pins: [...view.pins].reverse() })),
+      button("✕", close, { class: "icon", "aria-label": "Close" })),
+    stage, !beside && slider,
+    h("p", {}, h("span", { class: "badge pin" }, "A"), ` ${describe(a)}`), h("p", {}, h("span", { class: "badge pin" }, "B"), ` ${describe(b)}`));
+  if (!dialog.open) dialog.showModal();
+  if (!beside) slider.focus();
+}
+
+onKey((event) => {
+  if (!dialog.open || event.target.matches("input") || !["ArrowLeft", "ArrowRight"].includes(event.key)) return false;
+  const slider = dialog.querySelector("input");
+  if (!slider) return false;
+  slider.value = Number(slider.value) + (event.key === "ArrowLeft" ? -5 : 5);
+  slider.dispatchEvent(new Event("input"));
+  return true;
+});
+
+export function startCompare() {
+  dialog.addEventListener("close", close);
+  listen((names) => (names.has("compare") || (view.compare && names.has("pins"))) && draw());
+  if (view.compare) draw();
+}

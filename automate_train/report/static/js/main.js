@@ -1,0 +1,56 @@
+// The page's frame: what the sweep is, how it stands, the five parts. Starts everything.
+
+import { startCompare } from "./compare.js";
+import { startCurves } from "./curves.js";
+import { button, find, h } from "./dom.js";
+import { moment } from "./format.js";
+import { startGrid } from "./grid.js";
+import { help, onKey } from "./keys.js";
+import { startNotes } from "./notes.js";
+import { startProvenance } from "./provenance.js";
+import { data } from "./store.js";
+import { startTable } from "./table.js";
+import { change, listen, TABS, view } from "./view.js";
+import { startViewer } from "./viewer.js";
+
+const NAMES = { grid: "Grid", curves: "Curves", table: "Table", marks: "Marks", provenance: "Provenance" };
+
+function frame() {
+  const counts = new Map();
+  data.runs.forEach((run) => counts.set(run.state, (counts.get(run.state) ?? 0) + 1));
+  const states = [...counts].map(([state, count]) => button([h("b", {}, String(count)), ` ${state}`], () => change({ tab: "table", states: state }), { class: `state ${state}`, title: `Show these runs in the table` }));
+  const pictures = data.runs.reduce((sum, run) => sum + run.pictures.t.filter(Boolean).length, 0);
+  find("top").replaceChildren(
+    h("div", { class: "title" }, h("h1", {}, data.project), h("div", { class: "states" }, states),
+      h("p", { class: "quiet" }, `${pictures} picture${pictures === 1 ? "" : "s"} · ${moment(data.at)}`)),
+    h("nav", { "aria-label": "Parts of the report" }, TABS.map((tab) => button(NAMES[tab], () => change({ tab }), { id: `tab-${tab}`, class: "tab" })),
+      button("?", help, { class: "icon", "aria-label": "Keys", title: "Keys" })));
+}
+
+function showTab() {
+  for (const tab of TABS) {
+    find(tab).hidden = tab !== view.tab;
+    find(`tab-${tab}`).setAttribute("aria-current", tab === view.tab ? "page" : "false");
+  }
+}
+
+onKey((event) => {
+  if (document.querySelector("dialog[open]")) return false;
+  if (event.key === "?") help();
+  else if (/^[1-5]$/.test(event.key)) change({ tab: TABS[event.key - 1] });
+  else return false;
+  return true;
+});
+
+frame();
+showTab();
+listen((names) => names.has("tab") && showTab());
+find("skip").addEventListener("click", () => find("main").focus());
+startGrid();
+startViewer();
+startCompare();
+startCurves();
+startTable();
+startNotes();
+startProvenance();
+document.documentElement.dataset.ready = "1";

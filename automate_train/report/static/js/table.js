@@ -1,0 +1,108 @@
+// The table: one row a run, sorted, filtered, exported.
+// Covers: columns, sorting, filter, CSV. Not: sums over runs (effects.js).
+
+import { button, download, find, h } from "./dom.js";
+import { drawEffects } from "./effects.js";
+import { bytes, csvCell, duration, moment, short } from "./format.js";
+import { markOf, onMarks, runMark, toggleStar } from "./marks.js";
+import { data } from "./store.js";
+import { settings } from "./sweep.js";
+import { change, listen, view } from "./view.js";
+
+const root = find("table");
+
+// id, heading, the value that sorts and is exported, how it is shown, whether it is a number
+const COLUMNS = [
+  { id: "index", name: "#", value: (run) => run.index, number: true },
+  { id: "state", name: "State", value: (run) => run.state, show: (run) => h("span", { class: `state ${run.state}`, title: run.reason }, run.state) },
+  ...settings.map((axis, at) => ({
+    id: `set.${axis.id}`, name: axis.label, value: (run) => axis.numbers[run.at[at]] ?? axis.values[run.at[at]],
+    show: (run) => axis.values[run.at[at]], text: (run) => axis.values[run.at[at]],
+  })),
+  { id: "loss", name: "Final loss", value: (run) => run.loss, show: (run) => short(run.loss), number: true },
+  { id: "mean_loss", name: "Mean loss", value: (run) => run.mean_loss, show: (run) => short(run.mean_loss), number: true },
+  { id: "best", name: "Best loss", value: (run) => run.best, show: (run) => short(run.best), number: true },
+  { id: "steps", name: "Steps", value: (run) => run.steps ?? run.step, show: (run) => run.steps ?? (run.total ? `${run.step ?? 0} of ${run.total}` : run.step), number: true },
+  { id: "seconds", name: "Time", value: (run) => run.seconds, show: (run) => duration(run.seconds), number: true },
+  { id: "devices", name: "Device", value: (run) => run.devices.join(","), show: (run) => run.devices.join(", ") || (run.folder ? "CPU" : "") },
+  { id: "memory", name: "Peak memory", value: (run) => run.memory, show: (run) => bytes(run.memory), number: true },
+  { id: "started", name: "Started", value: (run) => run.started, show: (run) => moment(run.started) },
+];
+const columns = COLUMNS.filter((column) => ["index", "state", "loss"].includes(column.id)
+  || data.runs.some((run) => ![null, undefined, ""].includes(column.value(run))));
+
+const order = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : typeof a === "number" ? -1 : typeof b === "number" ? 1
+  : String(a ?? "").localeCompare(String(b ?? "")));
+
+function chosenRuns() {
+  const words = view.find.toLowerCase().split(/\s+/).filter(Boolean);
+  const text = (run) => [run.name, run.state, run.reason, ...settings.map((axis, at) => `${axis.label}=${axis.values[run.at[at]]}`)].join(" ").toLowerCase();
+  const found = data.runs.filter((run) => words.every((word) => text(run).includes(word)) && (!view.states || run.state === view.states));
+  const [, down, id] = /^(-?)(.*)$/.exec(view.sort);
+  const column = columns.find((each) => each.id === id);
+  if (column) found.sort((a, b) => (down ? -1 : 1) * order(column.value(a), column.value(b)));
+  return found;
+}
+
+function head(column) {
+  const [down, up] = [view.sort === `-${column.id}`, view.sort === column.id];
+  return h("th", { scope: "col", "aria-sort": up ? "ascending" : down ? "descending" : null, class: column.number ? "number" : null },
+    button([column.name, h("span", { "aria-hidden": "true" }, up ? " ▲" : down ? " ▼" : "")], () => change({ sort: up ? `-${column.id}` : column.id }), { "data-sort": column.id }));
+}
+
+function line(run) {
+  const id = runMark(run);
+  const star = button(markOf(id).star ? "★" : "☆", () => toggleStar(id), { class: "icon star", "aria-pressed": String(markOf(id).star), "aria-label": `Star run ${run.index}`, "data-star": id });
+  const links = [["folder", run.folder], ["log", run.log], ["LoRA", run.lora]].filter(([, url]) => url).map(([name, url]) => h("a", { href: url }, name));
+  const cells = columns.map((column, at) => h(at ? "td" : "th", { scope: at ? null : "row", class: column.number ? "number" : column.text ? "setting" : null }, (column.show ?? column.value)(run) ?? ""));
+  return [h("tr", {}, h("td", {}, star), cells, h("td", { class: "links" }, links)),
+    run.reason && h("tr", { class: "reason" }, h("td", {}), h("td", { colspan: columns.length + 1 }, run.reason))];
+}
+
+function draw() {
+  const filter = h("input", { type: "search", id: "find", placeholder: "unet_lr=1e-3 failed", oninput: (event) => change({ find: event.target.value }) });
+  filter.value = view.find;
+  const states = [...new Set(data.runs.map((run) => run.state))];
+  root.replaceChildren(
+    h("div", { class: "controls" },
+      h("div", { class: "group" }, h("label", { class: "field" }, h("span", {}, "Filter"), filter),
+        h("div", { class: "chips", role: "group", "aria-label": "State" }, ["", ...states].map((state) => button(state || "all", () => change({ states: state }), { "aria-pressed": String(view.states === state), class: "chip" })))),
+      h("div", { class: "group end" }, h("span", { id: "count", class: "quiet" }), button("Export CSV", exportCsv))),
+    h("div", { class: "scroll" }, h("table", { class: "rows" }, h("caption", { class: "offscreen" }, "Runs"), h("thead", {}), h("tbody", {}))),
+    h("div", { id: "effects" }));
+  fill();
+  drawEffects(find("effects"));
+}
+
+function fill() {
+  const runs = chosenRuns();
+  const focus = document.activeElement?.dataset?.sort;
+  root.querySelector("thead").replaceChildren(h("tr", {}, h("td", {}, h("span", { class: "offscreen" }, "Star")), columns.map(head), h("th", { scope: "col" }, "Links")));
+  root.querySelector("tbody").replaceChildren(...runs.flatMap(line).filter(Boolean));
+  find("count").textContent = `${runs.length} of ${data.runs.length} runs`;
+  if (focus) root.querySelector(`[data-sort="${CSS.escape(focus)}"]`)?.focus();
+}
+
+export function csv(runs) {
+  const heads = [...columns.map((column) => column.name), "name", "reason", "lora"];
+  const rows = runs.map((run) => [...columns.map((column) => (column.text ?? column.value)(run)), run.name, run.reason, run.lora_path]);
+  return [heads, ...rows].map((row) => row.map(csvCell).join(",")).join("\r\n") + "\r\n";
+}
+
+const exportCsv = () => download(`${data.project}.csv`, csv(chosenRuns()), "text/csv");
+
+export function startTable() {
+  listen((names) => {
+    if (view.tab !== "table") return;
+    if (["tab", "states"].some((name) => names.has(name))) draw();
+    else if (names.has("sort") || names.has("find")) fill();
+    else if (names.has("pair")) drawEffects(find("effects"));
+  });
+  onMarks(() => {
+    if (view.tab !== "table") return;
+    const focus = document.activeElement?.dataset?.star;
+    fill();
+    if (focus) root.querySelector(`[data-star="${CSS.escape(focus)}"]`)?.focus();
+  });
+  if (view.tab === "table") draw();
+}
