@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 TICK = 2_000_000_000
 """Nanoseconds in which a folder may change again without a new time of change: coarse clocks, network disks."""
 OWN = re.compile(r"(?:^|_)(?P<epoch>e?)(?P<number>\d{6,})_(?P<prompt>\d{2,})_\d{14}(?:_-?\d+)?\.png$")
-GIVEN = re.compile(r"_(?P<prompt>\d{2,})(?P<weight>_w[-+.\de]+)?\.png$")
+GIVEN = re.compile(r"_(?P<prompt>\d{2,})(?P<weight>_w[-+.\de]+?)?(?P<file>_p[0-9a-f]{4})?\.png$")
 PNG_END = b"IEND\xaeB`\x82"
 
 
@@ -82,7 +82,7 @@ class Folder:
             match = GIVEN.search(name)
             if match is None or about.get("state") != "done":
                 return None
-            tag = f"sample/{match['prompt']}{match['weight'] or ''}"
+            tag = f"sample/{match['prompt']}{match['weight'] or ''}{match['file'] or ''}"
             epoch = about.get("epoch")
             return Picture(file, path, tag, str(about.get("text") or ""), int(about.get("step") or 0), epoch, False)
         match = OWN.search(name)

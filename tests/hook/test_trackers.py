@@ -97,6 +97,7 @@ def test_the_trainers_own_pictures(attempt: Attempt, hook: Any, name: str, expec
 def test_pictures_of_a_webui_count_when_they_are_done(attempt: Attempt, hook: Any) -> None:
     attempt.picture("lora_01", 30, "last", epoch=3)
     attempt.picture("lora-000001_01_w0.6", 10, "weaker")
+    attempt.picture("lora-000001_02_w1_p0a1b", 10, "of another prompt file")
     attempt.picture("lora-000001_00", 10, "first")
     for number, state in enumerate(("failed", "wrong checkpoint", "base model only")):
         attempt.picture(f"lora-000002_{number:02d}", 20, state=state)
@@ -110,9 +111,12 @@ def test_pictures_of_a_webui_count_when_they_are_done(attempt: Attempt, hook: An
     assert [(p.path, p.tag, p.caption, p.step, p.epoch, p.own) for p in found] == [
         ("output/sample/lora-000001_00.png", "sample/00", "first", 10, 1, False),
         ("output/sample/lora-000001_01_w0.6.png", "sample/01_w0.6", "weaker", 10, 1, False),
+        ("output/sample/lora-000001_02_w1_p0a1b.png", "sample/02_w1_p0a1b", "of another prompt file", 10, 1, False),
         ("output/sample/lora_01.png", "sample/01", "last", 30, 3, False),
     ]
-    assert [p.tag for p in folder.finished({found[0].path, found[2].path}, int)] == ["sample/01_w0.6"]
+    assert [p.tag for p in folder.finished({found[0].path, *(each.path for each in found[2:])}, int)] == [
+        "sample/01_w0.6"
+    ]
 
 
 def test_a_folder_that_does_not_change_is_not_read(attempt: Attempt, hook: Any) -> None:
