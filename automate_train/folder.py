@@ -52,6 +52,7 @@ class AttemptFolder:
 
     console = property(lambda self: self.path / "console.log")
     events = property(lambda self: self.path / "events.jsonl")
+    pid = property(lambda self: self.path / "pid")
     exit_code = property(lambda self: self.path / "exit_code")
     output = property(lambda self: self.path / self.OUTPUT)
     samples = property(lambda self: self.path / self.OUTPUT / "sample")
@@ -118,6 +119,13 @@ class AttemptFolder:
             return None
         # The shell writes number and newline in one write; without the newline the disk was full half-way.
         return int(data) if data.endswith(b"\n") and data.strip().isdigit() and len(data) < 6 else None
+
+    def read_pid(self) -> int:
+        """The pid (and process group) of the shell that waits for the trainer; 0 when it has not told."""
+        try:
+            return int(self.pid.read_bytes())
+        except (OSError, ValueError):
+            return 0
 
     def tail(self, lines: int = 15) -> list[str]:
         """The last console lines, progress bars reduced to their last state."""

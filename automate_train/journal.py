@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import UserError
+from .journal_check import facts, mapping, passes, text_mapping, texts, unsound, value
 from .launch import Attempt, Outcome
 
 if TYPE_CHECKING:
@@ -144,14 +145,19 @@ class Journal:
         self.db.close()
 
     def damage(self) -> str | None:
-        """What SQLite's own check finds wrong, in a few words; None when all is well."""
+        """What is wrong with the database or what it holds, in a few words; None when all is well."""
         import sqlite3
 
         try:
-            found = self.db.execute("pragma quick_check(1)").fetchone()[0]
+            if wrong := unsound(self.db, UPGRADES):
+                return wrong
+            for row in self.rows():
+                self.checkpoints(row.key)
+            self.open_attempts()
+            self.notes()
         except sqlite3.DatabaseError as error:
-            return str(error)
-        return None if found == "ok" else str(found).strip().splitlines()[-1]
+            return None if passes(error) else str(error)
+        return None
 
     @staticmethod
     def broken(path: Path) -> bool:
@@ -159,12 +165,13 @@ class Journal:
         import sqlite3
 
         try:
-            with contextlib.closing(sqlite3.connect(path)) as db:
-                return bool(db.execute("pragma quick_check(1)").fetchone()[0] != "ok")
-        except sqlite3.OperationalError:
-            return False
-        except sqlite3.DatabaseError:
-            return True
+            with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+                db.row_factory = sqlite3.Row
+                journal = Journal.__new__(Journal)
+                journal.path, journal.db = path, db
+                return journal.damage() is not None
+        except sqlite3.DatabaseError as error:
+            return not passes(error)
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -208,16 +215,16 @@ class Journal:
                 number=row["number"],
                 name=row["name"],
                 state=(row["kind"] or "running") if began else row["state"],
-                varied=json.loads(row["varied"]),
-                options=json.loads(row["options"]),
+                varied=text_mapping(row["varied"]),
+                options=mapping(row["options"]),
                 folder=row["attempt_folder"] or "",
                 attempt=row["attempt_number"] or 0,
-                devices=tuple(json.loads(row["devices"])) if began else (),
+                devices=tuple(texts(row["devices"])) if began else (),
                 started=row["started"],
                 ended=row["ended"],
                 exit_code=row["exit_code"],
                 reason=row["reason"] or "",
-                facts=json.loads(row["facts"]) if began else {},
+                facts=facts(row["facts"]) if began else {},
             )
 
     def checkpoints(self, key: str) -> list[tuple[str, int | None, int | None]]:
@@ -226,7 +233,7 @@ class Journal:
         return [(row["path"], row["epoch"], row["step"]) for row in self.db.execute(query, (key,))]
 
     def notes(self) -> dict[str, Any]:
-        return {row["name"]: json.loads(row["value"]) for row in self.db.execute("select * from note")}
+        return {row["name"]: value(row["value"]) for row in self.db.execute("select * from note")}
 
     # what happened
 
@@ -276,6 +283,22 @@ class Journal:
         assert cursor.lastrowid is not None
         return cursor.lastrowid, folder, number
 
+    def recall(self, run: Planned, devices: tuple[str, ...], began: float, folder: str, number: int) -> None:
+        """Enter an attempt of which only the folder is left, as one without an outcome."""
+        with self.together():
+            taken = self.db.execute("select 1 from run where folder = ? and key <> ?", (folder, run.key)).fetchone()
+            known = self.db.execute("select folder from run where key = ?", (run.key,)).fetchone()
+            self.db.execute(_PLAN, _run_values(run, None if taken else known[0] if known and known[0] else folder))
+            numbers = {row[0] for row in self.db.execute("select number from attempt where key = ?", (run.key,))}
+            free = number if number not in numbers else max(numbers) + 1  # in a second folder of the same run
+            self.db.execute(
+                "insert into attempt (key, number, folder, devices, started) values (?, ?, ?, ?, ?)",
+                (run.key, free, f"{folder}/attempt-{number}", _encode(devices), began),
+            )
+
+    def attempt_folders(self) -> set[str]:
+        return {row[0] for row in self.db.execute("select folder from attempt")}
+
     def started(self, attempt: int, handle: tuple[int, int, str]) -> None:
         with self.together():
             self.db.execute("update attempt set pid = ?, ticks = ?, boot = ? where id = ?", (*handle, attempt))
@@ -316,4 +339,4 @@ def _run_values(run: Planned, folder: str | None) -> tuple[object, ...]:
 
 def _attempt(row: sqlite3.Row) -> Attempt:
     handle = (row["pid"] or 0, row["ticks"] or 0, row["boot"] or "")
-    return Attempt(row["key"], row["number"], row["folder"], tuple(json.loads(row["devices"])), handle, row["started"])
+    return Attempt(row["key"], row["number"], row["folder"], tuple(texts(row["devices"])), handle, row["started"])

@@ -43,13 +43,18 @@ def test_a_damaged_journal_is_made_again(automate_train, sweep_files, tmp_path, 
         }
 
 
-def test_a_lost_journal_writes_into_no_earlier_folder(automate_train, sweep_files, tmp_path):
+def test_a_lost_journal_is_made_again(automate_train, sweep_files, tmp_path):
     flags = sweep_files(COUNTED, {"n_list": [0, 1]})
     assert automate_train(*flags).returncode == 0
     for file in (tmp_path / "out/p").glob("journal.sqlite*"):
         file.unlink()
-    assert automate_train(*flags).returncode == 0
-    assert len(list(tmp_path.glob("out/p/*/attempt-1"))) == 2 + 2  # the new ones in folders of their own
+    again = automate_train(*flags)
+    assert again.returncode == 0 and "2 attempts were read back from their folders" in again.stdout
+    assert [(tmp_path / f"count-{n}").read_text() for n in range(2)] == ["x\n", "x\n"]
+    assert automate_train(*flags, "--rerun").returncode == 0
+    assert sorted(path.parent.name[:3] + path.name for path in (tmp_path / "out/p").glob("*/attempt-*")) == [
+        "000attempt-1", "000attempt-2", "001attempt-1", "001attempt-2",
+    ]  # fmt: skip
 
 
 def test_status_of_a_damaged_journal_says_what_to_do(automate_train, sweep_files, tmp_path):

@@ -19,6 +19,8 @@ from ..folder import AttemptFolder
 from ..launch import Launch
 
 Handle = tuple[int, int, str]
+ATTEMPT = "AUTOMATE_TRAIN_ATTEMPT"
+"""In the environment of every process of an attempt: its folder."""
 
 # A fixed program: every value reaches it as an argument, none as text of the program. The traps keep the shell alive
 # until the trainer has ended (a trapped signal is reset to its default in the trainer): the exit code is written even
@@ -50,8 +52,8 @@ class Local:
 
     def start(self, launch: Launch, folder: AttemptFolder, devices: tuple[str, ...]) -> Handle:
         """Start the trainer in its own session; `RunError` when the system refuses."""
-        env = child_environment(self._environment, launch, devices)
-        console, places = str(folder.console), (str(folder.path / "pid"), str(folder.exit_code), launch.cwd)
+        env = {**child_environment(self._environment, launch, devices), ATTEMPT: str(folder.path)}
+        console, places = str(folder.console), (str(folder.pid), str(folder.exit_code), launch.cwd)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         try:
             pid = os.posix_spawn(
@@ -112,20 +114,36 @@ class Local:
     def find(self, folder: AttemptFolder, handle: Handle) -> Handle | None:
         """The live shell of an attempt whose orchestrator is gone: by its handle, or, when the orchestrator was killed
         before it could write that down, by the pid file and the attempt's path on the command line."""
-        if handle[0]:
-            return handle if alive(handle) else None
+        if alive(handle):
+            return handle
+        return self.shell(folder, folder.read_pid())
+
+    def shell(self, folder: AttemptFolder, pid: int) -> Handle | None:
+        """The handle of a process if it is the attempt's shell."""
         try:
-            pid = int((folder.path / "pid").read_text())
             line = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except (OSError, ValueError):
+        except OSError:
             return None
         found = (pid, start_ticks(pid), self._boot)
         return found if os.fsencode(folder.exit_code) in line.split(b"\0") and alive(found) else None
 
-    def orphaned(self, handle: Handle) -> bool:
-        """Whether the shell is gone but its trainer goes on: the group has members, and its number is still theirs."""
-        pid, _, boot = handle
-        return pid > 0 and boot == self._boot and not Path(f"/proc/{pid}").exists() and self.lingers(handle)
+    def members(self, sweep: Path) -> dict[str, list[tuple[int, int]]]:
+        """(pid, process group) of every process that an attempt of the sweep has started and that lives, by the real
+        path of the attempt's folder. Whoever holds the sweep's lock sees all of them: a process that is being started
+        holds the lock with its orchestrator until its environment is there to be read."""
+        found: dict[str, list[tuple[int, int]]] = {}
+        home, entry = os.path.realpath(sweep) + os.sep, ATTEMPT.encode() + b"="
+        for pid, state, group in _processes():
+            try:
+                pairs = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if state not in DEAD else []
+            except OSError:
+                continue  # gone, or of another user
+            for pair in pairs:
+                if pair.startswith(entry):
+                    folder = os.path.realpath(os.fsdecode(pair[len(entry) :]))
+                    if folder.startswith(home):
+                        found.setdefault(folder, []).append((pid, group))
+        return found
 
     def lingers(self, handle: Handle) -> bool:
         """Whether something of the group outlives its leader. A group's number is not reused while it has members."""
@@ -137,7 +155,7 @@ class Local:
         except (ProcessLookupError, PermissionError):
             return False
         # Dead ones that nobody reaps (a container without an init) hold no device.
-        return any(group == handle[0] and state not in (b"Z", b"X") for state, group in _processes())
+        return any(group == handle[0] and state not in DEAD for _, state, group in _processes())
 
 
 def child_environment(inherited: Mapping[str, str], launch: Launch, devices: tuple[str, ...]) -> dict[str, str]:
@@ -164,12 +182,15 @@ def start_ticks(pid: int) -> int:
     return 0 if fields[0] == b"Z" else int(fields[19])
 
 
-def _processes() -> Iterator[tuple[bytes, int]]:
-    """(state, process group) of every process."""
+DEAD = (b"Z", b"X")
+
+
+def _processes() -> Iterator[tuple[int, bytes, int]]:
+    """(pid, state, process group) of every process."""
     for name in filter(str.isdecimal, os.listdir("/proc")):
         with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb", buffering=0) as file:
             fields = file.read(1024).rpartition(b")")[2].split()
-            yield fields[0], int(fields[2])
+            yield int(name), fields[0], int(fields[2])
 
 
 def boot_id() -> str:
