@@ -1,13 +1,16 @@
 """A started attempt and what has been seen of it.
 
 Covers: reading what its trainer tells (progress, checkpoints, trouble, a loss that is NaN), how its end is judged, what
-the journal keeps of it. Not: when to look, and what follows from it for other runs (`scheduler`).
+the journal keeps of it, who of its processes holds its devices. Not: when to look, and what follows from it for other
+runs (`scheduler`).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import reasons
@@ -19,6 +22,7 @@ from .progress import Progress, after, whole
 
 if TYPE_CHECKING:
     from .journal import Journal
+    from .sweep import Run
     from .trainers import Trainer
 
 Handle = tuple[int, int, str]
@@ -50,11 +54,28 @@ class Active:
     filling: tuple[Cache, ...] = ()
     ended_by_us: Outcome | None = None
     outcome: Outcome | None = None
+    run: Run | None = None
+    """None where an earlier orchestrator started it."""
+    let_go_by: float = 0.0
+    """Monotonic seconds at which its processes have had time enough to let go of its devices."""
+    occupied: str = ""
+    """Who still holds its devices after that: `pid 1234 of run 3, which has ended`."""
     oom_kills: int = field(default_factory=lambda: oom_kills())
     """The kernel's count when we first saw it."""
 
     def held(self) -> Held:
-        return Held(self.label, frozenset(self.devices), frozenset(cache.path for cache in self.filling))
+        return Held(self.label, frozenset(self.devices), frozenset(cache.path for cache in self.filling), self.occupied)
+
+    def owns(self, pid: int) -> bool:
+        """Whether a process of this machine was started by this attempt: by its session, or by what it inherited."""
+        folder = Path(f"/proc/{pid}")
+        try:
+            session = int((folder / "stat").read_bytes().rpartition(b")")[2].split()[3])
+            if session == self.handle[0] > 0:
+                return True
+            return b"AUTOMATE_TRAIN_ATTEMPT=" + os.fsencode(self.folder.path) in (folder / "environ").read_bytes()
+        except (OSError, ValueError, IndexError):  # gone, or another user's
+            return False
 
     def look(self, journal: Journal, say: Callable[[str], None]) -> bool:
         """Take in what its trainer has told since the last look; True when a checkpoint was among it."""
@@ -101,6 +122,16 @@ class Active:
             "checkpoint": progress.checkpoint,
             **({"cause": self.outcome.cause} if self.outcome and self.outcome.cause else {}),
         }
+
+
+def holders(active: Active) -> list[int]:
+    """The attempt's processes that hold memory on its devices."""
+    if not active.devices:
+        return []
+    from .gpus import snapshot
+
+    users = [pid for gpu in snapshot() if gpu.id in active.devices for pid, _ in gpu.users]
+    return [pid for pid in users if active.owns(pid)]
 
 
 def oom_kills(counters: str = "/proc/vmstat") -> int:

@@ -27,7 +27,7 @@ SETTINGS = {
     "entity_name": "W&B entity, for {entity} in a tracker template",
     "on_failure": "stop (finish what runs, start nothing more) or continue",
     "on_nan": "stop (end a run whose loss is NaN three times in a row) or ignore",
-    "retries": "accepted with a warning: a failed run is not tried again by itself",
+    "retries": "tries of a run that failed for what passes by itself: a port, a lost GPU, a tracker",
 }
 """Flags that set one key, above both files."""
 

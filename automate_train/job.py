@@ -1,6 +1,7 @@
-"""What the loop is handed: the work, the place to run it, the display.
+"""What the loop is handed: the work, the place to run it, the display; a run made ready for its start.
 
-Covers: the shapes alone. Not: the loop (`scheduler`), the places (`executors/*`), the displays (`live`).
+Covers: the shapes, and what is asked of a trainer before a start. Not: the loop (`scheduler`), the places
+(`executors/*`), the displays (`live`).
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from .active import Active, Handle
-from .folder import AttemptFolder, SweepFolder
-from .journal import Planned
-from .keys import MASKED
+from .folder import AttemptFolder, SweepFolder, is_filled
+from .journal import Journal, Planned
+from .keys import MASKED, unset
 from .launch import Launch, Outcome, Site
-from .placement import Device, Policy
+from .placement import Device, Policy, Want
 from .sweep import Run
 from .trainers import Trainer
 
@@ -57,3 +58,40 @@ class Job:
 def planned(run: Run) -> Planned:
     options = {key: option.value for key, option in run.options.items() if key not in MASKED}
     return Planned(run.key, run.index, run.number, run.name, run.slug, dict(run.varied), options)
+
+
+def retries(run: Run) -> int:
+    """How often a run is tried again when what ended it passes by itself."""
+    option = run.options.get("retries")
+    return 0 if option is None or unset(option.value) else int(option.value)
+
+
+@dataclass
+class Ready:
+    """A run with its launch, prepared for its place: (the run's folder name, attempt number)."""
+
+    run: Run
+    planned: Planned
+    place: tuple[str, int]
+    folder: AttemptFolder
+    trainer: Trainer
+    launch: Launch
+    want: Want
+
+    def look_at_caches(self) -> None:
+        """What it would fill now, after another run may have filled it."""
+        fills = frozenset(cache.path for cache in self.launch.caches if not is_filled(cache))
+        self.want = Want(self.want.key, self.want.gpus, self.want.devices, fills)
+
+
+def prepare(job: Job, journal: Journal, run: Run) -> Ready:
+    """Nothing is written yet; `UserError`, `RunError` or `OSError` when the run cannot be prepared."""
+    known = planned(run)
+    place = journal.place(known)
+    folder = job.folder.attempt(*place)
+    trainer = job.trainer(run)
+    launch = trainer.prepare(run, folder, job.site)
+    bound = job.devices_of(run) if launch.gpus else ()
+    ready = Ready(run, known, place, folder, trainer, launch, Want(run.key, launch.gpus, bound))
+    ready.look_at_caches()
+    return ready

@@ -45,6 +45,8 @@ class Held:
     name: str
     devices: frozenset[str] = frozenset()
     fills: frozenset[str] = frozenset()
+    occupied: str = ""
+    """It has ended, and this of it holds its devices: `pid 1234 of run 3, which has ended`. It takes no slot."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ def decide(
         return []
     held = {device for each in running for device in each.devices}
     filling = {cache: each.name for each in running for cache in each.fills}
-    free_slots = policy.slots - len(running)
+    occupied = {device: each.occupied for each in running if each.occupied for device in each.devices}
+    free_slots = policy.slots - sum(not each.occupied for each in running)
     decisions: list[Start | Wait] = []
     for want in waiting:
         if free_slots <= 0:
@@ -103,9 +106,11 @@ def decide(
         fit = [device for device in idle if device.free >= policy.limit]
         if len(fit) < want.gpus:
             full = [device for device in idle if device.free < policy.limit]
-            lost = [device for device in pool if device.lost]
-            why = _why(want, full, len(fit), policy.limit) + "".join(f"; {device.label} is lost" for device in lost)
-            decisions.append(Wait(want.key, why, bool(full or lost)))
+            why = _why(want, full, len(fit), policy.limit)
+            lost = {device.id: "lost" for device in pool if device.lost}
+            away = {**lost, **{device: f"occupied by {who}" for device, who in occupied.items()}}
+            why += "".join(f"; {device.label} is {away[device.id]}" for device in pool if device.id in away)
+            decisions.append(Wait(want.key, why, bool(full or away)))
             break
         # Most free memory first; the listed order decides between equals.
         chosen = tuple(device.id for device in sorted(fit, key=lambda device: -device.free)[: want.gpus])

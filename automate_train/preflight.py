@@ -70,10 +70,6 @@ def _own(run: Run) -> Iterator[Problem]:
         if option and option.value not in allowed:
             hint = f"allowed: {', '.join(allowed)}"
             yield Problem("error", str(option.source), key, f"{option.value!r} is no policy", hint)
-    option = run.options.get("retries")
-    if option and option.value not in (0, "0", None, ""):
-        text = "retries are not part of this version: a failed run is not tried again by itself"
-        yield Problem("warning", str(option.source), "retries", text, "type the same command again")
 
 
 def check_devices(

@@ -1,6 +1,7 @@
 """The loop: start what may start, wait for something to happen, write it down.
 
-Covers: the order of things; the window of prepared runs; a person's Ctrl-C in two steps; adoption after a restart.
+Covers: the order of things; the window of prepared runs; a person's Ctrl-C in two steps; adoption after a restart;
+another try for what failed and passes by itself.
 Not: who may start (`placement`), how (`executors/*`), what an exit code means (`trainers/*`), how it is shown (`live`).
 Everything that it needs of the world is handed to it, so that tests drive it through whole histories without a process.
 """
@@ -10,18 +11,19 @@ from __future__ import annotations
 import signal
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from math import inf
 
+from . import reasons
 from .active import DIVERGED, Active, Handle
 from .errors import RunError, UserError
-from .folder import AttemptFolder, is_filled, mark_filled
-from .job import Display, Executor, Job, planned
-from .journal import Journal, Planned
-from .launch import Launch, Outcome
-from .placement import Device, Start, Want, decide
+from .folder import is_filled, mark_filled
+from .job import Display, Executor, Job, Ready, planned, prepare, retries
+from .journal import Journal
+from .launch import Outcome
+from .leaving import Leaving
+from .placement import Device, Start, decide
 from .sweep import Run
-from .trainers import Trainer
 
 WINDOW = 16
 """Runs prepared ahead, so that a free device finds its next run ready."""
@@ -29,19 +31,6 @@ GRACE = 10.0
 """Seconds between SIGTERM and SIGKILL, one deadline for all."""
 LOOK_AGAIN = 1.0
 """Seconds until other programs' memory and shared caches are looked at again: nothing tells of them."""
-
-
-@dataclass
-class Ready:
-    """A run with its launch, prepared for its place: (the run's folder name, attempt number)."""
-
-    run: Run
-    planned: Planned
-    place: tuple[str, int]
-    folder: AttemptFolder
-    trainer: Trainer
-    launch: Launch
-    want: Want
 
 
 @dataclass
@@ -58,7 +47,7 @@ class Loop:
     now: Callable[[], float]
     """Unix seconds: what is written down."""
     active: list[Active] = field(default_factory=list)
-    lingering: list[Active] = field(default_factory=list)
+    leaving: Leaving = field(init=False)
     ready: deque[Ready] = field(default_factory=deque)
     failed: int = 0
     done: int = 0
@@ -72,16 +61,21 @@ class Loop:
     """A checkpoint was saved, or a run has ended."""
     beside: Callable[[bool], None] = lambda news: None
     """Called each turn, after everything is written down: the sampler's process is told of news and listened to."""
+    tried: dict[str, int] = field(default_factory=dict)
+    """Run key -> how often it was tried again."""
+
+    def __post_init__(self) -> None:
+        self.leaving = Leaving(self.executor, self.clock, self.display.say)
 
     def run(self) -> None:
         while True:
             looked = self._start_what_may()
             self._do_chores()
-            if not self.active and not self.lingering and (self.halted or not self.ready):
+            if not self.active and not self.leaving.awaited and (self.halted or not self.ready):
                 break
             for handle in self.executor.wait(self._patience(looked)):
                 self._end(handle)
-            self._let_go()
+            self.leaving.look()
             self._enforce()
 
     def take_over(self, left_behind: list[Active]) -> None:
@@ -111,8 +105,8 @@ class Loop:
             self._tell_wait({})
             return False
         policy = self.job.policy
-        held = [active.held() for active in (*self.active, *self.lingering)]
-        if len(held) >= policy.slots:
+        held = [active.held() for active in (*self.active, *self.leaving.attempts)]
+        if len(self.active) + len(self.leaving.awaited) >= policy.slots:
             return False
         wants = [ready.want for ready in self.ready]
         devices = self.devices() if policy.devices or any(want.gpus for want in wants) else []
@@ -142,19 +136,13 @@ class Loop:
             run = next(self.job.runs, None)
             if run is None:
                 break
-            known = planned(run)
-            place = self.journal.place(known)
-            folder = self.job.folder.attempt(*place)
-            try:
-                trainer = self.job.trainer(run)
-                launch = trainer.prepare(run, folder, self.job.site)
-                bound = self.job.devices_of(run) if launch.gpus else ()
-            except (UserError, RunError, OSError) as error:
-                self._could_not_start(run, str(error))
-                continue
-            fills = frozenset(cache.path for cache in launch.caches if not is_filled(cache))
-            want = Want(run.key, launch.gpus, bound, fills)
-            self.ready.append(Ready(run, known, place, folder, trainer, launch, want))
+            self._make_ready(run, self.ready.append)
+
+    def _make_ready(self, run: Run, put: Callable[[Ready], None]) -> None:
+        try:
+            put(prepare(self.job, self.journal, run))
+        except (UserError, RunError, OSError) as error:
+            self._could_not_start(run, str(error))
 
     def _start(self, ready: Ready, devices: tuple[str, ...], where: str) -> None:
         run, launch, folder = ready.run, ready.launch, ready.folder
@@ -170,7 +158,7 @@ class Loop:
         active = Active(
             attempt, run.key, f"run {run.number}", run.name, number, folder, devices, handle, self.clock(),
             ready.trainer, dict(launch.keep), where, filling=filling,
-            stop_on_nan=run.options["on_nan"].value != "ignore",
+            stop_on_nan=run.options["on_nan"].value != "ignore", run=run,
         )  # fmt: skip
         self.active.append(active)
         # Known to the journal already; the handle is written after the next runs have started.
@@ -197,7 +185,7 @@ class Loop:
     def _patience(self, looked: bool) -> float | None:
         """How long nothing needs us; None: until an attempt ends."""
         waits = [self.display.every]
-        if self.lingering:
+        if self.leaving.awaited:
             waits.append(0.05)
         if looked:
             waits.append(LOOK_AGAIN)
@@ -223,7 +211,7 @@ class Loop:
         self.news |= active.look(self.journal, self.display.say)
         if active.diverged:
             reason = f"diverged: the loss was NaN {DIVERGED} logged steps in a row; lower the learning rate"
-            active.ended_by_us = Outcome("failed", None, reason)
+            active.ended_by_us = Outcome("failed", None, reason, "diverged")
             self._terminate(active)
         if active.progress.training_since is not None:
             self._filled(active)
@@ -235,8 +223,7 @@ class Loop:
             mark_filled(cache)
         active.filling = ()
         for ready in self.ready:
-            fills = frozenset(cache.path for cache in ready.launch.caches if not is_filled(cache))
-            ready.want = Want(ready.want.key, ready.want.gpus, ready.want.devices, fills)
+            ready.look_at_caches()
 
     # ending
 
@@ -250,13 +237,11 @@ class Loop:
         if active.outcome.kind == "succeeded":
             self.done += 1
             self._filled(active)
-        elif active.outcome.kind in ("failed", "lost"):
+        elif active.outcome.kind in ("failed", "lost") and not self._try_again(active):
             self.failed += 1
         active.filling = ()
-        if self.executor.lingers(handle):
-            # Workers that outlived the trainer hold its device until they are gone.
+        if self.leaving.add(active):
             self._terminate(active)
-            self.lingering.append(active)
         seconds = self.clock() - active.began
         self.chores.append(lambda: self._write_down(active, seconds))
 
@@ -274,8 +259,18 @@ class Loop:
         self.journal.end(active.id, outcome, self.now(), facts)
         self.display.ended(active, outcome, seconds)
 
-    def _let_go(self) -> None:
-        self.lingering = [each for each in self.lingering if self.executor.lingers(each.handle)]
+    def _try_again(self, active: Active) -> bool:
+        """Put a run that failed for what passes by itself back to the front; False when it has failed for good."""
+        run, outcome = active.run, active.outcome
+        if run is None or outcome is None or self.halted or not reasons.by_name(outcome.cause).passes_by_itself:
+            return False
+        tried, allowed = self.tried.get(run.key, 0) + 1, retries(run)
+        if tried > allowed:
+            return False
+        self.tried[run.key] = tried
+        active.outcome = replace(outcome, reason=f"{outcome.reason}; tried again ({tried} of {allowed})")
+        self._make_ready(run, self.ready.appendleft)
+        return True
 
     # a person's wish
 
@@ -294,7 +289,7 @@ class Loop:
                     active.ended_by_us = Outcome("cancelled", None, "stopped by a person")
                     self._terminate(active)
         if self.kill_at is not None and self.clock() >= self.kill_at:
-            for active in (*self.active, *self.lingering):
-                if active.ended_by_us or active in self.lingering:
+            for active in (*self.active, *self.leaving.attempts):
+                if active.ended_by_us or active in self.leaving.attempts:
                     self.executor.stop(active.handle, signal.SIGKILL)
             self.kill_at = None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from machine_kit import HELD, ONE, PLAIN, Machine, together
+from machine_kit import HELD, ONE, PLAIN, TELL, WAIT, Machine, together
 
 
 @pytest.fixture
@@ -358,3 +359,32 @@ def test_without_a_driver_the_cpu_with_a_note(machine):
     assert "no NVIDIA driver is installed" in done.stdout + done.stderr and "CPU" in done.stdout + done.stderr
     logs = sorted(machine.folder.glob("out/p/*/attempt-1/console.log"))
     assert [log.read_text() for log in logs] == ["[]\n", "[]\n"]
+
+
+# what a run leaves behind
+
+LEAVES = (
+    "if [ $0 = 0 ]; then setsid sleep 600 & echo $! >pid; "
+    + WAIT.format("[ -e go ]")
+    + "fi; "
+    + TELL.split("done; ")[1]
+)
+
+
+@pytest.mark.slow
+def test_a_device_is_taken_again_when_the_last_process_of_the_run_has_let_go_of_it(machine):
+    """Its child has left the group, and lives; only NVML tells that it holds memory there."""
+    machine.cards({})
+    machine.sweep(LEAVES, 2)
+    sweep = machine.start("--cuda_devices_distributed", "0")
+    pid = int(machine.until(lambda: (machine.folder / "pid").exists() and (machine.folder / "pid").read_text()))
+    try:
+        machine.cards({"users": [[pid, 10], [1, 3]]})
+        (machine.folder / "go").touch()
+        runs = machine.until(lambda: (found := machine.status())[0]["state"] == "succeeded" and found)
+        assert runs[1]["state"] == "waiting"
+    finally:
+        os.kill(pid, signal.SIGKILL)
+    machine.cards({"users": [[pid, 10], [1, 3]]})  # a dead process, and another program's: not this run's
+    output, _ = sweep.communicate(timeout=30)
+    assert sweep.returncode == 0 and "occupied" not in output, output

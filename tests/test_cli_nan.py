@@ -32,8 +32,8 @@ def test_on_nan_ignore_lets_it_go_on(automate_train, sweep_files):
 
 
 def test_wrong_policies_and_retries_are_said(automate_train, sweep_files):
-    flags = sweep_files([sys.executable, "-c", "pass"], on_nan="perhaps", retries=2)
+    flags = sweep_files([sys.executable, "-c", "pass"], on_nan="perhaps", retries="often")
     done = automate_train(*flags, "--dry-run")
     assert done.returncode == 2
     assert "on_nan: 'perhaps' is no policy (allowed: stop, ignore)" in done.stderr
-    assert "retries are not part of this version" in done.stderr
+    assert "retries: needs a whole number, not 'often'" in done.stderr

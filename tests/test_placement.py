@@ -27,6 +27,14 @@ def test_a_held_device_is_taken_by_nobody():
     assert waiting(decisions) == {"y": "all devices are taken by other runs"}
 
 
+def test_what_an_ended_run_left_holds_its_device_without_a_slot():
+    left = Held("run 0", frozenset({"a"}), occupied="pid 9 of run 0, which has ended")
+    assert started(decide([Want("x", 1)], [left], [A, B], Policy(1, ("a", "b")))) == {"x": ("b",)}
+    assert decide([Want("x", 1)], [left], [A], Policy(1, ("a",))) == [
+        Wait("x", "all devices are taken by other runs; GPU 0 is occupied by pid 9 of run 0, which has ended", True)
+    ]
+
+
 def test_on_the_cpu_only_the_slots_count():
     wants = [Want(str(n), 0) for n in range(3)]
     assert started(decide(wants, [], [], Policy(slots=2))) == {"0": (), "1": ()}
