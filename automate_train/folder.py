@@ -96,15 +96,19 @@ class AttemptFolder:
         disk refuses. Where a file of another run (or of the user) has the name, all get `-<start of the key>` behind
         theirs: nothing of others is replaced."""
         import shutil  # not before the first run has ended
+        import zlib
 
+        # Of this attempt, not of this process: what a kill leaves half-copied is overwritten by the next try.
+        own_end = f"{zlib.crc32(os.fsencode(self.path)):08x}"
         marks = {target: mark(self.path / name) for name, target in keep.items()}
         if any(os.path.lexists(target) and mark(target) != own for target, own in marks.items()):
             end = "-" + (next(filter(None, marks.values()), "") or self.path.parent.name)[:8]
             keep = {name: f"{os.path.splitext(to)[0]}{end}{os.path.splitext(to)[1]}" for name, to in keep.items()}
         for name, target in keep.items():
             Path(target).parent.mkdir(parents=True, exist_ok=True)
-            temp = Path(target).with_name(f".{Path(target).name}.{os.getpid()}")
+            temp = Path(target).with_name(f".{Path(target).name}.{own_end}")
             try:
+                temp.unlink(missing_ok=True)  # never through a link that somebody has put there
                 shutil.copyfile(self.path / name, temp)
                 temp.replace(target)
             finally:
