@@ -7,15 +7,15 @@ them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
 
 from .errors import Problem, RunError, UserError
 from .flags import (
     COMMANDS,
-    SETTINGS,
     args_parser,
     logs_parser,
     masked,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str]) -> int:
     """The exit code: 0 done, 1 a run failed, 2 the user's files, flags or environment, 3 our bug, 130 interrupted."""
+    _open_streams("--json" in argv)
     try:
         if argv and argv[0] in COMMANDS:
             commands = {
@@ -52,22 +53,44 @@ def main(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # `| head` closed our output: nothing is left to say
         return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _say_error(f"{where}{error.strerror or error} (is the disk full, the folder gone?)", 2)
+    except UnicodeEncodeError as error:
+        return _say_error(f"this system's encoding has no {error.object[error.start : error.end]!a} (PYTHONUTF8=1)", 2)
     except Exception as error:
-        if _is_of_sqlite(error):
-            hint = "the sweep's own command repairs it"
-            return _say_error(f"the sweep's journal cannot be read: {error} ({hint})", 2)
+        if text := _of_sqlite(error):
+            return _say_error(text, 2)
         return _say_error(f"this is a bug of automate-train: {error!r}; details are in {_keep_traceback()}", 3)
 
 
-def _is_of_sqlite(error: Exception) -> bool:
-    """Without importing sqlite3, which most commands never need."""
+def _open_streams(json: bool) -> None:
+    """Closed streams (`>&-`) take nothing, and what a terminal's encoding lacks is shown by its number."""
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            mode = "w" if fd else "r"
+            # The lowest free number is the closed one: a journal opened under it would get what others print.
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+        elif fd and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace", **({"encoding": "utf-8"} if json and fd == 1 else {}))
+
+
+def _of_sqlite(error: Exception) -> str:
+    """What to say of an error of SQLite, "" of any other; without importing it, which most commands never need."""
     sqlite = sys.modules.get("sqlite3")
-    return sqlite is not None and isinstance(error, sqlite.DatabaseError)
+    if sqlite is None or not isinstance(error, sqlite.DatabaseError):
+        return ""
+    if isinstance(error, sqlite.OperationalError):
+        hint = "free some room, or end who locks it; then the same command goes on"
+        return f"the sweep's journal cannot be written: {error} ({hint})"
+    return f"the sweep's journal cannot be read: {error} (the sweep's own command repairs it)"
 
 
 def _say_error(text: str, code: int) -> int:
     # A lone surrogate from a file name must not turn an error into a traceback.
-    print(f"automate-train: {text}".encode(errors="backslashreplace").decode(), file=sys.stderr)
+    with contextlib.suppress(OSError, ValueError):
+        print(f"automate-train: {text}".encode(errors="backslashreplace").decode(), file=sys.stderr)
     return code
 
 
@@ -172,10 +195,11 @@ def _sweep(argv: Sequence[str]) -> int:
     from .folder import SweepFolder
     from .machine import look
     from .points import Points
+    from .settle import settle
 
     if flags.json and not flags.dry_run:
         raise UserError("--json goes with --dry-run", hint="for a running sweep: automate-train status DIR --json")
-    sweep, problems, options = _settle(flags)
+    sweep, problems, options = settle(flags)
     machine = look(flags, sweep.project, options["temp_dir"], problems)
     site = machine.site
     folder = SweepFolder(site.temp_dir, site.project)
@@ -189,15 +213,13 @@ def _sweep(argv: Sequence[str]) -> int:
         for piece in as_json(sweep, site.temp_dir, points.chosen(), done, _launcher(site, folder), problems):
             sys.stdout.write(piece)
         return 2 if errors else 0
-    for line in plan.head(sweep, points.left(), points.known_done()):
-        print(line)
+    going = not flags.dry_run and not errors
+    _show(plan.head(sweep, points.left(), points.known_done()), sys.stdout, going)
     if flags.dry_run:
         launcher = _launcher(site, folder)
         launch = (lambda run: launcher(run)[0]) if flags.verbose else None
-        for line in plan.human(sweep, points.chosen(), done, launch):
-            print(line)
-    for line in plan.problem_lines(problems):
-        print(line, file=sys.stderr)
+        _show(plan.human(sweep, points.chosen(), done, launch), sys.stdout, going)
+    _show(plan.problem_lines(problems), sys.stderr, going)
     if errors:
         return 2
     if flags.dry_run:
@@ -227,28 +249,14 @@ def _sweep(argv: Sequence[str]) -> int:
     return work(order)
 
 
-def _settle(flags: Any) -> tuple[Sweep, list[Problem], dict[str, Any]]:
-    """Both files, --set and the flags as one sweep; the settings of the sweep as a whole."""
-    from .config import Layer, Source, built_in, merge, parse_set, read
-    from .sweep import expand
-
-    layers = [built_in()]
-    if flags.default_config_path:
-        layers.append(read(flags.default_config_path, "default file"))
-    if flags.tuning_config_path:
-        layers.append(read(flags.tuning_config_path, "tuning file"))
-    if len(layers) == 1 and not flags.set:
-        hint = "automate-train --default_config_path default.json --tuning_config_path tuning.json"
-        raise UserError("no config file was given", hint=hint)
-    layers.append(parse_set(flags.set))
-    given = {key: value for key in SETTINGS if (value := getattr(flags, key)) is not None}
-    if "port" in given:
-        given["port"] = number("--port", given["port"], 1)
-    layers.append(Layer(Source("command line"), given))
-    merged, problems = merge(layers)
-    start = number("--train_id_start", flags.train_id_start) if flags.train_id_start else 0
-    sweep = expand(merged.settings, number_start=start)
-    return sweep, problems, {key: setting.value for key, setting in merged.settings.items()}
+def _show(lines: Iterable[str], stream: TextIO, going: bool) -> None:
+    """`going`: a sweep follows, and a full log disk must not keep it from starting."""
+    for line in lines:
+        try:
+            print(line, file=stream, flush=True)
+        except (OSError, ValueError):
+            if not going:
+                raise
 
 
 def _preflight(sweep: Sweep, points: Points, machine: Machine) -> list[Problem]:
@@ -265,7 +273,7 @@ def _preflight(sweep: Sweep, points: Points, machine: Machine) -> list[Problem]:
 
 def _done(folder: Any) -> set[str]:
     """Keys of runs that have succeeded; of a damaged journal none, until `rebuild` has read them back."""
-    if not folder.journal.exists():
+    if not os.path.exists(folder.journal):
         return set()
     from .journal import Journal
 
@@ -284,7 +292,7 @@ def _launcher(site: Site, folder: Any) -> Any:
     from .journal import Journal
     from .trainers import load
 
-    usable = folder.journal.exists() and not Journal.broken(folder.journal)
+    usable = os.path.exists(folder.journal) and not Journal.broken(folder.journal)
     journal = Journal(folder.journal, read_only=True) if usable else None
 
     def launch(run: Run) -> Any:

@@ -57,7 +57,7 @@ def look(flags: Any, project: str, temp_dir: Any, found: list[Problem]) -> Machi
                 found.append(error.problem)
     elif asked:
         raise UserError("--cpu and the --cuda flags exclude each other", source="command line")
-    slots = len(pool) if pool else number("--cpu", flags.cpu, 1) if flags.cpu else 1
+    slots = len(pool) if pool else number("--cpu", flags.cpu, 1) if flags.cpu is not None else 1
     if unset(temp_dir):
         temp_dir = BUILT_IN["temp_dir"]
     site = Site(

@@ -22,11 +22,11 @@ class Points:
     """The points that this command is about: all of the sweep, or those that --only and --skip_to_index leave."""
 
     def __init__(self, sweep: Sweep, flags: Any, done: set[str]) -> None:
-        first = number("--skip_to_index", flags.skip_to_index) if flags.skip_to_index else 0
-        ranges = indexes("--only", flags.only) if flags.only else [range(first, sweep.size)]
+        first = number("--skip_to_index", flags.skip_to_index) if flags.skip_to_index is not None else 0
+        ranges = indexes("--only", flags.only) if flags.only is not None else [range(first, sweep.size)]
         for each in ranges:
             if each.start >= sweep.size or each.stop > sweep.size:
-                flag = "--only" if flags.only else "--skip_to_index"
+                flag = "--only" if flags.only is not None else "--skip_to_index"
                 raise UserError(f"the sweep has the indexes 0 to {sweep.size - 1}", source="command line", key=flag)
         self.sweep, self.ranges, self.first = sweep, ranges, first
         self.done = set() if flags.rerun else done

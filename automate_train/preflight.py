@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +34,6 @@ def check(sweep: Sweep, runs: Iterable[Run], site: Site) -> list[Problem]:
     need: dict[str, int] = {}
     for run in asked:
         total += 1
-        found.update(dict.fromkeys(_own(run)))
         try:
             trainer = load(_value(run, "trainer"))
             found.update(dict.fromkeys(trainer.problems(run, site)))
@@ -49,7 +47,7 @@ def check(sweep: Sweep, runs: Iterable[Run], site: Site) -> list[Problem]:
             need[str(target)] = need.get(str(target), 0) + size[1]
     if not total:
         return []
-    share = 1.0 if total <= EVERY_RUN else sweep.size / total
+    share = max(1.0, sweep.size / total) if _is_large(sweep) else 1.0
     found.update(dict.fromkeys(_disk({path: int(size * share) for path, size in need.items()})))
     folder = SweepFolder(site.temp_dir, site.project)
     if lock.is_held(folder.lock):
@@ -57,19 +55,13 @@ def check(sweep: Sweep, runs: Iterable[Run], site: Site) -> list[Problem]:
     return sorted(found, key=lambda problem: problem.severity != "error")
 
 
+def _is_large(sweep: Sweep) -> bool:
+    return sweep.size > EVERY_RUN
+
+
 def _examples(sweep: Sweep, runs: Iterable[Run]) -> Iterable[Run]:
     """Every run of a small sweep; of a large one as many as it takes to see every value."""
-    first = list(islice(runs, EVERY_RUN + 1))
-    return first if len(first) <= EVERY_RUN else sweep.covering()
-
-
-def _own(run: Run) -> Iterator[Problem]:
-    """Our own keys that belong to no trainer."""
-    for key, allowed in (("on_failure", ("stop", "continue")), ("on_nan", ("stop", "ignore"))):
-        option = run.options.get(key)
-        if option and option.value not in allowed:
-            hint = f"allowed: {', '.join(allowed)}"
-            yield Problem("error", str(option.source), key, f"{option.value!r} is no policy", hint)
+    return sweep.covering() if _is_large(sweep) else runs
 
 
 def check_devices(
@@ -120,6 +112,13 @@ def _disk(need: dict[str, int]) -> Iterator[Problem]:
     per_disk: dict[int, tuple[str, int]] = {}
     for path, size in need.items():
         key = "temp_dir" if path == next(iter(need)) else "target_path"
+        try:
+            os.lstat(path)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            yield Problem("error", path[:200], key, f"cannot be used: {error.strerror}", "choose another folder")
+            continue
         there = _nearest_existing(Path(path))
         if not there.is_dir():
             yield Problem("error", path, key, f"{there} is no folder", "name a folder, or one that can be made")
@@ -138,7 +137,7 @@ def _disk(need: dict[str, int]) -> Iterator[Problem]:
 
 def _nearest_existing(path: Path) -> Path:
     path = path.absolute()
-    while not path.exists() and path != path.parent:
+    while not os.path.exists(path) and path != path.parent:
         path = path.parent
     return path
 

@@ -142,6 +142,7 @@ def test_two_sweeps_on_one_server(tmp_path: Path):
         assert_clean(double)
 
 
+@pytest.mark.slow
 def test_memory_stays_small(tmp_path: Path):
     """A gigabyte of a checkpoint (a file with a hole) is read by blocks and never held."""
     with running(tmp_path / "server", seconds=0.01) as double:
@@ -154,8 +155,11 @@ def test_memory_stays_small(tmp_path: Path):
         )
         sweep.journal.saved(attempt.id, str(file), 1, 10, 1.0)
         process = subprocess.Popen(sweep.command(), stdout=subprocess.PIPE, text=True)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        most = 0
+        while process.poll() is None:  # its own high-water mark: what wait4 tells counts the parent's memory too
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            most = max([most, *(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))])
+            time.sleep(0.02)
         assert process.returncode == 0, process.stdout and process.stdout.read()
-        assert used.ru_maxrss < 100_000, "KiB"
+        assert 10_000 < most < 100_000, "KiB"
         assert sweep.states() == {"done": 1}

@@ -104,7 +104,7 @@ def test_a_broken_dataset_file_is_one_sentence(custom, text, says):
     assert says in str(bench.errors(write(text)))
 
 
-@pytest.mark.parametrize("path", ["/nowhere/x.toml", "/nowhere/\udcff.toml", "a\0b", "/", 5, ["x"]])
+@pytest.mark.parametrize("path", ["/nowhere/x.toml", "/", 5, ["x"]])
 def test_a_dataset_file_that_is_none(bench, path):
     found = bench.errors({"custom_dataset": path, **ALONE})
     assert "cannot be read" in str(found) or "needs the path of a dataset TOML" in str(found)
