@@ -35,5 +35,5 @@ def test_wrong_policies_and_retries_are_said(automate_train, sweep_files):
     flags = sweep_files([sys.executable, "-c", "pass"], on_nan="perhaps", retries="often")
     done = automate_train(*flags, "--dry-run")
     assert done.returncode == 2
-    assert "on_nan: 'perhaps' is no policy (allowed: stop, ignore)" in done.stderr
+    assert "on_nan: 'perhaps' is not one of stop, ignore" in done.stderr
     assert "retries: needs a whole number, not 'often'" in done.stderr
