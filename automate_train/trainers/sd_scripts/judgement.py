@@ -7,12 +7,14 @@ checkpoint at all. Not: what another exit code and the console say (`reasons`).
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ...folder import AttemptFolder, new_events
 from ...launch import Event, Outcome
 from ...reasons import explain
-from . import checkpoint
+from . import checkpoint, resume
 
 PICKLED = ("ckpt", "pt")
 
@@ -45,10 +47,22 @@ def _last_checkpoint(folder: AttemptFolder) -> str:
         return f"the last checkpoint {file.name} {broken}"
     except OSError as error:
         return f"the last checkpoint {file.name} cannot be read: {error.strerror}"
-    done, all_steps = found.metadata.get("ss_steps"), found.metadata.get("ss_max_train_steps")
-    if done is not None and all_steps is not None and done != all_steps:
-        return f"the training ended early: the last checkpoint is of step {done} of {all_steps}"
+    if early := _early(found.metadata, options):
+        return early
     return _nan(folder, file, found)
+
+
+def _early(metadata: Mapping[str, str], options: Mapping[str, Any]) -> str:
+    """A run that went on from a state may count its steps from there."""
+    try:
+        done, total = int(metadata["ss_steps"]), int(metadata["ss_max_train_steps"])
+    except (KeyError, ValueError):
+        return ""
+    batches = metadata.get("ss_num_batches_per_epoch", "")
+    before = resume.steps_before(options, int(batches)) if batches.isdecimal() else 0
+    if done in (total, total - before):
+        return ""
+    return f"the training ended early: the last checkpoint is of step {done} of {total - before}"
 
 
 def _training(folder: AttemptFolder) -> tuple[dict[str, object], str]:

@@ -19,7 +19,7 @@ from ...errors import UserError
 from ...folder import LOGS, AttemptFolder
 from ...keys import DATASET, MASKED, SECRETS
 from ...launch import Launch, Site
-from . import caches, samples, toml_text, waiting
+from . import caches, resume, samples, toml_text, waiting
 from .resolve import Resolved, gpus, processes
 from .values import is_on, number, path_in, text_in
 
@@ -37,6 +37,8 @@ def launch(run: Run, resolved: Resolved, folder: AttemptFolder, site: Site) -> L
     path = Path(os.path.abspath(folder.path))
     document, links = caches.redirect(resolved.document, resolved.training, resolved.script.name, site.temp_dir)
     training, tracker = training_options(run, resolved, path, site)
+    count = gpus(resolved.given, site)
+    training |= resume.options(folder, training, resolved.accepted, count)
     prompts = samples.copied(resolved)
     if prompts is not None:
         training["sample_prompts"] = str(path / samples.COPY)
@@ -46,7 +48,6 @@ def launch(run: Run, resolved: Resolved, folder: AttemptFolder, site: Site) -> L
         **({TRACKER: tracker} if tracker is not None else {}),
         **({samples.COPY: prompts} if prompts is not None else {}),
     }
-    count = gpus(resolved.given, site)
     threads = max(1, site.cores // processes(resolved.given, site))
     precision = str(training.get("mixed_precision") or "no")
     env = {"PYTHONUNBUFFERED": "1", "COLUMNS": "300"}

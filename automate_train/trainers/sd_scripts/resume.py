@@ -1,0 +1,168 @@
+"""Going on inside a run: the newest whole state of its earlier attempts, and the step at which it was saved.
+
+Covers: which attempts were ended from outside, which state folders are whole, their place in the training as a whole,
+which of them the trainer can go on from exactly. Not: saving states (the trainer does, with `save_state`), whether
+there is another attempt at all (`scheduler`).
+
+The trainer counts a resumed run's steps from the first epoch that it trains (train_network.py: `global_step` starts at
+what is left of `initial_step` after whole epochs are taken off), and writes that count into the next state. Its epochs
+are counted from the beginning. So a state's place is derived from both, whichever attempt saved it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...folder import AttemptFolder, new_events
+from ...reasons import explain
+from . import checkpoint
+
+OPTIONS = frozenset({"resume", "initial_step", "skip_until_initial_step"})
+"""What a script must know; sd-scripts' full trainers do not."""
+BATCHES = re.compile(rb"num batches per epoch[^:\n]*: (\d+)")
+LOOKED = 64 << 20
+"""Bytes of a console in which the number of batches is looked for: it is said before the first step."""
+STATES = re.compile(r"-(?:step\d{8,}|\d{6,})-state$")
+"""States within a run; the one at its end (`name-state`) leaves nothing to train."""
+PICKLES = ("optimizer.bin", "scheduler.bin", "random_states_0.pkl")
+"""Beside the weights; accelerate writes the last of them last."""
+
+
+@dataclass(frozen=True)
+class State:
+    path: Path
+    step: int
+    """Steps of the whole training that are done."""
+    attempt: int
+
+
+def options(
+    folder: AttemptFolder, training: Mapping[str, Any], accepted: Mapping[str, Any], gpus: int
+) -> dict[str, Any]:
+    """What training.toml needs so that this attempt goes on where earlier ones were cut off; empty: from the start."""
+    if not training.get("save_state") or not accepted.keys() >= OPTIONS:
+        return {}
+    found = [state for attempt in _cut_off(folder) for state in _states(attempt, training, gpus)]
+    for state in sorted(found, key=lambda state: (-state.step, -state.attempt)):
+        if is_whole(state.path):
+            # With gradient accumulation the trainer skips too many epochs when it is told to skip batches.
+            skip = _accumulated(training) == 1
+            return {"resume": str(state.path), "initial_step": state.step, "skip_until_initial_step": skip}
+    return {}
+
+
+def steps_before(options: Mapping[str, Any], batches: int) -> int:
+    """Steps that a run with these options does not count, for they are of epochs that it does not train. `batches`: of
+    one epoch."""
+    epoch = steps_per_epoch(batches, options)
+    done = options.get("initial_step")
+    if done is None and options.get("initial_epoch") is not None:
+        done = (options["initial_epoch"] - 1) * epoch
+    elif done is None and options.get("resume"):
+        done = _train_state(Path(options["resume"]))[1]
+    return (done or 0) // epoch * epoch
+
+
+def steps_per_epoch(batches: int, training: Mapping[str, Any]) -> int:
+    return max(1, math.ceil(batches / _accumulated(training)))
+
+
+def _accumulated(training: Mapping[str, Any]) -> int:
+    return int(training.get("gradient_accumulation_steps") or 1)
+
+
+def _cut_off(folder: AttemptFolder) -> Iterator[AttemptFolder]:
+    """Earlier attempts, newest first, up to one that ended by its own doing: what it saved leads there again."""
+    for number in range(_number(folder) - 1, 0, -1):
+        attempt = AttemptFolder(folder.path.with_name(f"attempt-{number}"))
+        if not attempt.path.is_dir():
+            continue
+        if not _from_outside(attempt):
+            return
+        yield attempt
+
+
+def _number(folder: AttemptFolder) -> int:
+    number = folder.path.name.removeprefix("attempt-")
+    return int(number) if number.isdecimal() else 0
+
+
+def _from_outside(attempt: AttemptFolder) -> bool:
+    """Whether it was lost, stopped, killed, or failed for want of something that is not the training's own."""
+    told = [event.data for event in new_events(attempt.events)[0] if event.kind == "metrics"]
+    if told and told[-1].get("nan"):
+        return False
+    code = attempt.read_exit_code()
+    if code is None:
+        return True
+    cause, _ = explain(code, attempt.tail(200))
+    return code != 0 and (cause.from_outside or cause.passes_by_itself)
+
+
+def _states(attempt: AttemptFolder, training: Mapping[str, Any], gpus: int) -> Iterator[State]:
+    batches = _batches(attempt)
+    if batches is None or _gpus(attempt) != gpus or not attempt.output.is_dir():
+        return
+    epoch = steps_per_epoch(batches, training)
+    epochs = training.get("max_train_epochs")
+    total = int(epochs) * epoch if epochs else int(training.get("max_train_steps") or 1600)
+    for path in attempt.output.iterdir():
+        if not STATES.search(path.name):
+            continue
+        number, counted = _train_state(path)
+        if number < 1 or counted < 1:
+            continue
+        step = (number - 1) * epoch + (counted - 1) % epoch + 1
+        # A part of an epoch can be skipped only without gradient accumulation; an end within an epoch is missed when
+        # whole epochs were left out before it.
+        exact = (step % epoch == 0 or _accumulated(training) == 1) and (total % epoch == 0 or step < epoch)
+        if step < total and exact:
+            yield State(path, step, _number(attempt))
+
+
+def _batches(attempt: AttemptFolder) -> int | None:
+    try:
+        with attempt.console.open("rb") as file:
+            match = BATCHES.search(file.read(LOOKED))
+    except OSError:
+        return None
+    return int(match[1]) or None if match else None
+
+
+def _gpus(attempt: AttemptFolder) -> int | None:
+    """How many devices it had: another number cuts the same pictures into another number of batches."""
+    try:
+        asked = json.loads((attempt.path / attempt.LAUNCH).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return asked.get("gpus") if isinstance(asked, dict) else None
+
+
+def _train_state(path: Path) -> tuple[int, int]:
+    """(epoch, counting from 1; step as the trainer counts it), zeros where they are not told."""
+    try:
+        told = json.loads((path / "train_state.json").read_text(encoding="utf-8"))
+        return int(told["current_epoch"]), int(told["current_step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0, 0
+
+
+def is_whole(path: Path) -> bool:
+    """Whether all of a state was written, and its weights hold no NaN."""
+    if not all(zipfile.is_zipfile(path / name) for name in PICKLES):
+        return False
+    weights = path / "model.safetensors"
+    if not os.path.lexists(weights):
+        return zipfile.is_zipfile(path / "pytorch_model.bin")
+    try:
+        return not checkpoint.count_nan(weights, checkpoint.read(weights))
+    except (OSError, checkpoint.Broken):
+        return False
