@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,15 +39,17 @@ def build(
     folder: SweepFolder, *, out: Path | None = None, inline: bool = False,
     marks: Sequence[Mapping[str, Any]] = (), seconds: float = 45.0, strips: bool = True,
 ) -> Built:  # fmt: skip
-    """Write the page (default: into the sweep's folder). `seconds` bounds the time for new thumbnails. `OSError` when
-    the disk refuses; `UserError` when the journal cannot be read."""
+    """Write the page (default: into the sweep's folder). New thumbnails are made until `seconds` are over, those that the
+    page shows first before the others. `OSError` when the disk refuses; `UserError` for a journal that cannot be read.
+    """
     root = Path(folder.path)
+    began = time.monotonic()
     page = (out or root / PAGE).absolute()
     beside = page.with_name(f"{page.stem}_files")
     found = gather(folder)
     wanted = {
         thumbs.name_of(each["file"], each["stamp"]): each["file"]
-        for each in [*_pictures(found), *(each.as_json() for each in found.baselines)]
+        for each in [*(each.as_json() for each in found.baselines), *_pictures(found)]
         if each["file"]
     }
     packed: dict[str, str] = {}
@@ -58,11 +61,14 @@ def build(
         packed = {number[file]: url for file, url in urls.items()}
         made = {name for name, file in wanted.items() if file in urls}
     else:
-        made = thumbs.make(root, wanted, beside / "thumbs", seconds)
+        made = thumbs.make(root, wanted, beside / "thumbs", seconds - (time.monotonic() - began))
+
+    home = os.path.relpath(root, page.parent).replace(os.sep, "/")
 
     def link(path: str) -> str:
-        full = path if os.path.isabs(path) else os.path.join(root, path)
-        return quote(os.path.relpath(full, page.parent).replace(os.sep, "/"))
+        if os.path.isabs(path):
+            return quote(os.path.relpath(path, page.parent).replace(os.sep, "/"))
+        return quote(path if home == "." else f"{home}/{path}")
 
     def thumb(file: str, stamp: str) -> str:
         name = thumbs.name_of(file, stamp)
@@ -71,7 +77,7 @@ def build(
         return name if name in made else link(file)
 
     data = assemble(found, thumb, link, marks)
-    data |= {"thumbs": quote(f"{beside.name}/thumbs/"), "root": link(".") + "/", "at": _now()}
+    data |= {"thumbs": quote(f"{beside.name}/thumbs/"), "root": quote(home) + "/", "at": round(time.time(), 3)}
     packed |= {f"packed-details-{at}": each.details for at, each in enumerate(found.readings) if each and each.details}
     packed["packed-details-baseline"] = pack([{"file": each.file, **each.about} for each in found.baselines])
     packed["packed-curves"] = pack([each.told["curves"] if each else {} for each in found.readings])
@@ -105,7 +111,9 @@ def gather(folder: SweepFolder) -> Found:
 
 
 def _pictures(found: Found) -> list[dict[str, Any]]:
-    return [each for reading in found.readings if reading for each in reading.pictures]
+    """The newest moments first, of them the first prompt."""
+    each = (picture for reading in found.readings if reading for picture in reading.pictures)
+    return sorted(each, key=lambda picture: (-(picture["epoch"] or picture["step"] or 0), picture["prompt"]))
 
 
 def _command(root: Path, row: Row) -> str:
@@ -117,9 +125,3 @@ def _command(root: Path, row: Row) -> str:
         return f"cd {shlex.quote(str(launch['cwd']))} && {shlex.join(words)}"
     except (KeyError, AttributeError, TypeError):
         return ""
-
-
-def _now() -> float:
-    import time
-
-    return round(time.time(), 3)

@@ -2,7 +2,7 @@
 // Covers: making it, and filling it anew in place, so that a step through epochs flips the picture under one's eyes.
 // Not: where it stands (grid.js), what opens when it is pressed (viewer.js).
 
-import { h } from "./dom.js";
+import { h, put } from "./dom.js";
 import { markOf } from "./marks.js";
 import { cellId, describe, shown } from "./sweep.js";
 import { view } from "./view.js";
@@ -45,7 +45,7 @@ function badge(element, badges, id, state, drawn) {
     id && pin >= 0 && ["pin", "AB"[pin]],
     drawn && state !== "done" && ["odd", state],
   ].filter(Boolean);
-  badges.replaceChildren(...found.map(([name, text]) => h("span", { class: `badge ${name}` }, text)));
+  put(badges, ...found.map(([name, text]) => h("span", { class: `badge ${name}` }, text)));
   const said = [star && "starred", note && `note: ${note}`, id && pin >= 0 && `pinned as ${"AB"[pin]}`].filter(Boolean);
   element.setAttribute("aria-label", [element.dataset.label, ...said].join("; "));
   element.classList.toggle("pinned", Boolean(id) && pin >= 0);

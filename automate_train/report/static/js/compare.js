@@ -1,7 +1,7 @@
 // Two pinned pictures on top of each other, with a slider between them, or side by side.
 // Covers: the dialog. Not: pinning (cell.js, grid.js).
 
-import { button, find, h } from "./dom.js";
+import { button, find, h, put } from "./dom.js";
 import { onKey } from "./keys.js";
 import { data, unpack } from "./store.js";
 import { describe, parseCell, pictureAt, shown } from "./sweep.js";
@@ -46,7 +46,7 @@ function draw() {
     slider.value = (100 * (event.clientX - box.left)) / box.width;
     stage.style.setProperty("--cut", `${slider.value}%`);
   });
-  dialog.replaceChildren(
+  put(dialog, 
     h("div", { class: "head" }, h("h2", {}, "A and B"),
       button(beside ? "Slider" : "Side by side", () => change({ compare: beside ? "1" : "2" })),
       button("Swap", () => change({ pins: [...view.pins].reverse() })),

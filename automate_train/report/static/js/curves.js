@@ -3,7 +3,7 @@
 
 import { chart, emptyChart } from "./chart.js";
 import { colourAxes, colourOf } from "./colours.js";
-import { button, check, find, h, select } from "./dom.js";
+import { button, check, find, h, put, select } from "./dom.js";
 import { duration, short } from "./format.js";
 import { range, smooth, valueAt } from "./resample.js";
 import { data, unpack } from "./store.js";
@@ -27,14 +27,14 @@ async function draw() {
   plot?.destroy();
   plot = null;
   const known = all ? metrics() : [];
-  if (!known.length) return root.replaceChildren(emptyChart("No metric was logged yet."));
+  if (!known.length) return put(root, emptyChart("No metric was logged yet."));
   const metric = known.includes(view.metric) ? view.metric : known[0];
   const colour = colourAxes().some(([id]) => id === view.colour) ? view.colour : colourAxes()[0][0];
   const weight = h("input", { type: "range", min: 0, max: 0.98, step: 0.02, id: "smooth", oninput: (event) => change({ smooth: event.target.value }) });
   weight.value = Number(view.smooth);
   const box = h("div", { class: "chart" });
   const list = h("ul", { class: "runs" });
-  root.replaceChildren(
+  put(root, 
     h("div", { class: "controls" },
       h("div", { class: "group" },
         select("Metric", known.map((name) => [name, NAMES[name] ?? name]), metric, (value) => change({ metric: value }), { id: "metric" }),
@@ -59,7 +59,7 @@ function drawLines(metric, colour, box, list) {
   });
   const drawn = [...(smoothed ? lines.map((line) => ({ ...line, ys: line.raw, width: 1, alpha: 0.28 })) : []), ...lines.map((line) => ({ ...line, width: 2, alpha: 1 }))];
   values = [];
-  list.replaceChildren(...shownRuns.map((run) => {
+  put(list, ...shownRuns.map((run) => {
     const value = h("output", {});
     values[run] = value;
     const toggle = (checked) => change({ off: checked ? view.off.filter((each) => each !== key(run)) : [...view.off, key(run)] });

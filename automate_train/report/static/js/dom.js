@@ -10,9 +10,14 @@ export function h(tag, properties = {}, ...children) {
     else if (name === "value" || name === "checked" || name === "selected") element[name] = value;
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...real(children));
   return element;
 }
+
+const real = (children) => children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+
+// New children in place of all old ones; null and false are none.
+export const put = (element, ...children) => element.replaceChildren(...real(children));
 
 export const find = (id) => document.getElementById(id);
 

@@ -1,7 +1,7 @@
 // What each setting does to the final loss: the mean over all runs of a value, and how much two settings depend on each other.
 // Covers: the sums (pure) and their tables. Not: single runs (table.js).
 
-import { h, select } from "./dom.js";
+import { h, put, select } from "./dom.js";
 import { short } from "./format.js";
 import { data } from "./store.js";
 import { settings } from "./sweep.js";
@@ -39,8 +39,8 @@ const varied = () => settings.map((axis, at) => ({ axis, at })).filter(({ axis }
 
 export function drawEffects(root) {
   const parts = varied();
-  if (counted.length < 2 || !parts.length) return root.replaceChildren();
-  root.replaceChildren(h("h2", {}, "What each setting does"),
+  if (counted.length < 2 || !parts.length) return put(root);
+  put(root, h("h2", {}, "What each setting does"),
     h("p", { class: "quiet" }, `Mean final loss of the ${counted.length} runs that succeeded, by value. A lower loss is not always the better picture.`),
     h("div", { class: "effects" }, parts.map(drawMarginal)), drawPairs(parts));
 }

@@ -4,11 +4,11 @@
 
 import { fillCell, makeCell, markCell, togglePin } from "./cell.js";
 import { axisControls, followControls, freeControls } from "./controls.js";
-import { button, find, h, say } from "./dom.js";
+import { button, find, h, put, say } from "./dom.js";
 import { onKey } from "./keys.js";
 import { onMarks, toggleStar } from "./marks.js";
 import { data } from "./store.js";
-import { axisOf, cellAt, shown, title } from "./sweep.js";
+import { axisOf, cellAt, settings, shown, title } from "./sweep.js";
 import { byRun, change, choose, freeAxes, listen, placeOn, steppedAxes, view } from "./view.js";
 
 const root = find("grid");
@@ -19,7 +19,12 @@ let focused = [0, 0];
 function cellOf(column, row, moved = {}) {
   const places = { ...moved };
   for (const axis of freeAxes()) places[axis.id] ??= placeOn(axis);
-  return cellAt({ run: 0, ...Object.fromEntries(data.dims.map((dim) => [dim.id, 0])), ...places, [view.x]: column, [view.y]: row }, byRun());
+  const first = { run: 0, ...Object.fromEntries(data.dims.map((dim) => [dim.id, 0])) };
+  const cell = cellAt({ ...first, ...places, [view.x]: column, [view.y]: row }, byRun());
+  // A run against a setting: each run stands in the column of its own value alone.
+  const other = byRun() && settings.findIndex((axis) => axis.id === (view.x === "run" ? view.y : view.x));
+  const place = view.x === "run" ? row : column;
+  return byRun() && other >= 0 && data.runs[cell.run].at[other] !== place ? { ...cell, run: -1 } : cell;
 }
 
 function cellSize() {
@@ -49,7 +54,7 @@ function draw() {
   });
   table.addEventListener("focusin", (event) => follow(event.target.closest(".cell")));
   const hasPictures = data.moments.length > 0;
-  root.replaceChildren(tools, hasPictures ? h("div", { class: "scroll" }, table)
+  put(root, tools, hasPictures ? h("div", { class: "scroll" }, table)
     : h("p", { class: "empty" }, "No sample pictures yet. They appear here when the runs have saved checkpoints: set prompt_path, and sample_opt or a WebUI, in the config."));
   focused = [Math.min(focused[0], y.values.length - 1), Math.min(focused[1], x.values.length - 1)];
   resize();
@@ -77,7 +82,7 @@ function drawPins() {
   const box = find("pins");
   if (!box) return;
   const [a, b] = view.pins;
-  box.replaceChildren(...(a ? [
+  put(box, ...(a ? [
     button(b ? "Compare A and B" : "Pinned: A", () => b && change({ compare: "1" }), { class: "primary", disabled: !b, title: b ? "Side by side with a slider" : "Pin a second picture with P" }),
     button("Unpin", () => change({ pins: [] })),
   ] : []));

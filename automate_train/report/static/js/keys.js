@@ -1,7 +1,7 @@
 // Keys of the whole page. Each place says what it does with a key; the first that does something ends it.
 // Covers: when keys are ours (not in a text field, not with Ctrl), the list for the help. Not: what they do.
 
-import { button, find, h } from "./dom.js";
+import { button, find, h, put } from "./dom.js";
 
 const handlers = [];
 export const onKey = (handler) => handlers.push(handler);
@@ -30,7 +30,7 @@ document.addEventListener("keydown", (event) => {
 
 export function help() {
   const dialog = find("help");
-  dialog.replaceChildren(
+  put(dialog, 
     h("h2", {}, "Keys"),
     h("dl", { class: "keys" }, HELP.map(([key, text]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, text)])),
     button("Close", () => dialog.close(), { class: "primary" }));

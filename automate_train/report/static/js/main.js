@@ -2,7 +2,7 @@
 
 import { startCompare } from "./compare.js";
 import { startCurves } from "./curves.js";
-import { button, find, h } from "./dom.js";
+import { button, find, h, put } from "./dom.js";
 import { moment } from "./format.js";
 import { startGrid } from "./grid.js";
 import { help, onKey } from "./keys.js";
@@ -20,7 +20,7 @@ function frame() {
   data.runs.forEach((run) => counts.set(run.state, (counts.get(run.state) ?? 0) + 1));
   const states = [...counts].map(([state, count]) => button([h("b", {}, String(count)), ` ${state}`], () => change({ tab: "table", states: state }), { class: `state ${state}`, title: `Show these runs in the table` }));
   const pictures = data.runs.reduce((sum, run) => sum + run.pictures.t.filter(Boolean).length, 0);
-  find("top").replaceChildren(
+  put(find("top"), 
     h("div", { class: "title" }, h("h1", {}, data.project), h("div", { class: "states" }, states),
       h("p", { class: "quiet" }, `${pictures} picture${pictures === 1 ? "" : "s"} · ${moment(data.at)}`)),
     h("nav", { "aria-label": "Parts of the report" }, TABS.map((tab) => button(NAMES[tab], () => change({ tab }), { id: `tab-${tab}`, class: "tab" })),

@@ -2,7 +2,7 @@
 // Covers: the tab. Not: keeping them (marks.js).
 
 import { makeCell, fillCell } from "./cell.js";
-import { button, find, h } from "./dom.js";
+import { button, find, h, put } from "./dom.js";
 import { quoted } from "./format.js";
 import { allMarks, exportMarks, onMarks, runMark, runOfMark, setNote, toggleStar } from "./marks.js";
 import { data } from "./store.js";
@@ -30,7 +30,7 @@ function item(mark) {
 function draw() {
   const marks = allMarks().sort((a, b) => (b.star - a.star) || runOfMark(a) - runOfMark(b));
   const add = h("select", { "aria-label": "Run to mark", id: "add" }, data.runs.map((run) => h("option", { value: runMark(run) }, `${run.index}: ${run.name}`)));
-  root.replaceChildren(
+  put(root, 
     h("div", { class: "controls" },
       h("div", { class: "group" }, h("label", { class: "field" }, h("span", {}, "Run"), add), button("Star it", () => allMarks().some((mark) => mark.id === add.value && mark.star) || toggleStar(add.value))),
       h("div", { class: "group end" }, button("Export", exportMarks, { class: "primary", disabled: !marks.length }))),

@@ -1,7 +1,7 @@
 // Where the sweep comes from: commands, both files, versions, machine.
 // Covers: the tab. Not: collecting it (provenance.py).
 
-import { button, copy, find, h } from "./dom.js";
+import { button, copy, find, h, put } from "./dom.js";
 import { duration, moment, quoted } from "./format.js";
 import { data, unpack } from "./store.js";
 import { listen, view } from "./view.js";
@@ -34,7 +34,7 @@ async function draw() {
   const command = from.command ?? data.command ?? [];
   const commands = (await unpack("commands")) ?? [];
   if (view.tab !== "provenance") return;
-  root.replaceChildren(
+  put(root, 
     h("dl", { class: "facts" }, facts.map(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])),
     command.length ? block("The command", ["automate-train", ...command].map(quoted).join(" "), from.cwd && `typed in ${from.cwd}`) : null,
     ...(from.files ?? []).map((file) => block(`The ${file.label}`, file.text, file.path)),

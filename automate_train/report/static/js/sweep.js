@@ -20,7 +20,7 @@ export const momentAxis = axes.find((axis) => axis.kind === "moment");
 // What stands in a heading: `unet_lr = 1e-3`, `epoch 2`, the prompt's words.
 export function title(axis, place, long = false) {
   const value = axis.values[place];
-  if (axis.kind === "setting") return long ? `${axis.label} = ${value}` : value;
+  if (axis.kind === "setting") return long ? `${axis.label}\u00a0=\u00a0${value}` : value;
   if (axis.kind === "prompt") return long ? `prompt ${value}: ${data.prompts[place].text}` : data.prompts[place].text || value;
   if (axis.kind === "run") return value;
   return `${axis.label} ${value}`;

@@ -1,7 +1,7 @@
 // The table: one row a run, sorted, filtered, exported.
 // Covers: columns, sorting, filter, CSV. Not: sums over runs (effects.js).
 
-import { button, download, find, h } from "./dom.js";
+import { button, download, find, h, put } from "./dom.js";
 import { drawEffects } from "./effects.js";
 import { bytes, csvCell, duration, moment, short } from "./format.js";
 import { markOf, onMarks, runMark, toggleStar } from "./marks.js";
@@ -31,8 +31,9 @@ const COLUMNS = [
 const columns = COLUMNS.filter((column) => ["index", "state", "loss"].includes(column.id)
   || data.runs.some((run) => ![null, undefined, ""].includes(column.value(run))));
 
-const order = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : typeof a === "number" ? -1 : typeof b === "number" ? 1
-  : String(a ?? "").localeCompare(String(b ?? "")));
+// Numbers before words, and what is missing last, whichever way the column is sorted.
+const rank = (value) => (typeof value === "number" ? 0 : [null, undefined, ""].includes(value) ? 2 : 1);
+const order = (a, b, sign) => rank(a) - rank(b) || sign * (typeof a === "number" ? a - b : String(a ?? "").localeCompare(String(b ?? "")));
 
 function chosenRuns() {
   const words = view.find.toLowerCase().split(/\s+/).filter(Boolean);
@@ -40,7 +41,7 @@ function chosenRuns() {
   const found = data.runs.filter((run) => words.every((word) => text(run).includes(word)) && (!view.states || run.state === view.states));
   const [, down, id] = /^(-?)(.*)$/.exec(view.sort);
   const column = columns.find((each) => each.id === id);
-  if (column) found.sort((a, b) => (down ? -1 : 1) * order(column.value(a), column.value(b)));
+  if (column) found.sort((a, b) => order(column.value(a), column.value(b), down ? -1 : 1));
   return found;
 }
 
@@ -63,7 +64,7 @@ function draw() {
   const filter = h("input", { type: "search", id: "find", placeholder: "unet_lr=1e-3 failed", oninput: (event) => change({ find: event.target.value }) });
   filter.value = view.find;
   const states = [...new Set(data.runs.map((run) => run.state))];
-  root.replaceChildren(
+  put(root, 
     h("div", { class: "controls" },
       h("div", { class: "group" }, h("label", { class: "field" }, h("span", {}, "Filter"), filter),
         h("div", { class: "chips", role: "group", "aria-label": "State" }, ["", ...states].map((state) => button(state || "all", () => change({ states: state }), { "aria-pressed": String(view.states === state), class: "chip" })))),
@@ -77,8 +78,8 @@ function draw() {
 function fill() {
   const runs = chosenRuns();
   const focus = document.activeElement?.dataset?.sort;
-  root.querySelector("thead").replaceChildren(h("tr", {}, h("td", {}, h("span", { class: "offscreen" }, "Star")), columns.map(head), h("th", { scope: "col" }, "Links")));
-  root.querySelector("tbody").replaceChildren(...runs.flatMap(line).filter(Boolean));
+  put(root.querySelector("thead"), h("tr", {}, h("td", {}, h("span", { class: "offscreen" }, "Star")), columns.map(head), h("th", { scope: "col" }, "Links")));
+  put(root.querySelector("tbody"), ...runs.flatMap(line).filter(Boolean));
   find("count").textContent = `${runs.length} of ${data.runs.length} runs`;
   if (focus) root.querySelector(`[data-sort="${CSS.escape(focus)}"]`)?.focus();
 }

@@ -2,7 +2,7 @@
 // Covers: the dialog, the baseline beside it, infotext, prompt and commands to copy. Not: the grid (grid.js).
 
 import { togglePin } from "./cell.js";
-import { button, check, copy, find, h, say, select } from "./dom.js";
+import { button, check, copy, find, h, put, say, select } from "./dom.js";
 import { quoted } from "./format.js";
 import { onKey } from "./keys.js";
 import { markOf, onMarks, setNote, toggleStar } from "./marks.js";
@@ -33,7 +33,7 @@ function build() {
     tools: h("div", { class: "tools" }), steps: h("div", { class: "tools" }), thumb: "",
     note: h("textarea", { rows: 2, placeholder: "A note on this picture", "aria-label": "Note on this picture", onchange: (event) => setNote(view.open, event.target.value) }),
   };
-  viewer.replaceChildren(
+  put(viewer, 
     h("div", { class: "stage" }, h("figure", {}, picture, parts.why), parts.base),
     h("div", { class: "side" }, h("div", { class: "head" }, parts.title, button("✕", close, { class: "icon", "aria-label": "Close" })),
       parts.steps, parts.tools, parts.note, parts.facts));
@@ -68,7 +68,7 @@ function drawTools(cell) {
   const [across, along] = [acrossAxis(), alongAxis()];
   if (document.activeElement !== parts.note) parts.note.value = note;
   const focus = document.activeElement?.dataset?.tool;
-  parts.tools.replaceChildren(
+  put(parts.tools, 
     button(star ? "★ Starred" : "☆ Star", () => toggleStar(id), { "aria-pressed": String(star), "data-tool": "star" }),
     button(view.pins.includes(id) ? "Unpin" : "Pin", () => change({ pins: togglePin(view.pins, id) }), { "data-tool": "pin" }),
     view.pins.length === 2 && button("Compare A and B", () => change({ compare: "1", open: "" }), { class: "primary" }),
@@ -80,14 +80,14 @@ function drawTools(cell) {
     h("span", {}, `${axis.label} ${axis.kind === "run" ? "" : axis.values[places[axis.id]]}`),
     button(on, () => step(axis, 1), { class: "icon", "aria-label": `Next ${axis.label}`, disabled: places[axis.id] === axis.values.length - 1 }), name);
   const choices = alongAxes().filter((axis) => axis !== across);
-  parts.steps.replaceChildren(...[arrows(across, ["←", "→"]), arrows(along, ["↑", "↓"]),
+  put(parts.steps, ...[arrows(across, ["←", "→"]), arrows(along, ["↑", "↓"]),
     choices.length > 1 && select("↑ ↓ steps", choices.map((axis) => [axis.id, axis.label]), along.id, (flip) => change({ flip }))].filter(Boolean));
 }
 
 function drawBase(cell) {
   const base = data.prompts[cell.p].baseline;
   parts.base.hidden = !base || view.base !== "1";
-  parts.base.replaceChildren(...(parts.base.hidden ? [] : [
+  put(parts.base, ...(parts.base.hidden ? [] : [
     h("img", { class: "full", src: urlOf(base.t), alt: "The same prompt without the LoRA" }), h("figcaption", {}, "Baseline: without the LoRA")]));
 }
 
@@ -104,16 +104,15 @@ async function drawFacts(cell) {
   const fact = (name, text, note) => text !== undefined && text !== null && text !== "" && h("section", {},
     h("div", { class: "head" }, h("h3", {}, name), button("Copy", () => copy(String(text), name), { "aria-label": `Copy: ${name}` })),
     note && h("p", { class: "quiet" }, note), h("pre", {}, String(text)));
-  parts.facts.replaceChildren(...[
+  put(parts.facts, ...[
     about?.reason && h("p", { class: "trouble" }, about.reason),
     fact("Prompt", about?.text ?? data.prompts[cell.p].text),
     fact("Negative prompt", about?.negative),
-    fact("Seed", about?.seed),
     fact("Infotext", about?.infotext),
     about?.server === "the trainer" ? null : fact("Sample it again", again, "Draws what is missing of this checkpoint on the sweep's WebUIs."),
     fact("Train this run by hand", commands?.[cell.run]),
     about?.parameters && h("details", {}, h("summary", {}, "Everything that was sent"), h("pre", {}, JSON.stringify(about.parameters, null, 2))),
-    h("p", { class: "quiet" }, [run.name, about?.checkpoint, about?.server].filter(Boolean).join(" · ")),
+    h("p", { class: "quiet" }, [run.name, about?.checkpoint, about?.server, about?.seed !== undefined && about?.seed !== null && `seed ${about.seed}`].filter(Boolean).join(" · ")),
   ].filter(Boolean));
 }
 

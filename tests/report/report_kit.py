@@ -1,0 +1,154 @@
+"""Beside the tests of the report: sweeps made by hand, through the journal and the files that others write.
+
+sweep = Sweep(tmp_path, unet_lr=["1e-4", "2e-4"], network_dim=["4", "16"])
+for run in sweep.runs():
+    sweep.begin(run, epochs=3, prompts=["a cat", "a dog"])
+sweep.build()
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from automate_train.folder import SweepFolder
+from automate_train.journal import Journal, Planned
+from automate_train.launch import Outcome
+from automate_train.report.build import Built, build
+
+EVIL = "</script><script>window.evil = 1</script><img src=x onerror='window.evil = 2'> \u2028 \"'&amp; ${1}"
+CJK = "한국어 프롬프트, 日本語のプロンプト, 中文提示词"
+
+
+class Sweep:
+    def __init__(self, home: Path, name: str = "boats", **axes: Sequence[str]) -> None:
+        self.folder = SweepFolder(home, name)
+        self.path: Path = self.folder.path
+        self.path.mkdir(parents=True)
+        self.journal = Journal(self.folder.journal)
+        self.axes = axes
+        self.options: dict[str, Any] = {
+            "project_name_base": name,
+            "max_train_epochs": 3,
+            "target_path": str(home / "loras"),
+        }
+        self.pictures = home / "pictures"
+        self.pictures.mkdir()
+        self.kinds: dict[tuple[int, int], list[Path]] = {}
+
+    def runs(self) -> Iterator[Planned]:
+        for index, values in enumerate(product(*self.axes.values())):
+            varied = dict(zip(self.axes, values, strict=True))
+            name = "_".join([self.path.name, *(f"{key}={value}" for key, value in varied.items())])
+            options = {**self.options, **{key: _value(value) for key, value in varied.items()}}
+            slug = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name)[:60]
+            yield Planned(f"{index:08x}{'0' * 8}", index, index, name, slug, varied, options)
+
+    def wait(self, *runs: Planned) -> None:
+        self.journal.plan(runs)
+
+    def begin(
+        self, run: Planned, *, epochs: int = 2, prompts: Sequence[str] = ("a boat",),
+        weights: Sequence[float | None] = (None,), end: str | None = "succeeded", reason: str = "", steps: int = 100,
+        size: tuple[int, int] = (64, 64),
+    ) -> Path:  # fmt: skip
+        """A run that was trained and sampled; its attempt's folder."""
+        id_, folder, number = self.journal.begin(run, ("0",), 1_700_000_000.0 + run.index)
+        attempt = self.path / folder / f"attempt-{number}"
+        (attempt / "output" / "sample").mkdir(parents=True)
+        (attempt / "console.log").write_text("the log\n")
+        launch = {"argv": ["python", "train.py"], "cwd": str(self.path), "env": {"A": "b c"}}
+        (attempt / "launch.json").write_text(json.dumps(launch))
+        self.events(attempt, steps, epochs, run.index)
+        for epoch in range(1, epochs + 1):
+            for no, text in enumerate(prompts):
+                for weight in weights:
+                    self.picture(
+                        attempt, run.index, epoch, no, text, weight=weight, step=epoch * steps // epochs, size=size
+                    )
+        if end is not None:
+            loss = 0.5 - 0.03 * run.index
+            facts = {
+                "loss": loss,
+                "mean_loss": loss + 0.1,
+                "steps": steps,
+                "seconds": 60.0 + run.index,
+                "checkpoint": "x",
+            }
+            self.journal.end(id_, Outcome(end, 0 if end == "succeeded" else 1, reason), 1_700_000_100.0, facts)  # type: ignore[arg-type]
+        return attempt
+
+    def events(self, attempt: Path, steps: int, epochs: int, seed: int) -> None:
+        lines = [{"at": 100.0, "kind": "training", "total_steps": steps, "epochs": epochs}]
+        for step in range(1, steps + 1):
+            loss = 1 / (1 + step / steps * (1 + seed)) + 0.02 * ((step * 7919 + seed * 31) % 13) / 13
+            rate = 1e-4 * (1 - step / steps)
+            lines.append({"at": 100.0 + step / 2, "kind": "metrics", "step": step, "epoch": 1, "loss": loss,
+                          "average": loss + 0.01, "lr": {"unet": rate}})  # type: ignore[dict-item]  # fmt: skip
+        with (attempt / "events.jsonl").open("w") as out:
+            out.writelines(json.dumps(line) + "\n" for line in lines)
+
+    def picture(
+        self, attempt: Path, run: int, epoch: int, no: int, text: str, *, weight: float | None = None,
+        state: str = "done", reason: str = "", step: int = 0, size: tuple[int, int] = (64, 64),
+    ) -> Path:  # fmt: skip
+        """As the sampler writes it: the PNG and then its JSON."""
+        lora = f"at-0-{run}-e{epoch:06d}"
+        mark = "" if weight is None else f"_w{weight:g}"
+        png = attempt / "output" / "sample" / f"x-{epoch:06d}_{no:02d}{mark}.png"
+        if state != "failed":
+            if png.exists():
+                png.unlink()
+            os.link(self._drawn(run * 7 + epoch * 3 + no, size), png)
+        about = {
+            "prompt": no, "text": f"{text} <lora:{lora}:1>", "negative": "blurry", "seed": 7,
+            "infotext": f"{text}\nSteps: 20, Seed: 7", "parameters": {"prompt": text, "steps": 20},
+            "server": "http://127.0.0.1:7860", "checkpoint": f"x-{epoch:06d}.safetensors",
+            "epoch": epoch, "step": step, "weight": weight, "lora": lora, "state": state, "reason": reason,
+            "png": None if state == "failed" else png.name, "at": 1.0,
+        }  # fmt: skip
+        png.with_suffix(".json").write_text(json.dumps(about))
+        return png
+
+    def baseline(self, no: int, text: str) -> None:
+        folder = self.path / "baseline"
+        folder.mkdir(exist_ok=True)
+        png = folder / f"{no:02d}_abcdef01.png"
+        Image.new("RGB", (64, 64), (200, 200, 200)).save(png)
+        about = {"prompt": no, "text": text, "seed": 7, "state": "done", "png": png.name, "lora": None, "weight": None}
+        png.with_suffix(".json").write_text(json.dumps(about))
+
+    def _drawn(self, kind: int, size: tuple[int, int]) -> Path:
+        """A few different pictures, linked as often as they are wanted: a large sweep needs no large disk."""
+        made = self.kinds.setdefault(size, [])
+        if not made:
+            for hue in range(24):
+                noise = Image.effect_noise((48, 48), 60).convert("RGB").resize(size, Image.Resampling.BICUBIC)
+                tint = Image.new("RGB", size, ((hue * 53) % 256, (hue * 101) % 256, (hue * 29) % 256))
+                file = self.pictures / f"{size[0]}-{hue}.png"
+                Image.blend(noise, tint, 0.5).save(file)
+                made.append(file)
+        return made[kind % len(made)]
+
+    def build(self, **options: Any) -> Built:
+        return build(self.folder, **options)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def data_of(page: Path) -> dict[str, Any]:
+    """What a page holds."""
+    text = page.read_text(encoding="utf-8")
+    start = text.index('id="data">') + len('id="data">')
+    return dict(json.loads(text[start : text.index("</script>", start)]))

@@ -1,0 +1,318 @@
+"""The page in a real browser: what a person does with it, by mouse and keys. No console errors (conftest)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser_kit import Browser
+from report_kit import CJK, EVIL, Sweep
+
+from automate_train.report import best_main, main
+from automate_train.report.marks import read
+from automate_train.status import open_sweep
+
+pytestmark = pytest.mark.slow
+SHOWN = "#grid .cell img"
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+    """2 x 2 runs, 3 epochs, 2 prompts, 2 weights; one failed early, one waits; with a baseline."""
+    made = Sweep(tmp_path_factory.mktemp("page"), unet_lr=["1e-4", "2e-4"], network_dim=["4", "16"])
+    first, second, third, fourth = made.runs()
+    for run in (first, second):
+        attempt = made.begin(run, epochs=3, prompts=["a boat", CJK], weights=[0.6, 1.0])
+    made.picture(attempt, 1, 3, 0, "a boat", weight=0.6, state="failed", reason="the server said 500").unlink()
+    made.begin(
+        third, epochs=1, prompts=["a boat", CJK], weights=[0.6, 1.0], end="failed", reason=f"out of memory {EVIL}"
+    )
+    made.wait(fourth)
+    made.baseline(0, "a boat")
+    made.build()
+    return made
+
+
+@pytest.fixture
+def page(sweep: Sweep, browser: Browser) -> Browser:
+    browser.open(sweep.path / "report.html")
+    browser.js("localStorage.clear()")
+    browser.open(sweep.path / "report.html")
+    return browser
+
+
+def sources(page: Browser) -> list[str | None]:
+    return page.attributes(SHOWN, "src")
+
+
+def loaded(page: Browser) -> bool:
+    seen = "[...document.querySelectorAll(arguments[0])].filter(i => i.src && !i.hidden && i.checkVisibility())"
+    return bool(page.js(f"return {seen}.every(i => i.complete && i.naturalWidth > 0)", SHOWN))
+
+
+def test_settings_are_rows_and_columns_and_gaps_say_why(page: Browser):
+    assert page.texts(".pictures thead th") == ["4", "16"] and page.texts(".pictures tbody th") == ["1e-4", "2e-4"]
+    states = page.attributes(".cell", "data-state")
+    assert states == ["done", "failed", "run failed", "run waiting"]
+    assert "out of memory" in str(page.attributes(".cell", "aria-label")[2])
+    page.until(lambda: loaded(page))
+    assert page.js("return window.evil") is None
+
+
+def test_keys_flip_epochs_and_the_other_axis_in_place(page: Browser):
+    first = sources(page)
+    assert page.text("[data-axis=epoch] output") == "3"
+    page.key("ARROW_LEFT")
+    second = sources(page)
+    assert page.text("[data-axis=epoch] output") == "2" and second[0] != first[0] and "at.epoch=2" in page.hash()
+    page.key("ARROW_DOWN")
+    assert "at.prompt=1" in page.hash() and sources(page)[0] not in (first[0], second[0])
+    page.key("ARROW_UP")
+    page.key("ARROW_RIGHT")
+    assert sources(page) == first
+    page.click("[data-axis=weight] button")  # now the up and down keys step through the weights
+    page.key("ARROW_DOWN")
+    assert "at.weight=1" in page.hash()
+    page.until(lambda: loaded(page))
+
+
+def test_axes_are_chosen_and_the_hash_brings_the_view_back(page: Browser, sweep: Sweep):
+    page.choose("#x", "epoch")
+    page.choose("#y", "prompt")
+    assert page.texts(".pictures thead th") == ["epoch 1", "epoch 2", "epoch 3"]
+    assert page.texts(".pictures tbody th") == ["a boat", CJK]
+    page.choose("[id='at-network_dim']", "16")
+    there, seen = page.hash(), sources(page)
+    page.open(sweep.path / "report.html", there)
+    assert sources(page) == seen and page.texts(".pictures thead th")[0] == "epoch 1"
+    page.js("location.hash = '#x=run&y=epoch'")
+    page.until(lambda: page.texts(".pictures thead th")[0].startswith("boats_unet_lr=1e-4"))
+    page.js("location.hash = '#x=nothing&y=run&tab=evil&at.epoch=99'")  # of another sweep, or mistyped
+    page.until(lambda: page.texts(".pictures thead th") == ["4", "16"])
+    assert page.attributes(".cell", "data-state")[:4] == ["done", "not in the sweep", "not in the sweep", "failed"]
+
+
+def test_full_size_shows_facts_and_steps_and_the_focus_comes_back(page: Browser):
+    page.key("TAB")
+    page.js("document.querySelector('.cell').focus()")
+    page.key("ENTER")
+    page.until(lambda: page.texts("#viewer h3"))
+    assert "network_dim\xa0=\xa04, epoch 3" in page.text("#viewer h2")
+    facts = "\n".join(page.texts("#viewer pre"))
+    assert "a boat" in facts and "Steps: 20" in facts and "env 'A=b c' python train.py" in facts
+    assert "--only 0 --epochs 3" in facts
+    assert page.text("#viewer figcaption").startswith("Baseline")
+    full = page.js("return document.querySelector('#viewer img').src")
+    assert full.endswith("/output/sample/x-000003_00_w0.6.png")
+    page.key("ARROW_LEFT")
+    assert "epoch 2" in page.text("#viewer h2")
+    page.key("ARROW_RIGHT")
+    page.key("b")
+    assert page.texts("#viewer figcaption") == []
+    page.key("ESCAPE")
+    page.until(lambda: not page.js("return document.querySelector('#viewer').open"))
+    assert "open=" not in page.hash() and page.js("return document.activeElement.className").startswith("cell")
+
+
+def test_two_pinned_pictures_are_compared_under_a_slider(page: Browser, sweep: Sweep):
+    page.js("document.querySelector('.cell').focus()")
+    page.key("p")
+    page.key("ARROW_LEFT")
+    page.key("p")
+    assert page.texts(".badge.pin") == ["B"]
+    page.key("c")
+    page.until(lambda: page.js("return document.querySelector('#compare').open"))
+    page.key("ARROW_LEFT")
+    assert page.js("return document.querySelector('.stack').style.getPropertyValue('--cut')") in ("49%", "45%")
+    hash_ = page.hash()
+    page.open(sweep.path / "report.html", hash_)
+    assert page.js("return document.querySelector('#compare').open")
+    assert [text.split(", ")[2] for text in page.texts("#compare p")] == ["epoch 3", "epoch 2"]
+    page.press("Side by side")
+    images = "return [...document.querySelectorAll('#compare .two img')].map(i => i.naturalWidth)"
+    page.until(lambda: page.js(images) == [64, 64])
+
+
+def test_shift_and_arrows_move_the_focus_and_enter_opens_what_is_seen(page: Browser):
+    page.js("document.querySelector('.cell').focus()")
+    page.key("ARROW_RIGHT", shift=True)
+    label = page.js("return document.activeElement.getAttribute('aria-label')")
+    assert "network_dim\xa0=\xa016" in label and label.endswith("failed")
+    assert page.js("return document.querySelectorAll('.cell[tabindex=\"0\"]').length") == 1
+    page.key("ENTER")
+    page.until(lambda: page.texts("#viewer .trouble") == ["the server said 500"])
+
+
+def test_curves_show_metrics_and_values(page: Browser):
+    page.key("2")
+    page.until(lambda: page.texts(".runs output"))
+    assert (
+        len(page.texts(".runs li")) == 3 and page.js("return document.querySelectorAll('#curves canvas').length") == 1
+    )
+    names = page.js("return [...document.querySelector('#metric').options].map(o => o.value)")
+    assert names == ["loss", "average", "lr/unet"]
+    at_the_end = page.texts(".runs output")
+    page.js("document.querySelector('.chart').focus()")
+    page.key("ARROW_LEFT")
+    page.until(lambda: page.text("#under").startswith("step "))
+    assert page.texts(".runs output") != at_the_end
+    page.choose("#metric", "lr/unet")
+    page.until(lambda: "lr/unet of 3 runs" in str(page.attributes(".chart", "aria-label")[0]))
+    page.choose("#smooth", "0")
+    page.js("document.querySelector('#log').click()")
+    page.until(lambda: "log=1" in page.hash() and "smooth=0" in page.hash())
+    page.js("document.querySelector('.runs input').click()")
+    page.until(lambda: "of 2 runs" in str(page.attributes(".chart", "aria-label")[0]))
+
+
+def test_the_table_sorts_filters_and_is_exported(page: Browser, downloads: Path):
+    page.key("3")
+    assert page.text("#count") == "4 of 4 runs"
+    page.click("[data-sort=loss]")
+    assert page.texts(".rows tbody tr:not(.reason) th") == ["2", "1", "0", "3"]
+    page.click("[data-sort=loss]")
+    assert page.attributes("th[aria-sort]", "aria-sort") == ["descending"]
+    assert page.texts(".rows tbody tr:not(.reason) th") == ["0", "1", "2", "3"]
+    page.choose("#find", "network_dim=16")
+    assert page.text("#count") == "2 of 4 runs"
+    page.choose("#find", "")
+    page.press("failed")
+    assert page.text("#count") == "1 of 4 runs" and "out of memory" in page.text(".rows .reason")
+    page.press("all")
+    page.press("Export CSV")
+    file = downloads / "boats.csv"
+    page.until(file.exists)
+    rows = list(csv.DictReader(io.StringIO(file.read_text())))
+    assert len(rows) == 4 and [row["unet_lr"] for row in rows] == ["1e-4", "1e-4", "2e-4", "2e-4"]
+    assert next(row for row in rows if row["State"] == "failed")["reason"].startswith("out of memory </script>")
+    assert page.js("return window.evil") is None
+    page.click("[data-star='00000000']")
+    assert page.attributes("[data-star='00000000']", "aria-pressed") == ["true"]
+
+
+def test_marks_are_kept_exported_and_put_back(page: Browser, sweep: Sweep, downloads: Path, tmp_path: Path):
+    page.js("document.querySelector('.cell').focus()")
+    page.key("s")
+    assert page.texts(".badge.star") == ["★"]
+    page.key("ENTER")
+    page.until(lambda: page.texts("#viewer h3"))
+    page.key("n")
+    page.key(f"sharp {EVIL[:20]}")
+    page.key("ESCAPE")
+    page.until(lambda: not page.js("return document.querySelector('#viewer').open"))
+    page.open(sweep.path / "report.html")
+    assert page.texts(".badge.star") == ["★"] and page.texts(".badge.note") == ["✎"]
+    page.key("4")
+    page.press("Export")
+    file = downloads / "boats-marks.json"
+    page.until(file.exists)
+    (mark,) = json.loads(file.read_text())["marks"]
+    assert (mark["run"], mark["epoch"], mark["star"], mark["weight"]) == ("0" * 16, 3, True, 0.6)
+    assert mark["note"].startswith("sharp </script>")
+    page.js("localStorage.clear()")
+    other = sweep.build(out=tmp_path / "again.html", marks=read(file)).page
+    page.open(other, "#tab=marks")
+    assert (
+        len(page.texts("#marks li")) == 1
+        and page.js("return document.querySelector('#marks textarea').value") == mark["note"]
+    )
+    page.js("localStorage.clear()")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_text_can_be_read_and_nothing_is_wider_than_the_page(page: Browser, width: int, dark: bool):
+    page.size(width, 844)
+    page.dark(dark)
+    for tab in ("grid", "curves", "table", "marks", "provenance"):
+        page.js("location.hash = `#tab=${arguments[0]}`", tab)
+        page.until(lambda tab=tab: page.texts(f"#{tab} *"))
+        assert page.js("return document.documentElement.scrollWidth") <= width, tab
+        assert page.js(CONTRAST) == [], tab
+
+
+CONTRAST = """
+const channel = (c) => { c /= 255; return c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; };
+const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+const rgba = (css) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = css; canvas.fillRect(0, 0, 1, 1);
+  return [...canvas.getImageData(0, 0, 1, 1).data]; };
+const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+const behind = (e) => { let found = [];
+  for (let at = e; at; at = at.parentElement) { const c = rgba(getComputedStyle(at).backgroundColor);
+    if (c[3]) found.push(c); if (c[3] === 255) break; }
+  const over = (under, c) => c.map((v, i) => v * c[3] / 255 + under[i] * (1 - c[3] / 255));
+  return found.reverse().reduce(over, [255, 255, 255, 255]); };
+const low = [];
+for (const e of document.querySelectorAll('body *')) {
+  const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+  if (!own || !e.checkVisibility() || e.closest('.offscreen, #said, script, :disabled')) continue;
+  const [a, b] = [light(rgba(getComputedStyle(e).color)), light(behind(e))].sort((x, y) => y - x);
+  const ratio = (a + 0.05) / (b + 0.05);
+  if (ratio < 4.5) low.push(`${e.tagName}.${e.className} ${e.innerText.slice(0, 30)} ${ratio.toFixed(2)}`);
+}
+return low;
+"""
+
+
+def test_every_control_has_a_name(page: Browser):
+    for tab in ("grid", "curves", "table", "marks", "provenance"):
+        page.js("location.hash = `#tab=${arguments[0]}`", tab)
+        page.until(lambda tab=tab: page.texts(f"#{tab} *"))
+        tree = page.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+        controls = ("button", "combobox", "slider", "textbox", "searchbox", "checkbox", "link", "image")
+        nameless = [node for node in tree if node.get("role", {}).get("value") in controls
+                    and not node.get("ignored") and not node.get("name", {}).get("value", "").strip()]  # fmt: skip
+        assert nameless == [], tab
+
+
+def test_a_sweep_of_the_tiny_trainer(browser: Browser, tiny_sweep: Path):
+    assert main([str(tiny_sweep)]) == 0
+    browser.open(tiny_sweep / "report.html")
+    assert browser.texts(".pictures thead th") == ["epoch 1", "epoch 2"]
+    assert browser.texts(".pictures tbody th") == ["1e-3", "5e-3"]
+    browser.until(lambda: loaded(browser))
+    assert len(set(sources(browser))) == 4
+    browser.key("2")
+    browser.until(lambda: len(browser.texts(".runs li")) == 2)
+    assert browser.js("return document.querySelector('#metric').value") == "loss"
+    browser.key("3")
+    assert all(float(loss) > 0 for loss in browser.texts(".rows tbody td.number:nth-of-type(5)"))
+
+
+def test_the_best_run_of_the_tiny_trainer_is_the_next_default(
+    tiny_sweep: Path, capsys: pytest.CaptureFixture[str], automate_train: Callable[..., Any], tmp_path: Path
+):
+    journal, _ = open_sweep(tiny_sweep)
+    keys = [row.key for row in journal.rows()]
+    journal.close()
+    assert best_main([str(tiny_sweep), "--run", "1"]) == 0
+    (tmp_path / "next.json").write_text(capsys.readouterr().out, encoding="utf-8")
+    flags = ["--default_config_path", str(tmp_path / "next.json"), "--dry-run", "--json", "--cpu"]
+    done = automate_train(*flags, cwd=Path(__file__).parents[2])
+    (run,) = json.loads(done.stdout)["runs"]
+    assert done.returncode == 0 and run["key"] == keys[1]  # the same model
+
+
+def test_a_thousand_pictures_paint_at_once(browser: Browser, tmp_path: Path):
+    sweep = Sweep(tmp_path, unet_lr=["1e-4", "2e-4", "3e-4", "4e-4", "5e-4"], network_dim=["4", "8", "16", "32", "64"])
+    for run in sweep.runs():
+        sweep.begin(run, epochs=10, prompts=["a boat", "a cat", "a dog", CJK], size=(128, 128))
+    assert sweep.build().pictures == 1000
+    browser.open(sweep.path / "report.html")
+    painted = "return performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+    assert browser.until(lambda: browser.js(painted)) < 1000
+    browser.until(lambda: loaded(browser))
+    for _ in range(5):
+        browser.key("ARROW_LEFT")
+    assert browser.text("[data-axis=epoch] output") == "5"
+    browser.until(lambda: loaded(browser))
+    browser.choose("#x", "epoch")
+    browser.choose("#y", "run")
+    assert browser.js("return document.querySelectorAll('.cell').length") == 250
+    asked = "return [...document.querySelectorAll('.cell img')].filter(i => i.complete && i.naturalWidth).length"
+    assert browser.js(asked) < 250  # those out of sight wait
