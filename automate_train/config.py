@@ -23,6 +23,10 @@ from .keys import BUILT_IN, OLD_SPELLINGS, canonical
 __all__ = ["Layer", "Merged", "Number", "Setting", "Source", "built_in", "merge", "parse_set", "read", "text_of"]
 
 MAX_BYTES = 1 << 20
+TOML_PIECES = re.compile(
+    r"""\"{3}(?:\\.|.)*?(?:\"{3}|\Z)|'{3}.*?(?:'{3}|\Z)|"(?:\\.|[^"\\\n])*"?|'[^'\n]*'?|\#[^\n]*|[\[\]{}]""", re.DOTALL
+)
+"""Texts, comments and brackets; what is never closed reaches to the end."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +101,6 @@ def parse_any(text: str, where: str) -> Any:
 
 def _toml(text: str, where: str) -> dict[str, Any]:
     """TOML with its sections flattened, as sd-scripts reads its --config_file."""
-    if max((line.count("[") for line in text.split("\n")), default=0) > DEPTH:
-        raise UserError(f"is nested deeper than {DEPTH} levels", source=where)
     found = load_toml(text, where)
     flat: dict[str, Any] = {}
     for key, value in found.items():
@@ -110,6 +112,11 @@ def _toml(text: str, where: str) -> dict[str, Any]:
 
 
 def load_toml(text: str, where: str) -> dict[str, Any]:
+    depth = 0
+    for match in TOML_PIECES.finditer(text):  # before the package takes minutes over it
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(match[0], 0)
+        if depth > DEPTH:
+            fail(text, where, match.start(), f"is nested deeper than {DEPTH} levels")
     import toml
 
     class Decoder(toml.TomlDecoder):  # type: ignore[misc, name-defined, type-arg]
@@ -125,6 +132,8 @@ def load_toml(text: str, where: str) -> dict[str, Any]:
         return dict(toml.loads(text, decoder=Decoder()))
     except toml.TomlDecodeError as error:
         fail(text, where, min(error.pos, len(text)), error.msg)
+    except RecursionError:
+        raise UserError(f"is nested deeper than {DEPTH} levels", source=where, hint="which no config is") from None
     except Exception as error:  # the package raises IndexError, TypeError and others on broken files
         raise UserError(f"is not valid TOML ({type(error).__name__}: {error})", source=where) from None
 

@@ -15,10 +15,13 @@ from .errors import UserError
 DEPTH = 50
 MAX_DIGITS = 300
 """Of a whole number: it can still be compared with a float."""
+# What is never closed reaches to the end: looking for its end again from every later place would take hours.
+STRING = r"""(?P<string>"(?:\\.|[^"\\])*(?:"|\\?\Z))"""
 PIECES = re.compile(
-    r"""(?P<string>"(?:\\.|[^"\\])*")|(?P<comment>//[^\n]*|\#[^\n]*|/\*.*?\*/)|(?P<open>[\[{])|(?P<close>[\]}])""",
+    STRING + r"""|(?P<comment>//[^\n]*|\#[^\n]*|/\*.*?(?:\*/|\Z))|(?P<open>[\[{])|(?P<close>[\]}])""",
     re.DOTALL | re.VERBOSE,
 )
+TRAILING_COMMA = re.compile(STRING + r"|,(?=\s*[\]}])", re.DOTALL)
 
 
 class Number(float):
@@ -42,9 +45,7 @@ class _Duplicate(ValueError):
 def parse(text: str, where: str) -> Any:
     """The values of a JSON text; `UserError` names `where`, line and column."""
     plain = _without_comments(text, where)
-    plain = re.sub(
-        r'("(?:\\.|[^"\\])*")|,(?=\s*[\]}])', lambda match: match[1] or " ", plain, flags=re.DOTALL
-    )  # trailing commas, but none inside a string
+    plain = TRAILING_COMMA.sub(lambda match: match["string"] or " ", plain)
     try:
         return json.loads(
             plain,
@@ -80,6 +81,8 @@ def _without_comments(text: str, where: str) -> str:
     last = 0
     for match in PIECES.finditer(text):
         if match.lastgroup == "comment":
+            if match[0].startswith("/*") and (len(match[0]) < 4 or not match[0].endswith("*/")):
+                fail(text, where, match.start(), "this comment is never closed with */")
             pieces += [text[last : match.start()], re.sub(r"[^\n]", " ", match[0])]
             last = match.end()
         elif match.lastgroup == "open":
