@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import UserError
-from .journal_check import facts, mapping, passes, text_mapping, texts, unsound, value
+from .journal_check import facts, mapping, passes, schema, text_mapping, texts, unsound, value
 from .launch import Attempt, Outcome
 
 if TYPE_CHECKING:
@@ -112,7 +112,9 @@ class Journal:
                 self.db.execute("pragma synchronous = normal")
             self.db.row_factory = sqlite3.Row
             self._upgrade(read_only)
-        except sqlite3.DatabaseError as error:
+            if wrong := schema(self.db, UPGRADES):
+                raise sqlite3.DatabaseError(wrong)
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # of a message that quotes a damaged name
             raise UserError(
                 f"the sweep's journal cannot be read: {error}",
                 source=str(path),
@@ -155,7 +157,7 @@ class Journal:
                 self.checkpoints(row.key)
             self.open_attempts()
             self.notes()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             return None if passes(error) else str(error)
         return None
 
@@ -170,7 +172,7 @@ class Journal:
                 journal = Journal.__new__(Journal)
                 journal.path, journal.db = path, db
                 return journal.damage() is not None
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             return not passes(error)
 
     @contextmanager

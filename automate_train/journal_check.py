@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ PASSING = ("locked", "unable to open", "readonly", "is full", "I/O error", "auth
 TYPES = {"text": "'text'", "integer": "'integer'", "real": "'real', 'integer'"}
 
 
-def passes(error: sqlite3.DatabaseError) -> bool:
+def passes(error: Exception) -> bool:
     """Whether the file may be whole all the same: it is locked, the disk is full or away."""
     return any(word in str(error) for word in PASSING)
 
@@ -29,7 +30,7 @@ def unsound(db: sqlite3.Connection, upgrades: Sequence[str]) -> str | None:
     found = db.execute("pragma integrity_check(1)").fetchone()[0]
     if found != "ok":
         return str(found).strip().splitlines()[-1]
-    if wrong := _schema(db, upgrades):
+    if wrong := schema(db, upgrades):
         return wrong
     for (table,) in db.execute("select name from sqlite_master where type = 'table' order by name").fetchall():
         columns = db.execute('select name, lower(type), "notnull" from pragma_table_info(?)', (table,)).fetchall()
@@ -45,20 +46,22 @@ def unsound(db: sqlite3.Connection, upgrades: Sequence[str]) -> str | None:
     return None
 
 
-def _schema(db: sqlite3.Connection, upgrades: Sequence[str]) -> str | None:
+def schema(db: sqlite3.Connection, upgrades: Sequence[str]) -> str | None:
+    """What is wrong with its tables; None when they are those of its version, or of one newer than ours."""
     version = db.execute("pragma user_version").fetchone()[0]
     actual = {row[0]: row[1] for row in db.execute("select name, sql from sqlite_master")}
-    whole = _made_by(upgrades)
+    whole = _made_by(tuple(upgrades))
     if version > len(upgrades):
         same = all(actual.get(name) == sql for name, sql in whole.items()) and len(actual) == len(whole)
         return f"its version is {version}" if same else None  # a newer one is not damaged
-    expected = _made_by(upgrades[:version])
+    expected = _made_by(tuple(upgrades[:version]))
     if any(actual.get(name) != expected.get(name) for name in whole):
         return "its tables are not those of its version"
     return None
 
 
-def _made_by(upgrades: Sequence[str]) -> dict[str, str | None]:
+@cache
+def _made_by(upgrades: tuple[str, ...]) -> dict[str, str | None]:
     import sqlite3
 
     db = sqlite3.connect(":memory:")
