@@ -11,6 +11,7 @@ import pytest
 from sd_scripts_kit import safetensors
 
 from automate_train.folder import AttemptFolder
+from automate_train.trainers import sd_scripts
 from automate_train.trainers.sd_scripts import judgement, resume
 
 ACCEPTED = dict.fromkeys(resume.OPTIONS)
@@ -225,3 +226,22 @@ def test_the_last_checkpoint_of_a_resumed_run_may_count_from_the_resumed_epoch(a
     (folder.output / "name.safetensors").write_bytes(safetensors({}, metadata))
     outcome = judgement.judge(folder, 0)
     assert (outcome.kind, says in outcome.reason) == (("failed" if says else "succeeded"), True)
+
+
+@pytest.mark.parametrize(("counts_all", "steps"), [(False, [13, 15, 15, None]), (True, [1, 3, 3, None])])
+def test_what_the_hook_tells_is_counted_from_the_beginning(attempts, counts_all, steps):
+    attempts.ended(1)
+    attempts.state(1, "000002", 2, 12)
+    training = resume.options(attempts.at(2), TRAINING, ACCEPTED, 0)
+    attempts.ended(2)
+    folder = attempts.at(2)
+    (folder.path / "hook.json").touch()
+    for name, text in resume.note(training, counts_all).items():
+        (folder.path / name).write_text(text)
+    metrics = [{"kind": "metrics", "step": step} for step in (1, 3)]
+    told = [*metrics, {"kind": "checkpoint", "step": 3}, {"kind": "end"}]
+    folder.events.write_text("".join(json.dumps({"at": 1, **line}) + "\n" for line in told))
+    events, offset = sd_scripts.events(folder, 0)
+    assert [event.data.get("step") for event in events] == steps and offset == folder.events.stat().st_size
+    (folder.path / resume.NOTE).write_text("[]")
+    assert [event.data.get("step") for event in sd_scripts.events(folder, 0)[0]] == [1, 3, 3, None]

@@ -4,7 +4,7 @@ The rooms, in the order in which a run goes through them:
 `values` (settings in small) - `resolve` (which script, where each key belongs, exact types) with `translate`, `network`
 (old names: KEYS.md table 2) and `dataset`, `pictures`, `custom` (the dataset TOML: table 3) - `checks`,
 `dataset_checks`, `probe` (what the disk and the trainer's Python say) - `launcher` with `samples`, `caches`,
-`toml_text` (command and files) - `console` (its progress) - `judgement` with `checkpoint` (what came of it).
+`resume`, `toml_text` (command and files) - `console` (its progress) - `judgement` with `checkpoint` (what came of it).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ...errors import Problem, UserError
 from ...folder import AttemptFolder, new_events
 from ...launch import Event, Launch, Outcome, Site
 from .. import ours
-from . import checks, console, judgement, launcher, probe
+from . import checks, console, judgement, launcher, probe, resume
 from .resolve import Resolved, resolve
 from .values import given, number
 
@@ -64,7 +64,8 @@ def prepare(run: Run, folder: AttemptFolder, site: Site) -> Launch:
 def events(folder: AttemptFolder, offset: int) -> tuple[list[Event], int]:
     """What the hook wrote; of a run without the hook, what its progress bar shows."""
     if (folder.path / folder.HOOK).exists():
-        return new_events(folder.events, offset)
+        events, offset = new_events(folder.events, offset)
+        return resume.told(folder, events), offset
     return console.events(folder.console, offset)
 
 

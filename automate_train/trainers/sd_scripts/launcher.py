@@ -38,7 +38,7 @@ def launch(run: Run, resolved: Resolved, folder: AttemptFolder, site: Site) -> L
     document, links = caches.redirect(resolved.document, resolved.training, resolved.script.name, site.temp_dir)
     training, tracker = training_options(run, resolved, path, site)
     count = gpus(resolved.given, site)
-    training |= resume.options(folder, training, resolved.accepted, count)
+    training |= (going_on := resume.options(folder, training, resolved.accepted, count))
     prompts = samples.copied(resolved)
     if prompts is not None:
         training["sample_prompts"] = str(path / samples.COPY)
@@ -47,6 +47,7 @@ def launch(run: Run, resolved: Resolved, folder: AttemptFolder, site: Site) -> L
         AttemptFolder.DATASET: toml_text.dumps(document),
         **({TRACKER: tracker} if tracker is not None else {}),
         **({samples.COPY: prompts} if prompts is not None else {}),
+        **(resume.note(training, counts_all=resolved.is_tiny) if going_on else {}),
     }
     threads = max(1, site.cores // processes(resolved.given, site))
     precision = str(training.get("mixed_precision") or "no")

@@ -17,14 +17,17 @@ import os
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ...folder import AttemptFolder, new_events
+from ...launch import Event
 from ...reasons import explain
 from . import checkpoint
 
+NOTE = "resume.json"
+"""Which state an attempt goes on from, the steps that were done there, and how many of them it does not count."""
 OPTIONS = frozenset({"resume", "initial_step", "skip_until_initial_step"})
 """What a script must know; sd-scripts' full trainers do not."""
 BATCHES = re.compile(rb"num batches per epoch[^:\n]*: (\d+)")
@@ -57,6 +60,30 @@ def options(
             skip = _accumulated(training) == 1
             return {"resume": str(state.path), "initial_step": state.step, "skip_until_initial_step": skip}
     return {}
+
+
+def note(training: Mapping[str, Any], counts_all: bool) -> dict[str, str]:
+    """The file about where an attempt goes on, for people and for `told`. `counts_all`: the tiny trainer does."""
+    state = training["resume"]
+    batches = _batches(AttemptFolder(Path(state).parents[1])) or 1
+    before = 0 if counts_all else steps_before(training, batches)
+    return {NOTE: json.dumps({"state": state, "step": training["initial_step"], "not_counted": before}, indent=1)}
+
+
+def told(folder: AttemptFolder, events: list[Event]) -> list[Event]:
+    """What the hook told, with steps of the whole training."""
+    if not events or not (folder.path / NOTE).exists():
+        return events
+    try:
+        before = int(json.loads((folder.path / NOTE).read_text(encoding="utf-8"))["not_counted"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return events
+    return [
+        replace(event, data={**event.data, "step": step + before})
+        if isinstance(step := event.data.get("step"), int)
+        else event
+        for event in events
+    ]
 
 
 def steps_before(options: Mapping[str, Any], batches: int) -> int:
