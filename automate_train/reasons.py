@@ -201,7 +201,7 @@ def explain(exit_code: int, lines: Sequence[str]) -> tuple[Cause, str]:
         for cause in TABLE:
             if PATTERNS[cause.name].search(line[:LONGEST]):
                 return cause, cause.text(line)
-    errors = [line for line in told if ERROR.match(line)]
+    errors = [line for line in told if ERROR.match(line[:LONGEST])]
     end = f"crashed ({name})" if name else f"exit code {exit_code}"
     return UNKNOWN, f"{end}: {_short(errors[-1])}" if errors else end
 

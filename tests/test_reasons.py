@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from automate_train.reasons import KILLED, PATTERNS, TABLE, UNKNOWN, by_name, explain
@@ -85,3 +87,11 @@ def test_a_signal_is_believed_over_what_was_printed_before(code):
 def test_killed(code, console):
     cause, text = explain(code, console)
     assert cause is KILLED and text.startswith("killed (SIGKILL): often by the kernel")
+
+
+@pytest.mark.parametrize("unit", ["a.", "Process 1 has 1.00 GiB memory in use ", "wandb ", "unable to open file "])
+def test_endless_lines_are_looked_at_in_part(unit):
+    """Patterns that go back and forth over a line of 64 KiB would take minutes."""
+    began = time.monotonic()
+    assert explain(1, [unit * (65536 // len(unit))] * 20)[0] is UNKNOWN
+    assert time.monotonic() - began < 5
