@@ -16,14 +16,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 from .errors import Problem, RunError, UserError
 from .flags import (
     COMMANDS,
-    args_parser,
-    logs_parser,
     masked,
     number,
     retry_parser,
     spell,
-    status_parser,
-    stop_parser,
     sweep_parser,
 )
 
@@ -38,11 +34,12 @@ def main(argv: Sequence[str]) -> int:
     """The exit code: 0 done, 1 a run failed, 2 the user's files, flags or environment, 3 our bug, 130 interrupted."""
     _open_streams("--json" in argv)
     try:
+        if argv and argv[0] == "retry":
+            return _retry(argv[1:])
         if argv and argv[0] in COMMANDS:
-            commands = {
-                "status": _status, "stop": _stop, "logs": _logs, "retry": _retry, "sample": _sample, "args": _args,
-            }  # fmt: skip
-            return commands[argv[0]](argv[1:])
+            from . import commands
+
+            return int(getattr(commands, argv[0])(argv[1:]))
         return _sweep(argv)
     except UserError as error:
         return _say_error(str(error), 2)
@@ -103,47 +100,6 @@ def _keep_traceback() -> str:
     return file.name
 
 
-# sub-commands
-
-
-def _status(argv: Sequence[str]) -> int:
-    from . import status
-
-    flags = status_parser().parse_args(spell(argv))
-    if flags.watch and not flags.json:
-        from .watch import watch
-
-        return watch(flags.dir)
-    journal, folder = status.open_sweep(flags.dir)
-    if flags.json:
-        import json
-
-        print(json.dumps(status.as_json(journal, folder), ensure_ascii=False, indent=1))
-    else:
-        for line in status.lines(journal, folder):
-            print(line)
-    return 0
-
-
-def _stop(argv: Sequence[str]) -> int:
-    from . import control
-
-    flags = stop_parser().parse_args(spell(argv))
-    for line in control.stop(flags.dir, flags.now):
-        print(line)
-    return 0
-
-
-def _logs(argv: Sequence[str]) -> int:
-    from . import control
-
-    flags = logs_parser().parse_args(spell(argv))
-    for data in control.logs(flags.dir, number("INDEX", flags.index), flags.follow):
-        sys.stdout.buffer.write(data)
-        sys.stdout.flush()
-    return 0
-
-
 def _retry(argv: Sequence[str]) -> int:
     from . import control
 
@@ -154,34 +110,6 @@ def _retry(argv: Sequence[str]) -> int:
         return 0
     os.chdir(cwd)  # the sweep's relative paths count from there
     return _sweep(again)
-
-
-def _sample(argv: Sequence[str]) -> int:
-    from . import sampler
-
-    return sampler.main(argv)
-
-
-def _args(argv: Sequence[str]) -> int:
-    from pathlib import Path
-
-    from .trainers import arguments, listing
-
-    flags = args_parser().parse_args(spell(argv))
-    script, word = (flags.word, "") if flags.word.endswith(".py") else (None, flags.word)
-    path = arguments.find_script(Path(flags.repo), script, None, False)
-    rows = listing.table(arguments.accepted(path), word)
-    if not rows:
-        raise UserError(f"{path.name} accepts nothing with {word!r} in its name or help", source=str(path))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    for row in rows:
-        print(
-            "  ".join(f"{cell:<{min(width, 40)}}" for cell, width in zip(row, widths, strict=False)), row[4], sep="  "
-        )
-    return 0
-
-
-# the sweep
 
 
 def _sweep(argv: Sequence[str]) -> int:
@@ -244,6 +172,7 @@ def _sweep(argv: Sequence[str]) -> int:
         stop_on_failure=options["on_failure"] == "stop",
         plain=flags.plain,
         argv=tuple(masked(argv)),
+        files={"default file": flags.default_config_path, "tuning file": flags.tuning_config_path},
         webui=points.webui(),
     )
     return work(order)

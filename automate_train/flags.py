@@ -15,7 +15,7 @@ from .errors import UserError, nearest
 
 HIGHEST = 10**15
 """Of a number given to a flag: an index of the largest sweep."""
-COMMANDS = ("status", "stop", "logs", "retry", "sample", "args")
+COMMANDS = ("status", "stop", "logs", "retry", "report", "grid", "best", "sample", "args")
 
 SETTINGS = {
     "project_name_base": "name of the sweep",
@@ -37,6 +37,9 @@ other commands:
   automate-train stop DIR [--now]           start nothing more; --now: end what runs
   automate-train logs DIR INDEX [-f]        what a run's trainer has said; -f: and goes on saying
   automate-train retry DIR [INDEX...]       try failed and lost runs again
+  automate-train report DIR                 the comparison page: pictures, curves, table (report.html)
+  automate-train grid DIR --x K --y K -o F  a labelled picture of sample pictures by two keys
+  automate-train best DIR [--marks FILE]    the chosen run's settings as a new default config
   automate-train sample DIR                 sample pictures that are missing, or of new prompts, on a WebUI
   automate-train args REPO_DIR [SCRIPT]     what a trainer accepts; `args REPO_DIR lr` searches
 

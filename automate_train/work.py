@@ -13,20 +13,20 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
-from math import inf, isnan
-from typing import TYPE_CHECKING
+from math import inf
+from typing import TYPE_CHECKING, Any
 
 from . import lock
 from .executors.local import Local
-from .folder import AttemptFolder, SweepFolder
+from .folder import SweepFolder
 from .job import Job, planned
-from .journal import Journal, Row
 from .keys import unset
 from .launch import Site
-from .live import Plain, choose, duration
+from .live import Plain, choose
+from .pages import Pages
 from .placement import Device, Policy
 from .rebuild import opened
 from .recovery import left_behind
@@ -59,6 +59,8 @@ class Order:
     stop_on_failure: bool
     plain: bool
     argv: tuple[str, ...]
+    files: Mapping[str, str | None] = field(default_factory=dict)
+    """The config files as given, for the report."""
     webui: Mapping[str, str] | None = None
     """Some runs are sampled on a WebUI; the environment variables that only the sampler gets (passwords)."""
 
@@ -84,8 +86,18 @@ def work(order: Order) -> int:
         loop.chores.append(lambda: journal.plan(map(planned, islice(order.todo(), KNOWN_AHEAD))))
         loop.take_over(actives)
         taken |= {each.run_key for each in actives if each.outcome and each.outcome.kind == "succeeded"}
+        pages = Pages(folder, journal, lambda: _provenance(order))
         with _signals(loop, executor, display):
             beside = _sampler(order, loop, executor, display)
+
+            def each_turn(news: bool) -> None:
+                for each in beside:
+                    if news:
+                        each.tell()
+                    each.listen()
+                pages.turn(news)
+
+            loop.beside = each_turn
             loop.run()
             if beside:
                 display.close()
@@ -94,13 +106,26 @@ def work(order: Order) -> int:
         if loop.failed and order.stop_on_failure:
             journal.abort_waiting("aborted")
         display.close()
-        from .status import write_results  # csv: not before the last run has ended
+        from . import summary  # not before the last run has ended
+        from .status import write_results
 
         write_results(journal, folder)
-        for line in summary(order, journal, time.monotonic() - began, loop.asked > 0):
+        page = pages.finish()
+        for line in summary.lines(folder, journal, time.monotonic() - began, order.argv, page):
             with contextlib.suppress(OSError):
                 print(line)
     return 130 if loop.asked else 1 if loop.failed else 0
+
+
+def _provenance(order: Order) -> dict[str, Any]:
+    from .report.provenance import provenance
+
+    options = next((run.options for run in order.todo()), {})
+    chosen = {key: options[key].value for key in ("repo_dir", "venv_path") if key in options}
+    repo, venv = (chosen.get(key) for key in ("repo_dir", "venv_path"))
+    python = None if unset(venv) else os.path.join(str(venv), "bin", "python")
+    trainer = None if unset(repo) or repo == "tiny" else str(repo)
+    return provenance(order.files, order.argv, [gpu.name for gpu in order.gpus], trainer, python)
 
 
 def _sampler(order: Order, loop: Loop, executor: Local, display: Plain) -> list[Beside]:
@@ -115,14 +140,7 @@ def _sampler(order: Order, loop: Loop, executor: Local, display: Plain) -> list[
 
         started.append(Beside(order.folder, environment, executor, display.say))
 
-    def beside(news: bool) -> None:
-        for each in started:
-            if news:
-                each.tell()
-            each.listen()
-
     loop.chores.append(start)
-    loop.beside = beside
     return started
 
 
@@ -210,47 +228,3 @@ def _signals(loop: Loop, executor: Local, display: Plain) -> Iterator[None]:
         executor.unwatch(read_end)
         os.close(read_end)
         os.close(write_end)
-
-
-def summary(order: Order, journal: Journal, seconds: float, interrupted: bool) -> Iterator[str]:
-    """What happened; each failed run with its reason, its last lines and its log; where things are; what to type
-    next."""
-    from .status import samples_lines
-
-    rows = list(journal.rows())
-    counts: dict[str, int] = {}
-    for row in rows:
-        counts[row.state] = counts.get(row.state, 0) + 1
-    yield f"\n{', '.join(f'{count} {state}' for state, count in counts.items())} ({duration(seconds)})"
-    for row in rows:
-        if row.state in ("failed", "lost"):
-            yield from _failure(order, row)
-    finished = [row for row in rows if row.state == "succeeded"]
-    yield from _best(finished)
-    yield from samples_lines(journal.notes().get("samples") or {})
-    if targets := {os.path.dirname(path) for row in finished for path in row.facts.get("delivered", [])}:
-        yield f"LoRAs    {', '.join(sorted(targets))}"
-    if order.folder.logs.is_dir():
-        yield f"logs     {order.folder.logs}   (tensorboard --logdir {shlex.quote(str(order.folder.logs))})"
-    yield f"table    {order.folder.results}"
-    yield f"folders  {order.folder.path}"
-    if len(finished) < len(rows):
-        yield f"next     the same command goes on where this ended:\n  {shlex.join(['automate-train', *order.argv])}"
-    else:
-        yield f"next     automate-train status {shlex.quote(str(order.folder.path))}"
-
-
-def _failure(order: Order, row: Row) -> Iterator[str]:
-    yield f"\nrun {row.number} {row.name} {row.state}: {row.reason}"
-    attempt = order.folder.path / row.folder
-    for line in AttemptFolder(attempt).tail(15):
-        yield f"  | {line}"
-    yield f"  log: {attempt / 'console.log'}"
-
-
-def _best(rows: list[Row]) -> Iterator[str]:
-    """The lowest mean loss, where there is something to compare."""
-    losses = [(loss, row) for row in rows if isinstance(loss := row.facts.get("mean_loss"), float) and not isnan(loss)]
-    if len(losses) > 1:
-        loss, row = min(losses, key=lambda pair: pair[0])
-        yield f"lowest mean loss: {loss:.4g}, run {row.number} {row.name}"

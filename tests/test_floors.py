@@ -42,8 +42,8 @@ FLOORS = {
         "executors",
     ],
     3: ["active", "beside", "job", "leaving", "machine", "scheduler", "recovery", "preflight", "rebuild", "sampler"],
-    4: ["live", "status", "plan", "report"],
-    5: ["control", "watch", "work"],
+    4: ["live", "status", "plan", "pages", "report", "summary"],
+    5: ["commands", "control", "watch", "work"],
     6: ["cli", "__main__"],
 }
 SEEN_ON_THEIR_FLOOR = {
@@ -57,10 +57,13 @@ SEEN_ON_THEIR_FLOOR = {
     "scheduler": {"active", "job", "leaving"},
     "preflight": {"sampler"},
     "report": {"status"},
+    "pages": {"report"},
+    "summary": {"live", "status"},
     "axes": {"config", "keys", "errors"},
     "sweep": {"axes", "config", "keys", "errors", "exclude"},
     "prompts": {"prompt_fields"},
     "payloads": {"prompts", "prompt_fields", "prompt_images"},
+    "commands": {"control", "watch"},
     "__main__": {"cli"},
 }
 """Rooms on one floor do not see each other, but for these; everybody on floor 1 sees errors, keys, launch, config."""
