@@ -69,11 +69,11 @@ class Ground:
                 return
         raise AssertionError(f"not done after {tries} more tries: {self.words()}")
 
-    def strike(self, longest: float, number: int = signal.SIGKILL, *more: int) -> int | None:
+    def strike(self, longest: float, number: int = signal.SIGKILL, *more: int, least: float = 0.02) -> int | None:
         """Start it and send signals at a random moment; its exit code, None when it was done before."""
         process = self.start()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(self.random.uniform(0.02, longest))
+            process.wait(self.random.uniform(least, longest))
         if process.poll() is not None:
             assert process.returncode == 0, self.words()
             return None

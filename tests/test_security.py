@@ -1,0 +1,310 @@
+"""The promises about hostile input and secrets, one sentence a test.
+
+WebUI answers have their own tests (test_webui*.py); faults of the machine are in tests/faults.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import toml
+import webui_kit
+from sd_scripts_kit import Bench
+
+import automate_train
+from automate_train.config import MAX_BYTES, Layer, Source, merge, parse_any, read
+from automate_train.errors import UserError
+from automate_train.exclude import MAX_SIZE, compile_expression
+from automate_train.folder import AttemptFolder
+from automate_train.launch import Launch
+from automate_train.sweep import Run, expand
+
+PACKAGE = Path(automate_train.__file__).parent
+QUICKSTART = Path(__file__).parent.parent / "configs" / "quickstart"
+NASTY = [
+    "--help", "-x", "--", "--output_dir=/tmp/owned", "a\nb = 1", "a\r\n[x]", "%s%n%(x)s", "{}", "{0.__class__}",
+    "$(id)", "`id`", "; exit 3",
+    "a b", "'\"\\", "\"\"\"", "'''", "../../up", "/etc/passwd", "~root", "*", "#", "\u2028", "한글",
+]  # fmt: skip
+
+
+# no shell, no flags
+
+
+def test_no_shell_string_anywhere():
+    """The one program text for a shell is a constant; nothing is formatted into it."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                assert ast.unparse(node.func) not in (
+                    "os.system",
+                    "os.popen",
+                    "eval",
+                    "exec",
+                    "subprocess.getoutput",
+                ), path
+                shell = [word.value for word in node.keywords if word.arg == "shell"]
+                assert all(isinstance(value, ast.Constant) and value.value is False for value in shell), path
+    source = ast.parse((PACKAGE / "executors" / "local.py").read_text(encoding="utf-8"))
+    (shim,) = [
+        node.value for node in source.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "SHIM"
+    ]
+    assert isinstance(shim, ast.Constant)
+
+
+@pytest.mark.parametrize("value", NASTY)
+def test_a_value_becomes_one_part_of_one_argument(automate_train, sweep_files, tmp_path: Path, value: str):
+    program = "import json, sys; json.dump(sys.argv[1:], open('seen.json', 'w'))"
+    flags = sweep_files([sys.executable, "-c", program, "--value={v}", "{v}"], {"v": value})
+    done = automate_train(*flags)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads((tmp_path / "seen.json").read_text()) == [f"--value={value}", value]
+
+
+@pytest.mark.parametrize("value", NASTY)
+def test_a_value_reaches_sd_scripts_by_file_and_never_by_flag(tmp_path: Path, value: str):
+    bench = Bench(tmp_path)
+    keys = ("training_comment", "wandb_run_name", "log_tracker_name", "process_title", "caption_prefix")
+    made = bench.prepare(dict.fromkeys(keys, value), log_with="tensorboard")
+    plain = bench.prepare(dict.fromkeys(keys, "plain"), log_with="tensorboard")
+    assert made.argv == plain.argv
+    training, dataset = toml.loads(made.files["training.toml"]), toml.loads(made.files["dataset.toml"])
+    assert training["training_comment"].startswith(value.strip()) and training["wandb_run_name"] == value
+    assert training["log_tracker_name"] == value
+    assert training.keys() == toml.loads(plain.files["training.toml"]).keys()
+    assert dataset["general"]["caption_prefix"] == value
+
+
+@pytest.mark.parametrize("value", ["a\0b", "\ud800", "--a\0"])
+def test_what_no_argument_can_hold_is_refused_by_file_and_key(automate_train, sweep_files, value: str):
+    done = automate_train(*sweep_files(["/bin/echo", "{v}"], {"v": value}))
+    assert done.returncode == 2 and "tuning.json: v: " in done.stderr and "Traceback" not in done.stderr
+
+
+# folders
+
+
+@pytest.mark.parametrize("value", [*NASTY, "x" * 5000, ".", "..", ".hidden", ""])
+def test_a_runs_folder_stays_in_its_sweep(tmp_path: Path, value: str):
+    settings = merge([Layer(Source("t"), {"project_name_base": "p", "v_list": [value, "other"]})])[0].settings
+    for run in expand(settings):
+        assert isinstance(run, Run)
+        folder = (tmp_path / "p" / f"{run.number:03d}-{run.slug}").resolve()
+        assert folder.parent == tmp_path.resolve() / "p" and len(folder.name.encode()) < 200
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "/abs", "a\\b", ".", ".git", "a\nb", "C:", "~", "_logs"])
+def test_a_sweeps_name_is_no_path(name: str):
+    layer = Layer(Source("t"), {"project_name_base": name})
+    if name == "~":  # a letter like any other: nothing expands it
+        assert expand(merge([layer])[0].settings).project == "~"
+    else:
+        with pytest.raises(UserError, match="t: project_name_base: "):
+            expand(merge([layer])[0].settings)
+
+
+@pytest.mark.parametrize("value", ["../../evil", "/abs/evil", "a/b", "..", "x" * 500])
+def test_a_checkpoints_name_stays_in_its_folders(tmp_path: Path, value: str):
+    bench, target = Bench(tmp_path), tmp_path / "loras"
+    errors = bench.errors({"output_name": value, "target_path": str(target)})
+    if errors:
+        assert "output_name" in errors[0]
+        return
+    made = bench.prepare({"output_name": value, "target_path": str(target)})
+    for name, to in made.keep.items():
+        assert Path(to).resolve().parent == target.resolve() and ".." not in Path(name).parts
+
+
+def test_links_are_not_followed_when_something_is_replaced(tmp_path: Path):
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    attempt = AttemptFolder(tmp_path / "sweep" / "000-r" / "attempt-1")
+    attempt.write(Launch(("x",), "/"))
+    (attempt.output / "r.safetensors").write_bytes(b"new")
+    target = tmp_path / "loras" / "r.safetensors"
+    target.parent.mkdir()
+    target.symlink_to(mine)
+    attempt.deliver({"output/r.safetensors": str(target)})
+    assert mine.read_text() == "mine"
+    assert not [path for path in target.parent.iterdir() if not path.is_symlink() and path.read_bytes() != b"new"]
+
+
+def test_no_folder_is_ever_deleted():
+    """Nothing of ours removes a tree; what is removed is named, and a link is removed, not what it points to."""
+    for path in PACKAGE.rglob("*.py"):
+        if "tiny" not in path.parts:
+            text = path.read_text(encoding="utf-8")
+            assert "rmtree" not in text and "os.removedirs" not in text, path
+
+
+# secrets
+
+SECRETS = {
+    "webui_auth": "bob:Secret-webui-7731", "wandb_api_key": "Secret-wandb-4410-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    "huggingface_token": "hf_Secret-hub-9982", "webui_uploader_auth": "bob:Secret-webui-7731",
+}  # fmt: skip
+MARK = b"Secret-"
+
+
+@pytest.mark.slow
+def test_secrets_are_nowhere_but_in_environments(automate_train, tmp_path: Path):
+    """A whole sweep with a WebUI and trackers, while somebody reads everybody's command line; then the same with a
+    secret on its own command line, its status, two dry runs: none in anything that is written, shown or listed."""
+    (tmp_path / "prompts.txt").write_text("a boat --d 1 --s 2\n")
+    default = {
+        "project_name_base": "p", "repo_dir": "tiny", "images_folder": str(QUICKSTART / "images"), "resolution": 64,
+        "caption_extension": ".txt", "num_repeats": 1, "epoch_num": 1, "train_batch_size": 4, "launcher": "python",
+        "temp_dir": "out", "target_path": "loras", "seed": 1, "prompt_path": "prompts.txt", "log_with": "tensorboard",
+        "on_failure": "continue", "use_external_webui": True, **SECRETS,
+    }  # fmt: skip
+    listed: set[bytes] = set()
+    keep = tmp_path / "keep"
+    keep.mkdir()
+    with webui_kit.running(keep / "server", seconds=0.1, auth=SECRETS["webui_auth"]) as double:
+        (keep / "default.json").write_text(json.dumps({**default, "webui_url": double.url}))
+        (tmp_path / "tuning.json").write_text(json.dumps({"network_dim_list": [2, 4]}))
+        flags = ["--default_config_path", str(keep / "default.json"), "--tuning_config_path", "tuning.json"]
+        command = [sys.executable, "-m", "automate_train", *flags, "--cpu", "2"]
+        sweep = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        deadline = time.monotonic() + 120
+        while sweep.poll() is None:
+            assert time.monotonic() < deadline
+            for process in Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    if MARK in (line := process.read_bytes()) and b"fake_webui" not in line:
+                        listed.add(line)
+            time.sleep(0.01)
+        said = sweep.communicate()[0]
+        assert sweep.returncode == 0, said
+        dry = automate_train(*flags, "--cpu", "2", "--dry-run", "-v", "--rerun")
+        told = automate_train(*flags, "--cpu", "2", "--dry-run", "--json", "--rerun")
+        typed = automate_train(*flags, "--cpu", "2", "--set", f"wandb_api_key={SECRETS['wandb_api_key']}")
+    status = automate_train("status", "out", "--json")
+    for done in (dry, told, typed, status):
+        assert done.returncode == 0, done.stderr
+    assert listed == set()
+    shown = said + "".join(done.stdout + done.stderr for done in (dry, told, typed, status))
+    assert "Secret-" not in shown and "***" in dry.stdout
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and keep not in path.parents]
+    assert len(written) > 20 and any(path.suffix == ".png" for path in written)
+    assert [path for path in written if MARK in path.read_bytes()] == []
+
+
+def test_an_error_names_the_secrets_key_and_not_the_secret(automate_train, sweep_files):
+    for key, value in (
+        ("wandb_api_key", ["Secret-1"]),
+        ("webui_auth", {"a": "Secret-2"}),
+        ("wandb_api_key", "Secret\0"),
+    ):
+        done = automate_train(*sweep_files(["/bin/true"], {key: value}))
+        assert "Secret" not in done.stdout + done.stderr, done.stderr
+    for text in ('wandb_api_key="Secret-3', "wandb_api_key_list=[1,2]"):
+        done = automate_train(*sweep_files(["/bin/true"]), "--set", text, "--dry-run")
+        assert "Secret" not in done.stdout + done.stderr, done.stderr
+
+
+def test_a_launch_does_not_show_its_secrets(tmp_path: Path):
+    made = Launch(("x",), "/", secrets={"WANDB_API_KEY": "Secret-1"})
+    attempt = AttemptFolder(tmp_path / "a")
+    attempt.write(made)
+    assert "Secret" not in repr(made) and "Secret" not in (attempt.path / AttemptFolder.LAUNCH).read_text()
+
+
+# expressions and bombs
+
+LONG_LIST, LONG_TEXT = [[1] * 1000] * 1000, "a" * 500_000
+HARD = [
+    " or ".join(["big == big2"] * 60),
+    " or ".join(["text in text2"] * 60),
+    " or ".join(["short in short2"] * 60),
+    " or ".join(["few == few2"] * 60),
+    " * ".join(["huge"] * 95) + " == 1",
+    f"({' * '.join(['huge'] * 60)}) // ({' * '.join(['huge'] * 30)}) == 1",
+    f"({' * '.join(['huge'] * 60)}) % ({' * '.join(['huge'] * 30)}) == 1",
+    "9" * 1990 + " % 7 == 1",
+    " or ".join(f"n == {i}" for i in range(60)),
+    "(" * 60 + "n" + ")" * 60 + " == 2",
+    "not " * 90 + "n",
+    "-" * 150 + "n == 1",
+    "1 < " * 90 + "n",
+    "[" * 40 + "n" + "]" * 40 + " in [[1]]",
+]
+POINT = {
+    "big": LONG_LIST, "big2": [list(part) for part in LONG_LIST], "text": LONG_TEXT + "b", "text2": LONG_TEXT * 2 + "c",
+    "short": "a" * (MAX_SIZE // 2) + "b", "short2": "a" * MAX_SIZE, "few": [[1] * 90] * 10, "few2": [[1] * 90] * 10,
+    "huge": 10**299 + 7, "n": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HARD, ids=range(len(HARD)))
+def test_no_expression_takes_more_than_ten_milliseconds_a_point(text: str):
+    try:
+        applies, _ = compile_expression(text, POINT, "t.json")
+    except UserError:
+        return
+    best = min(_seconds(applies) for _ in range(5))  # of processor time; a busy machine is not the expression's fault
+    assert best < 0.010
+
+
+def _seconds(applies) -> float:
+    began = time.thread_time()
+    applies(POINT.__getitem__)
+    return time.thread_time() - began
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "__import__('os').system('touch owned')", "().__class__", "open('owned', 'w')", "n.__class__", "n[0]",
+        "(lambda: 1)()", "[x for x in [1]]", "f'{n}'", "(n := 3)", "n if n else n", "await n", "b'x' == n", "1j == n",
+        "9 ** 9 ** 9", "1 << 99999999", "~n", "n @ n", "...", "exec('1')", "'%99999999d' % n == 'x'", "print",
+    ],
+)  # fmt: skip
+def test_no_expression_runs_code(text: str, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    try:
+        applies, _ = compile_expression(text, {"n"}, "t.json")
+    except UserError as error:
+        assert "t.json: exclude: " in str(error)
+    else:
+        assert applies({"n": 1}.__getitem__) is False
+    assert list(tmp_path.iterdir()) == []
+
+
+BOMBS = {
+    "json-depth.json": "[" * 100_000,
+    "json-objects.json": '{"a":' * 100_000,
+    "json-comments.json": '{"a": 1 ' + "/* " * 300_000,
+    "json-escapes.json": '{"a": "' + '\\"' * 400_000,
+    "json-digits.json": '{"a": ' + "1" * 900_000 + "}",
+    "json-big.json": '{"a": "' + "x" * MAX_BYTES + '"}',
+    "toml-depth.toml": "a = " + "[" * 900_000,
+    "toml-lines.toml": "a = " + "[\n" * 400_000,
+    "toml-tables.toml": "a = " + "{b=" * 300_000,
+    "toml-dots.toml": "a" + ".a" * 400_000 + " = 1",
+    "toml-section.toml": "[" + "a." * 400_000 + "a]\nb = 1",
+    "toml-digits.toml": "a = " + "1" * 900_000,
+    "toml-text.toml": 'a = """' + '"" ' * 300_000,
+    "toml-big.toml": "a = 1\n" * MAX_BYTES,
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_is_refused_with_words_and_at_once(tmp_path: Path, name: str):
+    (tmp_path / name).write_text(BOMBS[name])
+    began = time.thread_time()
+    with pytest.raises(UserError) as error:
+        merge([read(tmp_path / name, "default file")])
+    assert time.thread_time() - began < 5
+    assert name in str(error.value) and len(str(error.value)) < 1500
+
+
+def test_a_long_line_of_pairs_is_no_bomb():
+    assert len(parse_any("a = [" + "[1, 2], " * 200 + "]", "x.toml")["a"]) == 200
