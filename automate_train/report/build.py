@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +40,8 @@ def build(
     folder: SweepFolder, *, out: Path | None = None, inline: bool = False,
     marks: Sequence[Mapping[str, Any]] = (), seconds: float = 45.0, strips: bool = True,
 ) -> Built:  # fmt: skip
-    """Write the page (default: into the sweep's folder). New thumbnails are made until `seconds` are over, those that the
-    page shows first before the others. `OSError` when the disk refuses; `UserError` for a journal that cannot be read.
-    """
+    """Write the page (default: into the sweep's folder). New thumbnails are made until `seconds` are over, those that
+    the page shows first before the others. `OSError` when the disk refuses; `UserError` for an unreadable journal."""
     root = Path(folder.path)
     began = time.monotonic()
     page = (out or root / PAGE).absolute()
@@ -77,7 +77,12 @@ def build(
         return name if name in made else link(file)
 
     data = assemble(found, thumb, link, marks)
-    data |= {"thumbs": quote(f"{beside.name}/thumbs/"), "root": quote(home) + "/", "at": round(time.time(), 3)}
+    data |= {
+        "thumbs": quote(f"{beside.name}/thumbs/"),
+        "root": quote(home) + "/",
+        "at": round(time.time(), 3),
+        "ratio": _ratio(root, found),
+    }
     packed |= {f"packed-details-{at}": each.details for at, each in enumerate(found.readings) if each and each.details}
     packed["packed-details-baseline"] = pack([{"file": each.file, **each.about} for each in found.baselines])
     packed["packed-curves"] = pack([each.told["curves"] if each else {} for each in found.readings])
@@ -114,6 +119,26 @@ def _pictures(found: Found) -> list[dict[str, Any]]:
     """The newest moments first, of them the first prompt."""
     each = (picture for reading in found.readings if reading for picture in reading.pictures)
     return sorted(each, key=lambda picture: (-(picture["epoch"] or picture["step"] or 0), picture["prompt"]))
+
+
+def _ratio(root: Path, found: Found) -> float:
+    """Width by height of the cells: what most runs' first pictures have. From the PNGs' headers."""
+    ratios = Counter(
+        _shape(root / next((each["file"] for each in reading.pictures if each["file"]), ""))
+        for reading in found.readings
+        if reading and reading.pictures
+    )
+    return next((min(2.5, max(0.4, ratio)) for ratio, _ in ratios.most_common() if ratio), 1.0)
+
+
+def _shape(file: Path) -> float:
+    try:
+        with open(file, "rb") as opened:
+            start = opened.read(24)
+        width, height = int.from_bytes(start[16:20], "big"), int.from_bytes(start[20:24], "big")
+        return round(width / height, 3) if start.startswith(b"\x89PNG") else 0.0
+    except (OSError, ZeroDivisionError):
+        return 0.0
 
 
 def _command(root: Path, row: Row) -> str:

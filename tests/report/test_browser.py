@@ -91,7 +91,7 @@ def test_axes_are_chosen_and_the_hash_brings_the_view_back(page: Browser, sweep:
     page.open(sweep.path / "report.html", there)
     assert sources(page) == seen and page.texts(".pictures thead th")[0] == "epoch 1"
     page.js("location.hash = '#x=run&y=epoch'")
-    page.until(lambda: page.texts(".pictures thead th")[0].startswith("boats_unet_lr=1e-4"))
+    page.until(lambda: page.texts(".pictures thead th")[0].startswith("unet_lr\xa01e-4,"))
     page.js("location.hash = '#x=nothing&y=run&tab=evil&at.epoch=99'")  # of another sweep, or mistyped
     page.until(lambda: page.texts(".pictures thead th") == ["4", "16"])
     assert page.attributes(".cell", "data-state")[:4] == ["done", "not in the sweep", "not in the sweep", "failed"]

@@ -28,10 +28,11 @@ function cellOf(column, row, moved = {}) {
 }
 
 function cellSize() {
-  const columns = axisOf(view.x).values.length;
+  const [columns, rows] = [axisOf(view.x).values.length, axisOf(view.y).values.length];
   const width = document.documentElement.clientWidth;
   const wide = width - (width > 640 ? 200 : 92);
-  return view.size || Math.round(Math.min(256, Math.max(84, wide / columns - 8)));
+  const high = Math.max(150, (innerHeight - 240) / rows - 8) * data.ratio;
+  return view.size || Math.round(Math.min(256 * Math.min(1, data.ratio), Math.max(84, Math.min(wide / columns - 8, high))));
 }
 
 function draw() {
@@ -44,7 +45,8 @@ function draw() {
   const heads = x.values.map((_, column) => h("th", { scope: "col", title: title(x, column, true) }, h("span", {}, title(x, column))));
   const lines = y.values.map((_, row) => h("tr", {},
     h("th", { scope: "row", title: title(y, row, true) }, h("span", {}, title(y, row))), cells[row].map((cell) => h("td", {}, cell))));
-  const table = h("table", { class: "pictures" },
+  const wordy = ["prompt", "run"].includes(y.kind);
+  const table = h("table", { class: `pictures${wordy ? " wordy" : ""}` },
     h("caption", { class: "offscreen" }, `Samples: columns ${x.label}, rows ${y.label}`),
     h("thead", {}, h("tr", {}, h("td", { class: "corner" }, h("span", {}, `${y.label} ↓`), h("span", {}, `${x.label} →`)), heads)),
     h("tbody", {}, lines));
@@ -64,6 +66,7 @@ function draw() {
 
 function resize() {
   root.style.setProperty("--cell", `${cellSize()}px`);
+  root.style.setProperty("--ratio", data.ratio);
 }
 
 function fill() {

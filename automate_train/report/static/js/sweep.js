@@ -13,6 +13,7 @@ export const axes = [
   { id: "weight", label: "LoRA weight", kind: "weight", values: data.weights.map(weightText) },
   { id: "run", label: "run", kind: "run", values: data.runs.map((run) => run.name) },
 ];
+const inSettings = (run) => data.dims.map((dim, at) => `${dim.label}\u00a0${dim.values[run.at[at]]}`).join(", ") || run.name;
 export const settings = axes.filter((axis) => axis.kind === "setting");
 export const axisOf = (id) => axes.find((axis) => axis.id === id);
 export const momentAxis = axes.find((axis) => axis.kind === "moment");
@@ -22,9 +23,15 @@ export function title(axis, place, long = false) {
   const value = axis.values[place];
   if (axis.kind === "setting") return long ? `${axis.label}\u00a0=\u00a0${value}` : value;
   if (axis.kind === "prompt") return long ? `prompt ${value}: ${data.prompts[place].text}` : data.prompts[place].text || value;
-  if (axis.kind === "run") return value;
+  if (axis.kind === "run") return long ? value : inSettings(data.runs[place]);
   return `${axis.label} ${value}`;
 }
+
+// The moment that is shown first: the last that half of the runs have reached. One that is ahead hides no others, and one
+// that failed early holds none back.
+const counts = data.moments.map(() => 0);
+data.runs.forEach((run) => new Set(run.pictures.m).forEach((m) => counts[m]++));
+export const firstShown = Math.max(0, counts.findLastIndex((count) => count >= Math.max(...counts) / 2));
 
 const settingsKey = (places) => settings.map((axis) => places[axis.id]).join();
 const runOf = new Map();

@@ -1,7 +1,7 @@
 // What is being looked at. All of it is in the URL's hash, so that a view can be sent to a colleague.
 // Covers: the view's fields, hash <-> view, telling who listens. Not: drawing.
 
-import { axes, axisOf, momentAxis, settings } from "./sweep.js";
+import { axes, axisOf, firstShown, momentAxis, settings } from "./sweep.js";
 
 export const TABS = ["grid", "curves", "table", "marks", "provenance"];
 
@@ -34,10 +34,11 @@ export function change(fields) {
 
 const tell = (names) => listeners.forEach((callback) => callback(new Set(names)));
 
-// The place on an axis that is neither rows nor columns: the last moment and the first of everything else, unless chosen.
+// The place on an axis that is neither rows nor columns: the moment that most have reached and the first of everything else, unless
+// chosen.
 export function placeOn(axis) {
   const chosen = axis.values.indexOf(view.at[axis.id]);
-  return chosen >= 0 ? chosen : axis.kind === "moment" ? Math.max(0, axis.values.length - 1) : 0;
+  return chosen >= 0 ? chosen : axis.kind === "moment" ? firstShown : 0;
 }
 
 export function choose(axis, place) {

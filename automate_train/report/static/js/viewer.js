@@ -29,7 +29,7 @@ function build() {
     if (parts.thumb && picture.getAttribute("src") !== parts.thumb) picture.src = parts.thumb;
   });
   parts = {
-    picture, base: h("figure", { class: "base" }), why: h("p", { class: "why" }), title: h("h2", {}), facts: h("div", { class: "facts" }),
+    picture, base: h("figure", { class: "base" }), why: h("p", { class: "why" }), title: h("h2", { tabindex: "-1", autofocus: true }), facts: h("div", { class: "facts" }),
     tools: h("div", { class: "tools" }), steps: h("div", { class: "tools" }), thumb: "",
     note: h("textarea", { rows: 2, placeholder: "A note on this picture", "aria-label": "Note on this picture", onchange: (event) => setNote(view.open, event.target.value) }),
   };
