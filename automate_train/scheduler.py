@@ -11,7 +11,7 @@ from __future__ import annotations
 import signal
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 
 from . import reasons
@@ -149,7 +149,7 @@ class Loop:
         began = self.now()
         attempt, _, number = self.journal.begin(ready.planned, devices, began, ready.place)
         try:
-            folder.write(launch, {"run": asdict(ready.planned), "devices": devices, "began": began})
+            folder.write(launch, {"run": vars(ready.planned), "devices": devices, "began": began})
             handle = self.executor.start(launch, folder, devices)
         except (UserError, RunError, OSError) as error:
             self._record_failure(run, attempt, f"could not be started: {error}")

@@ -24,9 +24,24 @@ def test_every_flag_in_the_readme_exists():
     parsers = (sweep_parser, sample_parser, status_parser, stop_parser, logs_parser, retry_parser)
     known = {flag for parser in parsers for flag in parser()._option_string_actions}
     others = {"--logdir", "--repo", "--lr", "--out", "--api", "--api-auth", "--listen"}  # of other programs
+    others |= {"--inline", "--run", "--x", "--y"}  # of `report`, `best` and `grid`: tests/report
     found = set(re.findall(r"--[a-z][a-z_-]+", README)) - others
     assert len(found) > 10
     assert [flag for flag in found if spell([flag])[0] not in known] == []
+
+
+def test_the_korean_readme_is_the_same():
+    """Same blocks to copy, same words in code, same pictures and links, section by section."""
+    korean = (ROOT / "README.ko.md").read_text(encoding="utf-8")
+    assert re.findall(r"```.*?```", korean, re.DOTALL) == re.findall(r"```.*?```", README, re.DOTALL)
+
+    def parts(text: str) -> list[set[str]]:
+        text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+        code, links = r"`[^`]+`", r"\]\((docs/[^)]+|https?://[^)]+)\)"
+        return [{*re.findall(code, part), *re.findall(links, part)} for part in text.split("\n## ")]
+
+    for theirs, ours in zip(parts(korean), parts(README), strict=True):
+        assert theirs == ours
 
 
 def test_the_make_targets_of_the_readme_exist():
