@@ -15,6 +15,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from .errors import UserError
 from .launch import Cache, Event, Launch
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
@@ -39,6 +40,18 @@ class SweepFolder:
 
     def attempt(self, run_folder: str, number: int) -> AttemptFolder:
         return AttemptFolder(self.path / run_folder / f"attempt-{number}")
+
+
+def find_sweep(path: str | Path) -> SweepFolder:
+    """A sweep's folder (`<temp_dir>/<project>`), or the only one in a temp_dir; `UserError` where none is, or many."""
+    given = Path(path)
+    found = [given] if os.path.exists(given / "journal.sqlite") else [p.parent for p in given.glob("*/journal.sqlite")]
+    if len(found) != 1:
+        several = f"several sweeps are here: {', '.join(sorted(each.name for each in found)[:8])}" if found else ""
+        hint = "give the folder <temp_dir>/<project_name_base>"
+        raise UserError(several or "no sweep's journal is here", source=str(path), hint=hint)
+    folder = found[0].absolute()
+    return SweepFolder(folder.parent, folder.name)
 
 
 class AttemptFolder:

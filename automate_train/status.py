@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import UserError
-from .folder import AttemptFolder, SweepFolder, replace
+from .folder import AttemptFolder, SweepFolder, find_sweep, replace
 from .journal import Journal, Row
 from .keys import canonical
 from .progress import Progress, after
@@ -20,14 +19,7 @@ from .trainers import load
 
 def open_sweep(path: str | Path) -> tuple[Journal, SweepFolder]:
     """The journal of a sweep's folder (`<temp_dir>/<project>`), or of a temp_dir that holds exactly one sweep."""
-    given = Path(path)
-    found = [given] if (given / "journal.sqlite").exists() else sorted(given.glob("*/journal.sqlite"))
-    folders = [each if each.is_dir() else each.parent for each in found]
-    if len(folders) != 1:
-        several = f"several sweeps are here: {', '.join(each.name for each in folders[:8])}" if folders else ""
-        hint = "give the folder <temp_dir>/<project_name_base>"
-        raise UserError(several or "no sweep's journal is here", source=str(path), hint=hint)
-    folder = SweepFolder(folders[0].absolute().parent, folders[0].absolute().name)
+    folder = find_sweep(path)
     return Journal(folder.journal, read_only=True), folder
 
 

@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from .. import webui
 from ..errors import UserError
@@ -126,6 +127,15 @@ class Drawer:
             self._next_poll = time.monotonic() + self._pause * random.uniform(1.0, 1.2)
         return max(0.01, self._next_poll - time.monotonic())
 
+    def _body(self, work: Work, key: str) -> dict[str, Any] | None:
+        """What is sent for one wanted picture; None when its prompt cannot be (a missing image), which settles it."""
+        wanted = work.left[key]
+        try:
+            return payload(wanted.prompt, None if wanted.shot.baseline else work.lora, wanted.shot.weight, wanted.seed)
+        except UserError as error:
+            self.judge.settle(work, key, "failed", str(error))
+            return None
+
     # the scheduler's queue
 
     def _queue(self, work: Work) -> None:
@@ -133,12 +143,7 @@ class Drawer:
             asked = work.tasks.get(key)
             if asked is not None and asked.task:
                 continue
-            try:
-                body = payload(
-                    wanted.prompt, None if wanted.shot.baseline else work.lora, wanted.shot.weight, wanted.seed
-                )
-            except UserError as error:
-                self.judge.settle(work, key, "failed", str(error))
+            if (body := self._body(work, key)) is None:
                 continue
             text = str(body["prompt"])
             task = None
@@ -195,15 +200,10 @@ class Drawer:
     # without a scheduler
 
     def _draw(self, work: Work) -> None:
-        for key, wanted in list(work.left.items()):
+        for key in list(work.left):
             if work.dropped or self.office.stop.is_set() or work not in self._works:
                 return
-            try:
-                body = payload(
-                    wanted.prompt, None if wanted.shot.baseline else work.lora, wanted.shot.weight, wanted.seed
-                )
-            except UserError as error:
-                self.judge.settle(work, key, "failed", str(error))
+            if (body := self._body(work, key)) is None:
                 continue
             began = time.monotonic()
             try:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
 from ..flags import Parser, indexes, spell
-from ..folder import SweepFolder
+from ..folder import find_sweep
 
 
 def sample_parser() -> Parser:
@@ -40,7 +39,7 @@ def sample_parser() -> Parser:
 def main(argv: Sequence[str]) -> int:
     """0: all samples are there, 1: some failed or are missing. `UserError` for what is wrong with the flags."""
     flags = sample_parser().parse_args(spell(argv))
-    folder = sweep_folder(flags.dir)
+    folder = find_sweep(flags.dir)
     given: dict[str, Any] = {"resume": flags.resume_queue, "nudge": flags.nudge}
     for name in ("outage", "wait", "stuck"):
         if (text := getattr(flags, f"{name}_limit")) is not None:
@@ -69,15 +68,3 @@ def _seconds(flag: str, text: str) -> float:
     if not 0 <= value < 1e8:
         raise UserError(f"{text!r} is no number of seconds", source="command line", key=flag, hint="for example 600")
     return value
-
-
-def sweep_folder(path: str) -> SweepFolder:
-    """`DIR` as people give it; `UserError` where no sweep is."""
-    given = Path(path)
-    found = [given] if (given / "journal.sqlite").exists() else [p.parent for p in given.glob("*/journal.sqlite")]
-    if len(found) != 1:
-        several = f"several sweeps are here: {', '.join(sorted(each.name for each in found)[:8])}" if found else ""
-        hint = "give the folder <temp_dir>/<project_name_base>"
-        raise UserError(several or "no sweep's journal is here", source=path, hint=hint)
-    folder = found[0].absolute()
-    return SweepFolder(folder.parent, folder.name)
