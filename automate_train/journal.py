@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import UserError
+from .journal_check import attempt as folder_of
 from .journal_check import facts, mapping, passes, schema, text_mapping, texts, unsound, value
 from .launch import Attempt, Outcome
 
@@ -110,6 +111,8 @@ class Journal:
                 # In WAL mode NORMAL loses no committed transaction to a killed process, only (whole ones) to a power
                 # cut.
                 self.db.execute("pragma synchronous = normal")
+                # Pages: the WAL stays at 1 MB; SQLite's own 1000 make it several times larger than the journal.
+                self.db.execute("pragma wal_autocheckpoint = 250")
             self.db.row_factory = sqlite3.Row
             self._upgrade(read_only)
             if wrong := schema(self.db, UPGRADES):
@@ -219,7 +222,7 @@ class Journal:
                 state=(row["kind"] or "running") if began else row["state"],
                 varied=text_mapping(row["varied"]),
                 options=mapping(row["options"]),
-                folder=row["attempt_folder"] or "",
+                folder=folder_of(row["attempt_folder"], row["kind"]) if began else "",
                 attempt=row["attempt_number"] or 0,
                 devices=tuple(texts(row["devices"])) if began else (),
                 started=row["started"],
@@ -341,4 +344,5 @@ def _run_values(run: Planned, folder: str | None) -> tuple[object, ...]:
 
 def _attempt(row: sqlite3.Row) -> Attempt:
     handle = (row["pid"] or 0, row["ticks"] or 0, row["boot"] or "")
-    return Attempt(row["key"], row["number"], row["folder"], tuple(texts(row["devices"])), handle, row["started"])
+    folder = folder_of(row["folder"], row["kind"])
+    return Attempt(row["key"], row["number"], folder, tuple(texts(row["devices"])), handle, row["started"])

@@ -8,6 +8,7 @@ Not: what follows from it (`rebuild`), which tables there are (`journal.UPGRADES
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 PASSING = ("locked", "unable to open", "readonly", "is full", "I/O error", "authorization", "permission", "interrupted")
 """Words of SQLite for what says nothing about the file itself."""
+ATTEMPT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*/attempt-[0-9]{1,9}")
+"""`<run>/attempt-<n>`, as we write it: a name that leads out of the sweep's folder is none of ours."""
+KINDS = ("succeeded", "failed", "cancelled", "aborted", "lost")
 TYPES = {"text": "'text'", "integer": "'integer'", "real": "'real', 'integer'"}
 
 
@@ -109,6 +113,15 @@ def facts(text: str) -> dict[str, Any]:
 
     found: dict[str, Any] = _checked(text, sound)
     return found
+
+
+def attempt(folder: str, kind: str | None) -> str:
+    """The folder of an attempt whose outcome is `kind`."""
+    if isinstance(folder, str) and ATTEMPT.fullmatch(folder) and kind in (None, *KINDS):
+        return folder
+    import sqlite3
+
+    raise sqlite3.DatabaseError(f"it holds {folder!r:.60} ({kind!r:.20}), which was never written")
 
 
 def _checked(text: str, sound: Any) -> Any:

@@ -19,6 +19,7 @@ from typing import Any
 from .errors import UserError
 from .folder import AttemptFolder, SweepFolder
 from .journal import Journal, Planned
+from .journal_check import ATTEMPT
 
 
 def opened(folder: SweepFolder, say: Callable[[str], None]) -> Journal:
@@ -77,9 +78,9 @@ def _attempts(sweep: Path, known: set[str]) -> Iterator[_Found]:
         if not run.is_dir(follow_symlinks=False):
             continue
         for name in os.listdir(run.path):
-            number = name.removeprefix("attempt-")
-            if number == name or not number.isdecimal() or f"{run.name}/{name}" in known:
+            if not ATTEMPT.fullmatch(f"{run.name}/{name}") or f"{run.name}/{name}" in known:
                 continue
+            number = name.removeprefix("attempt-")
             try:
                 asked = json.loads(Path(run.path, name, AttemptFolder.LAUNCH).read_text(encoding="utf-8"))
                 devices = tuple(map(str, asked["devices"]))
