@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from report_kit import EVIL, Sweep, data_of
 
 from automate_train.launch import Event
@@ -43,6 +44,38 @@ def test_keys_that_move_together_are_one_axis():
     assert [(dim.label, dim.values) for dim in settings_dims(runs)] == [
         ("dim + alpha", (("4", "2"), ("8", "4"))), ("lr", (("1",), ("2",))),
     ]  # fmt: skip
+
+
+def test_checkpoints_within_epochs_make_steps_the_axis(tmp_path: Path):
+    sweep = Sweep(tmp_path)
+    (run,) = sweep.runs()
+    attempt = sweep.begin(run, epochs=2, steps=100)
+    for file in (attempt / "output" / "sample").glob("*.json"):
+        file.write_text(file.read_text().replace("x-000001.safetensors", "x-step00000050.safetensors"))
+    data = data_of(sweep.build().page)
+    assert (data["unit"], data["moments"]) == ("step", [50, 100])
+
+
+def test_the_trainers_own_pictures_have_their_step_seed_and_prompt(tmp_path: Path):
+    sweep = Sweep(tmp_path)
+    (tmp_path / "prompts.txt").write_text("# none\na cat --w 64 --d 7\na dog\n", encoding="utf-8")
+    sweep.options["prompt_path"] = "../prompts.txt"
+    (run,) = sweep.runs()
+    attempt = sweep.begin(run, epochs=0)
+    samples = attempt / "output" / "sample"
+    for name in (
+        "boats_e000002_00_20260101120000_7",
+        "boats_e000002_01_20260101120000",
+        "boats_000150_00_20260101120000_7",
+    ):
+        Image.new("RGB", (8, 8)).save(samples / f"{name}.png")
+    (samples / "boats_e000002_01_20260101120001.png").write_bytes(b"half")
+    with (attempt / "events.jsonl").open("a") as out:
+        out.write('{"at": 200, "kind": "checkpoint", "path": "x", "which": "epoch", "epoch": 2, "step": 99}\n')
+    data = data_of(sweep.build().page)
+    assert [prompt["text"] for prompt in data["prompts"]] == ["a cat", "a dog"]
+    assert (data["unit"], data["moments"]) == ("step", [99, 150])
+    assert len(data["runs"][0]["pictures"]["m"]) == 3
 
 
 def test_an_option_that_changed_between_two_starts_is_an_axis_too(tmp_path: Path):

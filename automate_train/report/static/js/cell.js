@@ -7,36 +7,44 @@ import { markOf } from "./marks.js";
 import { cellId, describe, shown } from "./sweep.js";
 import { view } from "./view.js";
 
+const parts = new WeakMap();
+
 export function makeCell() {
   const image = h("img", { alt: "", loading: "lazy", decoding: "async", draggable: "false" });
   const words = h("span", { class: "why" });
   const badges = h("span", { class: "badges" });
+  const element = h("button", { type: "button", class: "cell", tabindex: "-1" }, words, badges);
   image.addEventListener("error", () => {
-    if (!image.getAttribute("src")) return;
-    image.hidden = true;
+    image.remove();
     words.textContent = "the picture's file is not beside this page";
   });
-  return h("button", { type: "button", class: "cell", tabindex: "-1" }, image, words, badges);
+  parts.set(element, { image, words, badges });
+  return element;
 }
 
 export function fillCell(element, cell) {
-  const [image, words, badges] = element.children;
+  const { image, words } = parts.get(element);
   const { url, state, reason } = shown(cell);
   const id = cell.run < 0 ? "" : cellId(cell);
   element.dataset.id = id;
-  if (url) {
+  if (!url) image.remove();
+  else {
     if (image.getAttribute("src") !== url) image.src = url;
-  } else image.removeAttribute("src");
-  image.hidden = !url;
+    if (!image.parentNode) element.prepend(image);
+  }
   words.textContent = url ? "" : state;
   element.dataset.state = state;
   element.title = url ? "" : reason;
   const label = `${describe(cell)}${state === "done" ? "" : `: ${state}${reason ? `, ${reason}` : ""}`}`;
   element.dataset.label = label;
-  badge(element, badges, id, state, Boolean(url));
+  markCell(element);
 }
 
-function badge(element, badges, id, state, drawn) {
+// Its badges and its name: what changes with a star, a note, a pin.
+export function markCell(element) {
+  const { image, badges } = parts.get(element);
+  const { id, state } = element.dataset;
+  const drawn = Boolean(image.parentNode);
   const { star, note } = markOf(id);
   const pin = view.pins.indexOf(id);
   const found = [
@@ -49,11 +57,6 @@ function badge(element, badges, id, state, drawn) {
   const said = [star && "starred", note && `note: ${note}`, id && pin >= 0 && `pinned as ${"AB"[pin]}`].filter(Boolean);
   element.setAttribute("aria-label", [element.dataset.label, ...said].join("; "));
   element.classList.toggle("pinned", Boolean(id) && pin >= 0);
-}
-
-export function markCell(element) {
-  const [image, , badges] = element.children;
-  badge(element, badges, element.dataset.id, element.dataset.state, !image.hidden);
 }
 
 export function togglePin(pins, id) {

@@ -21,7 +21,8 @@ async function fullUrl(cell) {
 
 function picture(cell, name) {
   const { url, state } = shown(cell);
-  const image = h("img", { src: url || null, alt: `${name}: ${describe(cell)}${url ? "" : `, ${state}`}` });
+  if (!url) return h("span", { class: "why" }, `${name}: ${state}`);
+  const image = h("img", { src: url, alt: `${name}: ${describe(cell)}` });
   image.addEventListener("error", () => image.getAttribute("src") !== url && (image.src = url));
   fullUrl(cell).then((full) => full && (image.src = full));
   return image;

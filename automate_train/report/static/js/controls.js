@@ -27,7 +27,7 @@ export function freeControls() {
 }
 
 function slider(axis) {
-  const output = h("output", {}, axis.values[placeOn(axis)]);
+  const output = h("b", { class: "value" }, axis.values[placeOn(axis)]);
   const input = h("input", {
     type: "range", min: 0, max: axis.values.length - 1, step: 1, id: `at-${axis.id}`,
     "aria-valuetext": title(axis, placeOn(axis)),

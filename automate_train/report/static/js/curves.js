@@ -40,7 +40,7 @@ async function draw() {
         select("Metric", known.map((name) => [name, NAMES[name] ?? name]), metric, (value) => change({ metric: value }), { id: "metric" }),
         select("Against", [["step", "step"], ["time", "time"]], view.against, (against) => change({ against }), { id: "against" }),
         select("Colour", colourAxes(), colour, (value) => change({ colour: value }), { id: "colour" })),
-      h("div", { class: "group" }, h("label", { class: "field" }, h("span", {}, "Smoothing"), weight, h("output", {}, Number(view.smooth).toFixed(2))),
+      h("div", { class: "group" }, h("label", { class: "field" }, h("span", {}, "Smoothing"), weight, h("b", { class: "value" }, Number(view.smooth).toFixed(2))),
         check("log scale", view.log === "1", (on) => change({ log: on ? "1" : "" }), { id: "log" })),
       h("div", { class: "group end" }, button("All", () => change({ off: [] })), button("None", () => change({ off: data.runs.map((_, run) => key(run)) })))),
     h("div", { class: "split" }, box, h("div", { class: "legend" }, h("p", { id: "under", class: "quiet" }, "Move over the curves for values; drag to zoom, double-click to return."), list)));
