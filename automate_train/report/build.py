@@ -6,6 +6,7 @@ runs is remembered in `report_files/read/`. Not: the parts themselves (`memory`,
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import time
@@ -92,7 +93,8 @@ def build(
     if strips:
         from .strips import write_strips
 
-        write_strips(found, root)
+        with contextlib.suppress(OSError):  # the LoRAs' folder may be on a disk that is not here any more
+            write_strips(found, root)
     return Built(page, len(found.rows), len(wanted), len(made))
 
 

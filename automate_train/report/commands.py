@@ -36,7 +36,7 @@ def report(argv: Sequence[str]) -> int:
     began = time.monotonic()
     try:
         out = Path(flags.out).expanduser() if flags.out else None
-        built = build(folder, out=out, inline=flags.inline, marks=given, seconds=seconds, strips=False)
+        built = build(folder, out=out, inline=flags.inline, marks=given, seconds=seconds, strips=out is None)
     except OSError as error:
         raise UserError(f"cannot be written: {error}", source=flags.out or str(folder.path)) from error
     size = built.page.stat().st_size / 1e6

@@ -67,10 +67,16 @@ def render(data: Mapping[str, Any], packed: Mapping[str, str]) -> str:
         "plot": plot,
         "script": ours,
         "data": safe_json(data),
-        "packed": "\n".join(f'<script type="text/plain" id="{name}">{text}</script>' for name, text in packed.items()),
+        # Pictures before our script, which draws them at once; the rest behind it, so that the page stands early.
+        "pictures": _parts({name: text for name, text in packed.items() if text.startswith("data:")}),
+        "packed": _parts({name: text for name, text in packed.items() if not text.startswith("data:")}),
     }
     page = re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], static("page.html"))
     return page.encode("utf-8", "replace").decode("utf-8")
+
+
+def _parts(packed: Mapping[str, str]) -> str:
+    return "\n".join(f'<script type="text/plain" id="{name}">{text}</script>' for name, text in packed.items())
 
 
 def _policy(style: str, scripts: tuple[str, ...]) -> str:

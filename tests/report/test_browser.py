@@ -284,6 +284,23 @@ def test_every_control_has_a_name(page: Browser):
         assert nameless == [], tab
 
 
+def test_one_file_with_its_pictures_inside(sweep: Sweep, browser: Browser, tmp_path: Path):
+    page = sweep.build(out=tmp_path / "alone" / "one.html", inline=True).page
+    browser.open(page)
+    browser.until(lambda: loaded(browser))
+    assert str(sources(browser)[0]).startswith("data:image/jpeg")
+    browser.js("document.querySelector('.cell').click()")
+    browser.until(lambda: browser.js("return document.querySelector('#viewer img').naturalWidth") == 64)
+
+
+def test_a_page_without_its_pictures_says_so(sweep: Sweep, browser: Browser, tmp_path: Path):
+    (tmp_path / "sent.html").write_bytes(sweep.build().page.read_bytes())
+    browser.open(tmp_path / "sent.html")
+    browser.until(lambda: "the picture's file is not beside this page" in browser.texts(".cell .why"))
+    browser.driver.get("about:blank")
+    assert all("ERR_FILE_NOT_FOUND" in line for line in browser.console())
+
+
 def test_a_sweep_of_the_tiny_trainer(browser: Browser, tiny_sweep: Path):
     assert main([str(tiny_sweep)]) == 0
     browser.open(tiny_sweep / "report.html")
