@@ -4,12 +4,13 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check faults bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   install into $(VENV) and run a small sweep (CPU is enough)"
 	@echo "make test   install the test tools too and run every check"
+	@echo "make faults kill, starve and mislead it for a quarter of an hour (docs/reliability.md)"
 	@echo "make bench  measure what automate-train itself costs"
 
 # One stamp a set of extras: an installation is repeated only when what it depends on has changed.
@@ -34,6 +35,10 @@ check: $(VENV)/.dev
 
 test: check
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+# -s shows the figures. FAULTS_SEED=n plays other moments.
+faults: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/faults -m faults -s
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks

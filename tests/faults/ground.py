@@ -19,7 +19,6 @@ from pathlib import Path
 from sd_scripts_kit import make_pictures, make_repo, safetensors
 
 TRAINER = (Path(__file__).parent / "trainer.py").read_text(encoding="utf-8")
-LONG = bool(os.environ.get("FAULTS_LONG"))
 SEED = int(os.environ.get("FAULTS_SEED", "4"))
 
 
@@ -31,6 +30,7 @@ class Ground:
         self.mark = uuid.uuid4().hex
         self.sweep = (temp_dir or folder / "out") / "p"
         self.target = folder / "loras"
+        folder.mkdir(parents=True, exist_ok=True)
         repo = make_repo(folder / "repo")
         script = repo / "train_network.py"
         script.write_text(script.read_text(encoding="utf-8") + "\n\n" + TRAINER, encoding="utf-8")
@@ -70,8 +70,12 @@ class Ground:
         raise AssertionError(f"not done after {tries} more tries: {self.words()}")
 
     def strike(self, longest: float, number: int = signal.SIGKILL, *more: int, least: float = 0.02) -> int | None:
-        """Start it and send signals at a random moment; its exit code, None when it was done before."""
+        """Start it and send signals at a random moment; its exit code, None when it was done before. A signal that a
+        program can catch comes after its first word: before that, Python itself is not there to catch it."""
+        silence = self.said.stat().st_size if self.said.exists() else 0
         process = self.start()
+        if number != signal.SIGKILL:
+            until(lambda: self.said.stat().st_size > silence or process.poll() is not None, 30, self.words)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(self.random.uniform(least, longest))
         if process.poll() is not None:
