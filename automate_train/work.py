@@ -84,6 +84,7 @@ def work(order: Order) -> int:
         loop = Loop(_job(order, taken), journal, executor, display,
                     lambda: devices(order.pool), time.monotonic, time.time)  # fmt: skip
         loop.chores.append(lambda: journal.plan(map(planned, islice(order.todo(), KNOWN_AHEAD))))
+        loop.chores.append(_import_what_comes_last)
         loop.take_over(actives)
         taken |= {each.run_key for each in actives if each.outcome and each.outcome.kind == "succeeded"}
         pages = Pages(folder, journal, lambda: _provenance(order))
@@ -106,15 +107,20 @@ def work(order: Order) -> int:
         if loop.failed and order.stop_on_failure:
             journal.abort_waiting("aborted")
         display.close()
-        from . import summary  # not before the last run has ended
-        from .status import write_results
+        from . import status, summary
 
-        write_results(journal, folder)
+        status.write_results(journal, folder)
         page = pages.finish()
         for line in summary.lines(folder, journal, time.monotonic() - began, order.argv, page):
             with contextlib.suppress(OSError):
                 print(line)
     return 130 if loop.asked else 1 if loop.failed else 0
+
+
+def _import_what_comes_last() -> None:
+    """After the first runs have started, not when they have ended: a sweep lasts days, and an update of this package in
+    the meantime must not give its last lines to another version."""
+    from . import report, status, summary  # noqa: F401
 
 
 def _provenance(order: Order) -> dict[str, Any]:
