@@ -46,11 +46,32 @@ def fit(text: str, width: float, face: Any) -> str:
     return f"{text[: (low + 1) // 2]}…{text[len(text) - low // 2 :]}"
 
 
-def size_of(side: int, columns: int, rows: int, labelled: bool) -> tuple[int, int, int, int]:
-    """(width, height, left, top) of the whole for square cells."""
-    left = side if labelled else 0
-    top = 64
-    return left + columns * (side + GAP) + GAP, top + rows * (side + GAP) + GAP, left, top
+def wrap(text: str, width: float, face: Any, lines: int) -> str:
+    """The text in at most so many lines, the last one shortened; broken between words, else (Japanese) anywhere."""
+    rest = " ".join(text.split())[:400]
+    found: list[str] = []
+    while rest and len(found) < lines - 1 and face.getlength(rest) > width:
+        end = next(end for end in range(len(rest), 0, -1) if end == 1 or face.getlength(rest[:end]) <= width)
+        space = rest.rfind(" ", 1, end + 1)
+        end = space if space > end // 2 else end
+        found.append(rest[:end].strip())
+        rest = rest[end:].strip()
+    return "\n".join([*found, fit(rest, width, face)])
+
+
+def cell_size(cells: Sequence[Sequence[Path | str]], side: int) -> tuple[int, int]:
+    """What holds every picture when its longer side is at most `side`; small ones are not blown up."""
+    from PIL import Image
+
+    width = height = min(side, 96)
+    for file in (cell for row in cells for cell in row if isinstance(cell, Path)):
+        try:
+            with Image.open(file) as image:
+                scale = min(1.0, side / max(image.size))
+                width, height = max(width, round(image.width * scale)), max(height, round(image.height * scale))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            continue
+    return width, height
 
 
 def draw(
@@ -60,30 +81,33 @@ def draw(
     `ValueError` when the whole would be larger than `MOST_PIXELS`."""
     from PIL import Image, ImageDraw
 
-    width, height, left, top = size_of(side, len(columns), len(rows), any(rows))
+    wide, high = cell_size(cells, side)
+    left, top = (max(wide, 150) if any(rows) else 0), 64
+    width, height = left + len(columns) * (wide + GAP) + GAP, top + len(rows) * (high + GAP) + GAP
     if width * height > MOST_PIXELS:
         raise ValueError(f"{width} x {height} pixels")
     whole = Image.new("RGB", (width, height), PAPER)
     pen, face, small = ImageDraw.Draw(whole), font(16), font(13)
     pen.text((GAP * 2, 18), fit(title, width - GAP * 4, face), INK, font=face, anchor="lm")
     for at, label in enumerate(columns):
-        middle = left + GAP + at * (side + GAP) + side // 2
-        pen.text((middle, 48), fit(label, side, face), INK, font=face, anchor="mm")
+        middle = left + GAP + at * (wide + GAP) + wide // 2
+        pen.text((middle, 48), fit(label, wide, face), INK, font=face, anchor="mm")
     for down, label in enumerate(rows):
-        y = top + down * (side + GAP)
+        y = top + down * (high + GAP)
         if label:
-            pen.text((left - GAP, y + side // 2), fit(label, left - GAP * 3, face), INK, font=face, anchor="rm")
+            words = wrap(label, left - GAP * 3, face, max(1, min(6, high // 22)))
+            pen.multiline_text((left - GAP, y + high // 2), words, INK, font=face, anchor="rm", align="right")
         for across, cell in enumerate(cells[down]):
-            x = left + GAP + across * (side + GAP)
-            words = _paste(whole, cell, x, y, side) if isinstance(cell, Path) else cell
-            if words:
-                pen.rectangle([x, y, x + side, y + side], fill=FAINT)
-                shown = fit(words, side - GAP * 2, small)
-                pen.text((x + side // 2, y + side // 2), shown, INK, font=small, anchor="mm")
+            x = left + GAP + across * (wide + GAP)
+            missing = _paste(whole, cell, x, y, wide, high) if isinstance(cell, Path) else cell
+            if missing:
+                pen.rectangle([x, y, x + wide - 1, y + high - 1], fill=FAINT)
+                shown = fit(missing, wide - GAP * 2, small)
+                pen.text((x + wide // 2, y + high // 2), shown, INK, font=small, anchor="mm")
     return whole
 
 
-def _paste(whole: Image.Image, file: Path, x: int, y: int, side: int) -> str:
+def _paste(whole: Image.Image, file: Path, x: int, y: int, wide: int, high: int) -> str:
     """Words when the picture cannot be shown."""
     from PIL import Image
 
@@ -92,8 +116,8 @@ def _paste(whole: Image.Image, file: Path, x: int, y: int, side: int) -> str:
     try:
         from io import BytesIO
 
-        with Image.open(BytesIO(small(file, side))) as image:
-            whole.paste(image, (x + (side - image.width) // 2, y + (side - image.height) // 2))
+        with Image.open(BytesIO(small(file, max(wide, high)))) as image:
+            whole.paste(image, (x + (wide - image.width) // 2, y + (high - image.height) // 2))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return "cannot be read"
     return ""

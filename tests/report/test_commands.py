@@ -110,7 +110,7 @@ def test_grid_draws_each_picture_in_its_place(sweep: Sweep, tmp_path: Path):
     assert done.returncode == 0 and "2 x 3, boats · prompt" not in done.stderr, done.stderr
     assert "network_dim = 16" in done.stdout and "2 x 3" in done.stdout
     with Image.open(out) as image:
-        left, top = 64 + 6, 64
+        left, top = 150 + 6, 64
         for column, run in enumerate((1, 3)):
             for row, epoch in enumerate((1, 2, 3)):
                 kind = sweep.kinds[(64, 64)][(run * 7 + epoch * 3 + 1) % 24]
@@ -160,7 +160,7 @@ def test_strips_of_finished_runs_lie_with_the_loras(sweep: Sweep, tmp_path: Path
     strips = sorted(path.name for path in (tmp_path / "loras" / "grid_samples").iterdir())
     assert len(strips) == 6 and not any(name.startswith("000-") for name in strips)  # run 0 failed; 2 prompts each
     with Image.open(tmp_path / "loras" / "grid_samples" / strips[0]) as image:
-        assert image.width == 3 * (256 + 6) + 6
+        assert image.width == 3 * (96 + 6) + 6
 
 
 def test_provenance_masks_secrets_and_reads_the_trainers_commit(tmp_path: Path):
