@@ -8,6 +8,7 @@ Not: which pictures there are (`pictures`). Without Pillow the page shows the or
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import os
 import re
@@ -22,6 +23,8 @@ SIDE, INLINE_SIDE = 256, 640
 QUALITY = 82
 MOST_PIXELS = 100_000_000
 """A picture with more is no sample: a small file can unpack to gigabytes."""
+YOUNG = 600.0
+"""Seconds in which a report that is being made may still not know of a thumbnail."""
 NAME = re.compile(r"[0-9a-f]{14}\.jpg")
 
 
@@ -61,8 +64,7 @@ def make(root: Path, wanted: Mapping[str, str], folder: Path, seconds: float, wo
     names that are there. A picture that cannot be read gets none."""
     folder.mkdir(parents=True, exist_ok=True)
     there = {entry.name for entry in os.scandir(folder) if NAME.fullmatch(entry.name)}
-    for name in there - wanted.keys():
-        (folder / name).unlink(missing_ok=True)
+    _sweep_out(folder, there - wanted.keys())
     there &= wanted.keys()
     missing = [name for name in wanted if name not in there]
     if not missing or not have_pillow():
@@ -95,6 +97,14 @@ def make(root: Path, wanted: Mapping[str, str], folder: Path, seconds: float, wo
         for future in [pool.submit(work) for _ in range(count)]:
             future.result()
     return there
+
+
+def _sweep_out(folder: Path, names: Iterable[str]) -> None:
+    """What nothing shows any more; but for the youngest, which another report may have made for a newer picture."""
+    for name in names:
+        with contextlib.suppress(OSError):
+            if time.time() - (folder / name).stat().st_mtime > YOUNG:
+                (folder / name).unlink()
 
 
 def inline(root: Path, files: Iterable[str]) -> dict[str, str]:
