@@ -33,6 +33,7 @@ FLOORS = {
         "gpus",
         "journal",
         "journal_check",
+        "journal_schema",
         "sample_journal",
         "lock",
         "points",
@@ -49,7 +50,7 @@ FLOORS = {
 SEEN_ON_THEIR_FLOOR = {
     "trainers": {"folder", "trainers", "gpus"},
     "executors": {"folder"},
-    "journal": {"journal_check"},
+    "journal": {"journal_check", "journal_schema"},
     "sample_journal": {"journal"},
     "recovery": {"active", "scheduler"},
     "job": {"active"},
