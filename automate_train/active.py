@@ -120,6 +120,7 @@ class Active:
             "steps": progress.step,
             "seconds": round(seconds, 3),
             "checkpoint": progress.checkpoint,
+            "peak_memory": progress.peak_memory,
             **({"cause": self.outcome.cause} if self.outcome and self.outcome.cause else {}),
         }
 

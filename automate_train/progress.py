@@ -35,6 +35,8 @@ class Progress:
     """When `step` was told."""
     checkpoint: str = ""
     trouble: str = ""
+    peak_memory: int | None = None
+    """Bytes, told at the end: of its GPUs, or without one of the process itself."""
 
     @property
     def mean_loss(self) -> float | None:
@@ -74,6 +76,8 @@ def after(progress: Progress, event: Event) -> Progress:
             epoch=max(progress.epoch, whole(data.get("epoch")) or 0),
             step=max(progress.step, whole(data.get("step")) or 0),
         )
+    if event.kind == "end":
+        return replace(progress, peak_memory=whole(data.get("peak_memory")))
     if event.kind == "trouble":
         return replace(progress, trouble=f"{data.get('where', 'hook')}: {data.get('error', '')}"[:500])
     return progress

@@ -92,6 +92,18 @@ def start() -> tuple[Any, Any]:
     return events, watch
 
 
+def peak_memory() -> int | None:
+    """Bytes: what torch has reserved at most on the GPUs that this process used; without one, the process's own."""
+    try:
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+            return int(sum(map(torch.cuda.max_memory_reserved, range(torch.cuda.device_count()))))
+        with open("/proc/self/status", encoding="ascii") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))
+    except Exception:
+        return None
+
+
 def main() -> None:
     if len(sys.argv) < 2:
         sys.exit(f"usage: {sys.argv[0]} SCRIPT [ARGUMENTS]")
@@ -113,7 +125,8 @@ def main() -> None:
     finally:
         if watch is not None and os.getpid() == pid:  # not in a child that the script forked
             watch.finish()
-            events.write("end", ok=error is None, **({"error": error} if error is not None else {}))
+            told = {"error": error} if error is not None else {}
+            events.write("end", ok=error is None, peak_memory=peak_memory(), **told)
 
 
 if __name__ == "__main__":

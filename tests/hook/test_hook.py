@@ -157,6 +157,7 @@ def test_exit_codes_and_tracebacks_pass_through(attempt: Attempt, last_line: str
     assert [run.stderr.splitlines()[-1:] for run in runs] == [runs[0].stderr.splitlines()[-1:]] * 2
     end = attempt.events[-1]
     assert end["kind"] == "end" and end["ok"] is (error is None)
+    assert 1e6 < end["peak_memory"] < 1e11
     assert (end.get("error") or "").startswith(error or "")
 
 

@@ -15,7 +15,7 @@ from ...config import Setting
 from ...errors import Problem
 from .launcher import trainer_python
 from .resolve import Resolved
-from .values import problem, text_in
+from .values import on_one_line, problem, text_in
 
 ASK = (
     "import importlib.util as u, sys\n"
@@ -42,19 +42,19 @@ def problems(resolved: Resolved) -> Iterator[Problem]:
     python = trainer_python(resolved)
     setting = resolved.given.get("venv_path")
     if not os.access(python, os.X_OK):
-        yield problem(setting, f"there is no {python}", "give the folder of a virtual environment")
+        yield problem(setting, f"there is no {on_one_line(python)}", "give the folder of a virtual environment")
         return
     wanted = _wanted(resolved)
     missing = _missing(python, tuple(wanted))
     if missing is None:
-        yield problem(setting, f"{python} does not start")
+        yield problem(setting, f"{on_one_line(python)} does not start")
         return
     for name in missing:
         key, source = wanted[name]
         package = name.partition("|")[0]
-        where = "the Python that runs automate-train" if python == sys.executable else python
+        where = "the Python that runs automate-train" if python == sys.executable else on_one_line(python)
         text = f"{where} has no package {package}" + (f", which {key} needs" if key else "")
-        yield problem(source, text, f"{python} -m pip install {INSTALLS.get(package, package)}")
+        yield problem(source, text, f"{on_one_line(python)} -m pip install {INSTALLS.get(package, package)}")
 
 
 def _wanted(resolved: Resolved) -> dict[str, tuple[str, Setting | None]]:

@@ -96,6 +96,11 @@ def plain(value: Any) -> Any:
     return value
 
 
+def on_one_line(text: str) -> str:
+    """A path in a message: a name may hold line breaks."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def shown(value: Any) -> str:
     """A value in a message: short, however long or deep it is."""
     import reprlib
