@@ -17,8 +17,6 @@ from typing import Any
 from .folder import SweepFolder
 from .journal import Journal
 
-SETTLED = 2.0
-"""Seconds after which a sweep is no mere trial: looking at the installed packages takes a while."""
 SELDOM = 30.0
 """Seconds between two pages while runs train."""
 
@@ -26,25 +24,22 @@ SELDOM = 30.0
 class Pages:
     def __init__(self, folder: SweepFolder, journal: Journal, provenance: Callable[[], dict[str, Any]]) -> None:
         self.folder, self.journal, self.provenance = folder, journal, provenance
-        self.began = self.made = time.monotonic()
-        self.noted = False
+        self.made = time.monotonic()
         self.pid = 0
+
+    def note(self) -> None:
+        """Where the sweep comes from. Looking at the installed packages takes a tenth of a second: it belongs to the
+        moment in which the first runs have just started and none can end yet."""
+        self.journal.note(provenance=self.provenance())
 
     def turn(self, news: bool) -> None:
         """Called each turn of the loop; `news`: a checkpoint was saved, or a run has ended."""
         now = time.monotonic()
-        if now - self.began > SETTLED:
-            self._note()
         if self.pid and os.waitpid(self.pid, os.WNOHANG)[0]:
             self.pid = 0
         if news and not self.pid and now - self.made > SELDOM:
             self.made = now
             self._start()
-
-    def _note(self) -> None:
-        if not self.noted:
-            self.noted = True
-            self.journal.note(provenance=self.provenance())
 
     def _start(self) -> None:
         argv = [sys.executable, "-m", "automate_train", "report", str(self.folder.path)]
@@ -55,7 +50,6 @@ class Pages:
 
     def finish(self) -> Path | None:
         """The last page; None when it could not be made."""
-        self._note()
         if self.pid:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(self.pid, 0)

@@ -88,6 +88,7 @@ def work(order: Order) -> int:
         loop.take_over(actives)
         taken |= {each.run_key for each in actives if each.outcome and each.outcome.kind == "succeeded"}
         pages = Pages(folder, journal, lambda: _provenance(order))
+        loop.chores.append(pages.note)
         with _signals(loop, executor, display):
             beside = _sampler(order, loop, executor, display)
 
