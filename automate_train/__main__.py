@@ -12,7 +12,7 @@ def main() -> int:
 
             print(f"automate-train {__version__}", flush=True)
             return 0
-        from .cli import main as cli
+        from .cli.main import main as cli
 
         return cli(sys.argv[1:])
     except KeyboardInterrupt:  # before the command line's own handling

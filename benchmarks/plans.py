@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 import tracemalloc
 
-from automate_train.config import Layer, Source, merge
-from automate_train.sweep import Sweep, expand
+from automate_train.config.layers import Layer, merge
+from automate_train.records import Source
+from automate_train.sweep.product import Sweep, expand
 
 
 def walk(sweep: Sweep) -> None:

@@ -17,9 +17,9 @@ from typing import Any
 
 import webui_kit
 
-from automate_train.folder import SweepFolder
-from automate_train.journal import Journal, Planned
-from automate_train.launch import Outcome
+from automate_train.records import Outcome
+from automate_train.store.journal import Journal, Planned
+from automate_train.store.layout import SweepFolder
 
 
 class Sweep:
@@ -50,7 +50,7 @@ class Sweep:
         return attempt
 
     def command(self, *flags: str) -> list[str]:
-        return [sys.executable, "-m", "automate_train.sampler", str(self.folder.path), *flags]
+        return [sys.executable, "-m", "automate_train.sampling", str(self.folder.path), *flags]
 
     def start(self, *flags: str, **env: str) -> subprocess.Popen[str]:
         pipe = subprocess.PIPE

@@ -14,10 +14,10 @@ from typing import Any
 
 import toml
 
-from automate_train.config import Layer, Source, built_in, merge
-from automate_train.folder import AttemptFolder
-from automate_train.launch import Launch, Site
-from automate_train.sweep import Run, expand
+from automate_train.config.layers import Layer, built_in, merge
+from automate_train.records import Launch, Run, Source, SweepContext
+from automate_train.store.layout import AttemptFolder
+from automate_train.sweep.product import expand
 from automate_train.trainers import sd_scripts
 
 FLAGS = (
@@ -111,12 +111,12 @@ def make_runs(tuning: Mapping[str, Any], default: Mapping[str, Any] | None = Non
     return [point for point in expand(merged.settings).points() if isinstance(point, Run)]
 
 
-def attempt_of(run: Run, site: Site) -> AttemptFolder:
-    return AttemptFolder(Path(site.temp_dir) / site.project / f"{run.number:03d}-{run.slug}" / "attempt-1")
+def attempt_of(run: Run, context: SweepContext) -> AttemptFolder:
+    return AttemptFolder(Path(context.temp_dir) / context.project / f"{run.number:03d}-{run.slug}" / "attempt-1")
 
 
 class Bench:
-    """A repo, pictures and a site in one temporary folder; `training` and `dataset` are what the trainer would read."""
+    """A repo, pictures and a context in one temporary folder; `training`, `dataset`: what the trainer would read."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -124,7 +124,7 @@ class Bench:
         self.pictures = make_pictures(folder / "pictures")
         self.model = folder / "model.safetensors"
         self.model.write_bytes(safetensors({"w": ("F16", b"\0\0")}))
-        self.site = Site(str(folder / "out"), "p", slots=2, cores=8)
+        self.context = SweepContext(str(folder / "out"), "p", slots=2, cores=8)
         self.base: dict[str, Any] = {
             "repo_dir": str(self.repo),
             "model_file": str(self.model),
@@ -140,7 +140,7 @@ class Bench:
 
     def prepare(self, tuning: Mapping[str, Any], default: Mapping[str, Any] | None = None, **flags: Any) -> Launch:
         run = self.run(tuning, default, **flags)
-        return sd_scripts.prepare(run, attempt_of(run, self.site), self.site)
+        return sd_scripts.prepare(run, attempt_of(run, self.context), self.context)
 
     def training(self, tuning: Mapping[str, Any], default: Mapping[str, Any] | None = None, **flags: Any) -> Any:
         return toml.loads(self.prepare(tuning, default, **flags).files["training.toml"])
@@ -150,7 +150,7 @@ class Bench:
 
     def problems(self, tuning: Mapping[str, Any], default: Mapping[str, Any] | None = None, **flags: Any) -> list[str]:
         """`error key: message (hint)` or `warning ...`, each with the key as it was written."""
-        found = sd_scripts.problems(self.run(tuning, default, **flags), self.site)
+        found = sd_scripts.problems(self.run(tuning, default, **flags), self.context)
         return [f"{each.severity} {each.key}: {each.message} ({each.hint})" for each in found]
 
     def errors(self, tuning: Mapping[str, Any], default: Mapping[str, Any] | None = None, **flags: Any) -> list[str]:

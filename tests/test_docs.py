@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from automate_train import payloads
-from automate_train.config import read
-from automate_train.flags import logs_parser, retry_parser, spell, status_parser, stop_parser, sweep_parser
-from automate_train.keys import OURS
-from automate_train.prompts import read as read_prompts
-from automate_train.sampler import sample_parser
+from automate_train.cli.parser import logs_parser, retry_parser, spell, status_parser, stop_parser, sweep_parser
+from automate_train.config.keys import OURS
+from automate_train.config.layers import read
+from automate_train.config.prompts import read as read_prompts
+from automate_train.sampling import sample_parser
+from automate_train.sampling.servers.webui import payload
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted(path for path in (ROOT / "configs").rglob("*") if path.is_file())
@@ -82,10 +82,10 @@ PROMPTS = [path for path in CONFIGS if path.parent.name == "prompts" or path.nam
 @pytest.mark.parametrize("path", PROMPTS, ids=lambda path: path.name)
 def test_every_prompt_file_in_configs_becomes_pictures(path: Path):
     prompts = read_prompts(path)
-    assert payloads.problems(prompts) == []
-    for shot in payloads.shots(prompts):
+    assert payload.problems(prompts) == []
+    for shot in payload.shots(prompts):
         lora = None if shot.baseline else "a-lora"
-        body = payloads.payload(prompts[shot.number], lora, shot.weight, 1)
+        body = payload.payload(prompts[shot.number], lora, shot.weight, 1)
         assert ("<lora:a-lora:" in body["prompt"]) is not shot.baseline
         assert json.dumps(body, allow_nan=False)
 

@@ -19,12 +19,12 @@ import webui_kit
 from sd_scripts_kit import Bench
 
 import automate_train
-from automate_train.config import MAX_BYTES, Layer, Source, merge, parse_any, read
+from automate_train.config.layers import MAX_BYTES, Layer, merge, parse_any, read
 from automate_train.errors import UserError
-from automate_train.exclude import MAX_SIZE, compile_expression
-from automate_train.folder import AttemptFolder
-from automate_train.launch import Launch
-from automate_train.sweep import Run, expand
+from automate_train.records import Launch, Run, Source
+from automate_train.store.layout import AttemptFolder
+from automate_train.sweep.exclude import MAX_SIZE, compile_expression
+from automate_train.sweep.product import expand
 
 PACKAGE = Path(automate_train.__file__).parent
 QUICKSTART = Path(__file__).parent.parent / "configs" / "quickstart"

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..errors import RunError
-from ..folder import AttemptFolder
-from ..launch import Launch
+from ..records import Launch
+from ..store.layout import AttemptFolder
 
 Handle = tuple[int, int, str]
 ATTEMPT = "AUTOMATE_TRAIN_ATTEMPT"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..folder import SweepFolder
+    from ..store.layout import SweepFolder
 
 __all__ = ["best_main", "grid_main", "main", "write"]
 
@@ -43,7 +43,7 @@ def write(folder: SweepFolder, seconds: float = 10.0) -> Path | None:
     """The sweep's page as it stands now, and the finished runs' picture strips; the page's path, or None. Never raises:
     a sweep must not end for its report. At most about `seconds` go into new thumbnails; a later call makes the rest.
     """
-    from .build import build
+    from .assemble import build
 
     try:
         return build(folder, seconds=seconds).page

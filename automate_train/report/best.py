@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..journal import Row
-from ..keys import ALIASES, BUILT_IN, MASKED, OLD_SPELLINGS
+from ..config.keys import ALIASES, BUILT_IN, MASKED, OLD_SPELLINGS
+from ..store.journal import Row
 
 USERS = {inside: old for old, inside in ALIASES.items() if old not in OLD_SPELLINGS and old != "lr_warmup_ratio"}
 

@@ -10,10 +10,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..cli.parser import Parser, number, spell
+from ..display.status import open_sweep
 from ..errors import UserError
-from ..flags import Parser, number, spell
-from ..status import open_sweep
-from . import marks
+from . import stars
 
 DIR = "<temp_dir>/<project_name_base>, or a temp_dir with one sweep"
 
@@ -29,9 +29,9 @@ def report(argv: Sequence[str]) -> int:
     flags = parser.parse_args(spell(argv))
     journal, folder = open_sweep(flags.dir)
     journal.close()
-    given = marks.read(flags.marks) if flags.marks else []
+    given = stars.read(flags.marks) if flags.marks else []
     seconds = number("--seconds", flags.seconds)
-    from .build import build
+    from .assemble import build
 
     began = time.monotonic()
     try:
@@ -85,7 +85,7 @@ def best(argv: Sequence[str]) -> int:
     journal, folder = open_sweep(flags.dir)
     rows = list(journal.rows())
     journal.close()
-    given = marks.read(flags.marks) if flags.marks else []
+    given = stars.read(flags.marks) if flags.marks else []
     if flags.run is not None:
         index = number("--run", flags.run)
         chosen = next((row for row in rows if row.index == index), None)
@@ -93,8 +93,8 @@ def best(argv: Sequence[str]) -> int:
             indexes = ", ".join(str(row.index) for row in rows[:20])
             raise UserError(f"no run has the index {index}", source=str(folder.path), key="--run", hint=indexes)
     else:
-        chosen = marks.choose(given, rows, flags.marks)
+        chosen = stars.choose(given, rows, flags.marks)
     from .best import config
 
-    sys.stdout.write(config(chosen, marks.starred(given, rows).get(chosen.key, [])))
+    sys.stdout.write(config(chosen, stars.starred(given, rows).get(chosen.key, [])))
     return 0

@@ -1,7 +1,7 @@
 """Events -> curves of few points: every metric of an attempt against step and time.
 
 Covers: folding `metrics` events, thinning that keeps each stretch's lowest and highest point, the lowest running
-average. Pure. Not: reading events (`folder`), how curves are packed and drawn (`page`, `static/js/curves.js`).
+average. Pure. Not: reading events (`folder`), how curves are packed and drawn (`page`, `web/js/curves.js`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
-from ..launch import Event
+from ..records import Event
 
 MOST = 600
 """Points of one curve in the page: about what its width can show."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError, nearest
-from ..folder import SweepFolder
-from .data import Found
+from ..store.layout import SweepFolder
+from .page_data import Found
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def lines_of(found: Found) -> dict[str, Line]:
 
 def write_grid(folder: SweepFolder, x: str, y: str, chosen: Sequence[str], side: int, out: Path) -> str:
     """Draw it; a sentence that says what is in it. `UserError` for unknown axes and values."""
-    from .build import gather
+    from .assemble import gather
 
     found = gather(folder)
     lines = lines_of(found)

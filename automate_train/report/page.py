@@ -1,8 +1,8 @@
-"""The page's file: data and parts of `static/` -> one HTML text.
+"""The page's file: data and parts of `web/` -> one HTML text.
 
 Covers: putting styles, scripts and data into it so that nothing in the data can become markup, and a policy that lets
 the page neither load nor send anything, nor run a script that is not ours.
-Not: what the data is (`data`), what the page does (`static/js`).
+Not: what the data is (`data`), what the page does (`web/js`).
 
 The JavaScript files are modules. Here each becomes a function in one script, its imports constants: so the page needs
 neither a bundler nor a server, and opens from a disk.
@@ -29,8 +29,8 @@ STYLES = ("base", "grid", "viewer", "panels")
 
 
 @cache
-def static(name: str) -> str:
-    return (files(__package__) / "static" / name).read_text(encoding="utf-8")
+def web(name: str) -> str:
+    return (files(__package__) / "web" / name).read_text(encoding="utf-8")
 
 
 def script() -> str:
@@ -40,7 +40,7 @@ def script() -> str:
 
 
 def _module(name: str) -> str:
-    text = static(f"js/{name}.js")
+    text = web(f"js/{name}.js")
     exported = re.findall(r"^export (?:async )?(?:function|const) (\w+)", text, re.MULTILINE)
     text = re.sub(r'^import (\{[^}]*\}) from "\./(\w+)\.js";', r"const \1 = modules.\2;", text, flags=re.MULTILINE)
     text = re.sub(r"^export ", "", text, flags=re.MULTILINE)
@@ -57,8 +57,8 @@ def safe_json(value: Any) -> str:
 
 def render(data: Mapping[str, Any], packed: Mapping[str, str]) -> str:
     """The page. `packed`: id of an element -> base64 or a `data:` URL, unpacked only when it is asked for."""
-    style = static("vendor/uPlot.min.css") + "".join(static(f"css/{name}.css") for name in STYLES)
-    plot, ours = f"/*\n{static('vendor/uPlot.LICENSE')}\n*/\n{static('vendor/uPlot.iife.min.js')}", script()
+    style = web("vendor/uPlot.min.css") + "".join(web(f"css/{name}.css") for name in STYLES)
+    plot, ours = f"/*\n{web('vendor/uPlot.LICENSE')}\n*/\n{web('vendor/uPlot.iife.min.js')}", script()
     assert all(re.fullmatch(r"[-\w]+", name) and re.fullmatch(r"[\w:;,/+=]*", text) for name, text in packed.items())
     parts = {
         "policy": _policy(style, (plot, ours)),
@@ -71,7 +71,7 @@ def render(data: Mapping[str, Any], packed: Mapping[str, str]) -> str:
         "pictures": _parts({name: text for name, text in packed.items() if text.startswith("data:")}),
         "packed": _parts({name: text for name, text in packed.items() if not text.startswith("data:")}),
     }
-    page = re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], static("page.html"))
+    page = re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], web("page.html"))
     return page.encode("utf-8", "replace").decode("utf-8")
 
 

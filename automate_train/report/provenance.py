@@ -1,7 +1,7 @@
 """Where a sweep comes from: both config files as given, versions, machine, GPUs, the trainer's commit.
 
 Covers: collecting it when a sweep starts, for a note in its journal; secrets in config files are masked.
-Not: showing it (`static/js/provenance.js`), the runs' own commands (each attempt's launch.json).
+Not: showing it (`web/js/provenance.js`), the runs' own commands (each attempt's launch.json).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..keys import ALIASES, MASKED
+from ..config.keys import ALIASES, MASKED
 
 PACKAGES = (
     "torch", "accelerate", "transformers", "diffusers", "safetensors", "xformers", "bitsandbytes", "lycoris-lora",
@@ -74,7 +74,7 @@ def packages(python: str | Path | None) -> dict[str, str]:
     where: list[str] | None = None
     if python is not None and os.path.abspath(python) != os.path.abspath(sys.executable):
         home = Path(os.path.abspath(python)).parent.parent
-        where = [str(each) for each in home.glob("lib/python3*/site-packages")]
+        where = [str(each) for each in home.glob("lib/python3*/context-packages")]
     found: dict[str, str] = {}
     try:
         for each in distributions(path=where) if where is not None else distributions():

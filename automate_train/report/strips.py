@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ..journal import Row
-from ..keys import unset
-from .data import Found
-from .dims import axes_of
-from .memory import Reading, launch_of
+from ..config.keys import unset
+from ..store.journal import Row
+from .axes import axes_of
+from .cache import Reading, launch_of
+from .page_data import Found
 from .thumbs import have_pillow
 
 SIDE = 256

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from ..errors import Problem, UserError, nearest
 
 if TYPE_CHECKING:
-    from ..folder import AttemptFolder
-    from ..launch import Event, Launch, Outcome, Site
-    from ..sweep import Run
+    from ..records import Event, Launch, Outcome, Run, SweepContext
+    from ..store.layout import AttemptFolder
 
 
 class Trainer(Protocol):
     """What a trainer's module holds."""
 
-    problems: Callable[[Run, Site], list[Problem]]
-    prepare: Callable[[Run, AttemptFolder, Site], Launch]
+    problems: Callable[[Run, SweepContext], list[Problem]]
+    prepare: Callable[[Run, AttemptFolder, SweepContext], Launch]
     events: Callable[[AttemptFolder, int], tuple[list[Event], int]]
     """What a running attempt has told after an offset, and the offset to go on from."""
     verdict: Callable[[AttemptFolder, int], Outcome]

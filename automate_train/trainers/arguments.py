@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..config.keys import MASKED
 from ..errors import UserError, nearest
-from ..keys import MASKED
 
-TINY = Path(__file__).parent.parent / "tiny"
+TINY = Path(__file__).parent / "tiny"
 PLAIN_MODELS = ("", "sd", "sd1", "sd15", "sd2")
 
 
@@ -154,7 +154,7 @@ def _one(argument: Argument, value: Any) -> Any:
 
 
 def _text(value: Any, kind: str, secret: bool) -> str:
-    from ..config import text_of
+    from ..config.layers import text_of
 
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise _Unfit(f"needs a text, not {_shown(value, secret)}")

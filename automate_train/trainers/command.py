@@ -13,27 +13,27 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
-from ..config import text_of
+from ..config.keys import MASKED, OURS, SECRETS, canonical, unset
+from ..config.layers import text_of
 from ..errors import Problem, UserError, nearest
-from ..folder import AttemptFolder, new_events
-from ..keys import MASKED, OURS, SECRETS, canonical, unset
-from ..launch import Event, Launch, Outcome, Site
-from ..reasons import explain
-from . import ours
+from ..records import Event, Launch, Outcome, SweepContext
+from ..store.layout import AttemptFolder, new_events
+from . import own_keys
+from .failure_causes import explain
 
 if TYPE_CHECKING:
-    from ..sweep import Run
+    from ..records import Run
 
 PLACES = ("gpus", "name", "index", "folder", "output_dir")
 PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-def problems(run: Run, site: Site) -> list[Problem]:
+def problems(run: Run, context: SweepContext) -> list[Problem]:
     """Unknown placeholders, keys that nothing uses, a program that is not there."""
-    del site
+    del context
     setting = run.options.get("command")
     source = str(setting.source) if setting else "command trainer"
-    found = list(ours.problems({key: option for key, option in run.options.items() if not unset(option.value)}))
+    found = list(own_keys.problems({key: option for key, option in run.options.items() if not unset(option.value)}))
     try:
         parts = _command(run)
     except UserError as error:
@@ -53,9 +53,9 @@ def problems(run: Run, site: Site) -> list[Problem]:
     return found
 
 
-def prepare(run: Run, folder: AttemptFolder, site: Site) -> Launch:
+def prepare(run: Run, folder: AttemptFolder, context: SweepContext) -> Launch:
     values = {
-        "gpus": str(_gpus(run, site)),
+        "gpus": str(_gpus(run, context)),
         "name": run.name,
         "index": str(run.index),
         "folder": str(folder.path),
@@ -83,7 +83,7 @@ def prepare(run: Run, folder: AttemptFolder, site: Site) -> Launch:
         for key, name in SECRETS.items()
         if key in run.options and not unset(run.options[key].value)
     }
-    return Launch((os.path.abspath(program), *argv[1:]), os.getcwd(), env, secrets, gpus=_gpus(run, site))
+    return Launch((os.path.abspath(program), *argv[1:]), os.getcwd(), env, secrets, gpus=_gpus(run, context))
 
 
 def events(folder: AttemptFolder, offset: int) -> tuple[list[Event], int]:
@@ -98,10 +98,10 @@ def verdict(folder: AttemptFolder, exit_code: int) -> Outcome:
     return Outcome("failed", exit_code, why, cause.name)
 
 
-def _gpus(run: Run, site: Site) -> int:
+def _gpus(run: Run, context: SweepContext) -> int:
     """One GPU unless `cuda_device` says otherwise; `"cuda_device": ""` is a program that needs none."""
     option = run.options.get("cuda_device")
-    if site.cpu or (option is not None and unset(option.value)):
+    if context.cpu or (option is not None and unset(option.value)):
         return 0
     return len([part for part in str(option.value).split(",") if part.strip()]) if option else 1
 

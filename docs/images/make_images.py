@@ -20,8 +20,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "report")]
 import browser_kit  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from automate_train.report.build import build  # noqa: E402
-from automate_train.status import open_sweep  # noqa: E402
+from automate_train.display.status import open_sweep  # noqa: E402
+from automate_train.report.assemble import build  # noqa: E402
 
 SETTINGS = (
     "project_name_base=boats", "unet_lr_list=[1e-3,5e-3,2e-2]", "network_dim_list=[2,8,32]", "epoch_num=6",

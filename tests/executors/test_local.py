@@ -13,8 +13,8 @@ import pytest
 
 from automate_train.errors import RunError
 from automate_train.executors.local import Local, alive, child_environment
-from automate_train.folder import AttemptFolder
-from automate_train.launch import Launch
+from automate_train.records import Launch
+from automate_train.store.layout import AttemptFolder
 
 
 def launch(*argv: str, **options: object) -> Launch:

@@ -19,16 +19,19 @@ from ground import SEED
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from automate_train import payloads, plan, preflight, prompts, status
-from automate_train.config import built_in, merge, parse_set, read
+from automate_train.cli.parser import sweep_parser
+from automate_train.config import prompts
+from automate_train.config.layers import built_in, merge, parse_set, read
+from automate_train.display import status
 from automate_train.errors import Problem, UserError
-from automate_train.flags import sweep_parser
-from automate_train.folder import SweepFolder
-from automate_train.journal import Journal, Planned
-from automate_train.launch import Launch, Outcome, Site
-from automate_train.points import Points
-from automate_train.rebuild import opened
-from automate_train.sweep import expand
+from automate_train.preflight import checks, plan
+from automate_train.records import Launch, Outcome, SweepContext
+from automate_train.sampling.servers.webui import payload
+from automate_train.store.journal import Journal, Planned
+from automate_train.store.layout import SweepFolder
+from automate_train.store.rebuild import opened
+from automate_train.sweep.product import expand
+from automate_train.sweep.selection import Points
 from automate_train.trainers import load
 
 ROOT = Path(__file__).parents[2]
@@ -85,15 +88,17 @@ def planned(folder: Path, sets: list[str]) -> None:
     merged, problems = merge([*layers, parse_set(sets)])
     sweep = expand(merged.settings)
     points = Points(sweep, sweep_parser().parse_args([]), set())
-    site = Site(str(folder / "out"), sweep.project, cpu=True)
-    problems += preflight.check(sweep, points.todo(), site)
+    context = SweepContext(str(folder / "out"), sweep.project, cpu=True)
+    problems += checks.check(sweep, points.todo(), context)
     list(plan.head(sweep, points.left(), points.known_done()))
     list(plan.human(sweep, points.chosen(), set(), None))
     words = list(plan.problem_lines(problems))
     assert all(isinstance(each, Problem) and each.message for each in problems) and all(words)
     if not any(problem.severity == "error" for problem in problems):
         for _, run in zip(range(3), points.todo(), strict=False):
-            made = load(run.options["trainer"].value).prepare(run, SweepFolder(folder, "p").attempt(run.slug, 1), site)
+            made = load(run.options["trainer"].value).prepare(
+                run, SweepFolder(folder, "p").attempt(run.slug, 1), context
+            )
             assert isinstance(made, Launch) and all("\0" not in word for word in made.argv)
 
 
@@ -147,11 +152,11 @@ def prompt_example(folder: Path, which: int, places: list[tuple[int, str, bytes]
     file.write_bytes(wounded(PROMPTS[which % len(PROMPTS)], places))
     try:
         found = prompts.read(file)
-        wrong = payloads.problems(found)
+        wrong = payload.problems(found)
         assert all(file.name in str(problem) for problem in wrong)
         if not any(problem.severity == "error" for problem in wrong):
-            for shot in payloads.shots(found):
-                body = payloads.payload(found[shot.number], None if shot.baseline else "lora", shot.weight, 1)
+            for shot in payload.shots(found):
+                body = payload.payload(found[shot.number], None if shot.baseline else "lora", shot.weight, 1)
                 assert json.dumps(body, allow_nan=False)
     except UserError as error:
         assert file.name in str(error)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from ground import told
 
-from automate_train.journal import Journal
+from automate_train.store.journal import Journal
 
 
 def kilobytes(pid: int) -> int:

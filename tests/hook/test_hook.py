@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 HOOK = Path(__file__).parents[2] / "automate_train" / "hook"
-TINY = Path(__file__).parents[2] / "automate_train" / "tiny" / "train_network.py"
+TINY = Path(__file__).parents[2] / "automate_train" / "trainers" / "tiny" / "train_network.py"
 
 ACCELERATE = """
     class Shown:

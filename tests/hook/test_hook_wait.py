@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_hook import HOOK, Attempt, environment
 
-from automate_train.sampler.due import Checkpoint, Rule, is_due
+from automate_train.sampling.schedule import Checkpoint, Rule, is_due
 
 sys.path.insert(0, str(HOOK))
 import hook_wait

@@ -24,7 +24,7 @@ def test_a_run_is_named_by_what_varies_and_grouped_by_the_sweep(bench: Bench) ->
     assert (trackers["with"], trackers["project"], trackers["group"]) == ("aim", "p", "p")
     assert trackers["name"].startswith("p_unet_lr=") and trackers["tags"] == ["automate-train"]
     folder = Path(trackers["folder"])
-    assert str(folder.parent) == f"{bench.site.temp_dir}/_logs/p"
+    assert str(folder.parent) == f"{bench.context.temp_dir}/_logs/p"
     assert folder.name.startswith("000-p_unet_lr-") and folder.name.endswith("-1")
     assert told(bench, log_with="aim", log_tracker_name="mine")["trackers"]["project"] == "mine"
     mine = told(bench, log_with="tensorboard", logging_dir="/logs")["trackers"]["folder"]

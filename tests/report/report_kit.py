@@ -17,10 +17,10 @@ from typing import Any
 
 from PIL import Image
 
-from automate_train.folder import SweepFolder
-from automate_train.journal import Journal, Planned
-from automate_train.launch import Outcome
-from automate_train.report.build import Built, build
+from automate_train.records import Outcome
+from automate_train.report.assemble import Built, build
+from automate_train.store.journal import Journal, Planned
+from automate_train.store.layout import SweepFolder
 
 EVIL = "</script><script>window.evil = 1</script><img src=x onerror='window.evil = 2'> \u2028 \"'&amp; ${1}"
 CJK = "한국어 프롬프트, 日本語のプロンプト, 中文提示词"

@@ -13,9 +13,9 @@ import pytest
 from browser_kit import Browser
 from report_kit import CJK, EVIL, Sweep
 
+from automate_train.display.status import open_sweep
 from automate_train.report import best_main, main
-from automate_train.report.marks import read
-from automate_train.status import open_sweep
+from automate_train.report.stars import read
 
 pytestmark = pytest.mark.slow
 SHOWN = "#grid .cell img"

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from report_kit import CJK, EVIL, Sweep, data_of
 
-from automate_train.config import read as read_config
+from automate_train.config.layers import read as read_config
 from automate_train.report import write
 from automate_train.report.provenance import commit, masked_text, packages, provenance
 
@@ -204,7 +204,7 @@ def test_a_wheel_holds_the_page(tmp_path: Path):
     ]
     subprocess.run(argv, check=True, capture_output=True, timeout=120)
     (wheel,) = tmp_path.glob("*.whl")
-    inside = {name for name in zipfile.ZipFile(wheel).namelist() if "/static/" in name}
+    inside = {name for name in zipfile.ZipFile(wheel).namelist() if "/web/" in name}
     package = ROOT / "automate_train"
     assert inside == {
         f"automate_train/{path.relative_to(package)}"

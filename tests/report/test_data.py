@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from report_kit import EVIL, Sweep, data_of
 
-from automate_train.launch import Event
+from automate_train.records import Event
 from automate_train.report import curves, write
-from automate_train.report.dims import settings_dims
+from automate_train.report.axes import settings_dims
 from automate_train.report.page import MODULES, safe_json, script, static
 
 
@@ -213,7 +213,7 @@ def test_write_never_raises(tmp_path: Path):
 def test_every_module_is_in_the_page_and_imports_only_earlier_ones():
     import re
 
-    there = {path.stem for path in Path(__file__).parents[2].glob("automate_train/report/static/js/*.js")}
+    there = {path.stem for path in Path(__file__).parents[2].glob("automate_train/report/web/js/*.js")}
     assert there == set(MODULES)
     for at, name in enumerate(MODULES):
         imported = re.findall(r'from "\./(\w+)\.js"', static(f"js/{name}.js"))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automate_train import config
+from automate_train.config import layers
 from automate_train.errors import UserError
 from automate_train.trainers.arguments import Argument, accepted, check, convert
 
@@ -161,9 +161,9 @@ def test_a_wrong_key_is_not_accepted(trainer):
 
 
 def test_a_number_becomes_the_text_that_was_written(trainer):
-    layer = config.parse_set(["output_name=1e-4"])
+    layer = layers.parse_set(["output_name=1e-4"])
     assert convert(trainer["output_name"], layer.values["output_name"]) == "1e-4"
-    assert type(convert(trainer["learning_rate"], config.parse_set(["x=1e-4"]).values["x"])) is float
+    assert type(convert(trainer["learning_rate"], layers.parse_set(["x=1e-4"]).values["x"])) is float
 
 
 def test_a_secret_is_never_shown(trainer):

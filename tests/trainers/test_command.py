@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from sd_scripts_kit import attempt_of
 
-from automate_train.config import Layer, Source, built_in, merge
+from automate_train.config.layers import Layer, built_in, merge
 from automate_train.errors import UserError
-from automate_train.launch import Site
-from automate_train.sweep import expand
+from automate_train.records import Source, SweepContext
+from automate_train.sweep.product import expand
 from automate_train.trainers import command, load, sd_scripts
 
 
@@ -30,15 +30,15 @@ def test_places_are_filled_in(tmp_path):
     assert load("command") is command and load("sd-scripts") is sd_scripts
     with pytest.raises(UserError, match="did you mean command"):
         load("comand")
-    site = Site(str(tmp_path), "p")
-    folder = attempt_of(run, site)
-    launch = command.prepare(run, folder, site)
-    assert command.problems(run, site) == []
+    context = SweepContext(str(tmp_path), "p")
+    folder = attempt_of(run, context)
+    launch = command.prepare(run, folder, context)
+    assert command.problems(run, context) == []
     assert launch.argv == (
         "/bin/echo", "--lr=0.0001", "3", "p/0", "2", str(folder.path), str(folder.output), "{",
     )  # fmt: skip
     assert launch.gpus == 2 and launch.files == {} and "ACCELERATE_MIXED_PRECISION" not in launch.env
-    assert command.prepare(run, folder, replace(site, cpu=True)).gpus == 0
+    assert command.prepare(run, folder, replace(context, cpu=True)).gpus == 0
     assert (command.verdict(folder, 0).kind, command.verdict(folder, 3).kind) == ("succeeded", "failed")
 
 
@@ -56,17 +56,17 @@ def test_places_are_filled_in(tmp_path):
     ],
 )
 def test_unknown_places_and_unused_keys(tmp_path, argv, keys, says):
-    found = command.problems(commanded(argv, **keys), Site(str(tmp_path), "p"))
+    found = command.problems(commanded(argv, **keys), SweepContext(str(tmp_path), "p"))
     assert [str(problem) for problem in found if says in str(problem)], found
     assert all(problem.source == "tuning file t.json" for problem in found)
 
 
 def test_a_secret_goes_into_the_environment_and_nowhere_else(tmp_path):
     run = commanded(["/bin/echo"], wandb_api_key="hush5c1e")
-    site = Site(str(tmp_path), "p")
-    launch = command.prepare(run, attempt_of(run, site), site)
+    context = SweepContext(str(tmp_path), "p")
+    launch = command.prepare(run, attempt_of(run, context), context)
     assert dict(launch.secrets) == {"WANDB_API_KEY": "hush5c1e"} and "hush5c1e" not in repr(launch)
-    assert command.problems(run, site) == []
+    assert command.problems(run, context) == []
 
 
 def test_a_secret_on_our_own_command_line_is_kept_nowhere(automate_train, sweep_files, tmp_path):
@@ -95,5 +95,5 @@ def test_a_secret_is_no_axis(automate_train, sweep_files):
     ],
 )
 def test_our_own_keys_are_checked_here_too(tmp_path, key, value, says):
-    [problem] = command.problems(commanded(["/bin/echo"], **{key: value}), Site(str(tmp_path), "p"))
+    [problem] = command.problems(commanded(["/bin/echo"], **{key: value}), SweepContext(str(tmp_path), "p"))
     assert problem.key == key and says in problem.message and "t.json" in problem.source

@@ -2,7 +2,7 @@
 is here. `test_the_table_*` read this list: a key without a row, and a row whose test is gone, fail.
 
 Table 1
-project_name_base: here::test_project_name_base_refuses test_sweep::test_what_makes_no_sweep_is_said_in_words
+project_name_base: here::test_project_name_base_refuses test_product::test_what_makes_no_sweep_is_said_in_words
 repo_dir train_script model_type sdxl: test_sd_scripts_keys::test_the_family_decides_the_script
 repo_dir: test_sd_scripts_keys::test_a_gui_that_holds_sd_scripts_is_a_repo_too here::test_every_family_has_its_script
 repo_dir train_script: test_sd_scripts_keys::test_a_repo_without_the_script_is_one_sentence
@@ -32,9 +32,9 @@ launcher hook: test_sd_scripts_launch::test_on_the_cpu_by_plain_python_without_t
 on_failure: test_cli_sweep::test_the_first_failure_stops_new_starts_and_running_ones_finish
 on_nan retries: test_cli_nan::test_wrong_policies_and_retries_are_said here::test_policies_are_flags_too
 on_nan: test_cli_nan::test_on_nan_ignore_lets_it_go_on
-zip: test_sweep::test_zip_moves_lists_together_where_the_first_stands
-exclude: test_sweep::test_exclude_drops_points_that_keep_their_index
-CUDA_VISIBLE_DEVICES PORT: test_config::test_old_spellings_get_a_note here::test_one_name_for_one_option
+zip: test_product::test_zip_moves_lists_together_where_the_first_stands
+exclude: test_product::test_exclude_drops_points_that_keep_their_index
+CUDA_VISIBLE_DEVICES PORT: test_layers::test_old_spellings_get_a_note here::test_one_name_for_one_option
 
 Table 2
 model_file: test_sd_scripts_problems::test_models here::test_one_name_for_one_option
@@ -90,9 +90,7 @@ import pytest
 import toml
 from sd_scripts_kit import Bench, attempt_of, make_pictures, make_repo, make_runs
 
-from automate_train.config import Layer, Source, built_in, merge
-from automate_train.errors import UserError
-from automate_train.keys import (
+from automate_train.config.keys import (
     ALIASES,
     BUILT_IN,
     DATASET,
@@ -103,9 +101,12 @@ from automate_train.keys import (
     SWEEP_ONLY,
     WHOLE_SWEEP,
 )
-from automate_train.sweep import Dropped, Run, expand
+from automate_train.config.layers import Layer, built_in, merge
+from automate_train.errors import UserError
+from automate_train.records import Dropped, Run, Source
+from automate_train.sweep.product import expand
 from automate_train.trainers import sd_scripts
-from automate_train.trainers.sd_scripts.translate import OLD
+from automate_train.trainers.sd_scripts.legacy_keys import OLD
 
 TESTS = Path(__file__).parents[1]
 ROWS = [
@@ -177,7 +178,7 @@ def test_temp_dir_is_the_root_of_attempts_and_trackers(automate_train, sweep_fil
     assert plan["temp_dir"] == str(tmp_path / BUILT_IN["temp_dir"])
     bench = Bench(tmp_path / "bench")
     options = bench.training({"log_with": "tensorboard"})
-    assert options["logging_dir"].startswith(f"{bench.site.temp_dir}/_logs/")
+    assert options["logging_dir"].startswith(f"{bench.context.temp_dir}/_logs/")
 
 
 WORDS = (
@@ -395,7 +396,7 @@ def test_written_unless_given(bench, key, value, given):
 @pytest.mark.parametrize("key", ["output_dir", "output_name", "logging_dir", "dataset_config", "training_comment"])
 def test_each_run_has_its_own(bench, key):
     runs = bench.runs({"unet_lr_list": [1e-4, 2e-4], "log_with": "tensorboard"})
-    launches = [sd_scripts.prepare(run, attempt_of(run, bench.site), bench.site) for run in runs]
+    launches = [sd_scripts.prepare(run, attempt_of(run, bench.context), bench.context) for run in runs]
     assert len({toml.loads(launch.files["training.toml"])[key] for launch in launches}) == 2
 
 

@@ -137,17 +137,17 @@ def test_what_cannot_be_cached_is_refused(bench, tmp_path):
 
 
 def test_folders_become_links_and_are_filled_once(bench):
-    from automate_train.folder import is_filled, mark_filled
+    from automate_train.store.layout import is_filled, mark_filled
 
     run = bench.run(ON)
-    folder = attempt_of(run, bench.site)
-    launch = sd_scripts.prepare(run, folder, bench.site)
+    folder = attempt_of(run, bench.context)
+    launch = sd_scripts.prepare(run, folder, bench.context)
     folder.write(launch)
     (cache,) = launch.caches
     assert (Path(cache.path) / "00.png").read_bytes() == (bench.pictures / "00.png").read_bytes()
     assert not is_filled(cache)
     mark_filled(cache)
-    assert is_filled(sd_scripts.prepare(run, folder, bench.site).caches[0])
+    assert is_filled(sd_scripts.prepare(run, folder, bench.context).caches[0])
     assert sorted(path.name for path in bench.pictures.iterdir()) == [
         "00.png", "00.txt", "01.png", "01.txt", "02.png", "02.txt",
     ]  # fmt: skip

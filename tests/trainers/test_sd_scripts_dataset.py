@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from sd_scripts_kit import Bench, make_pictures
 
-from automate_train.keys import DATASET
-from automate_train.trainers.sd_scripts import pictures
+from automate_train.config.keys import DATASET
+from automate_train.trainers.sd_scripts import image_files
 from automate_train.trainers.sd_scripts.dataset import TYPES, bucket_defaults, typed
 
 
@@ -198,7 +198,7 @@ def test_a_face_box_in_the_name_is_left_out_for_the_caption(tmp_path):
     (folder / "face_1_2_3_4.png").write_bytes(b"x")
     (folder / "face.txt").write_text("a face", encoding="utf-8")
     (folder / "plain.png").write_bytes(b"x")
-    assert pictures.look(str(folder)).captions(".txt") == {"face_1_2_3_4.png": "face.txt"}
+    assert image_files.look(str(folder)).captions(".txt") == {"face_1_2_3_4.png": "face.txt"}
 
 
 def test_images_that_cannot_be_read(bench):

@@ -237,7 +237,7 @@ def test_typos_and_wrong_types_are_named_with_their_key(bench, keys, says):
 def test_a_problem_names_the_file(bench):
     from automate_train.trainers import sd_scripts
 
-    found = sd_scripts.problems(bench.run({"learning_rte": 1}), bench.site)
+    found = sd_scripts.problems(bench.run({"learning_rte": 1}), bench.context)
     assert [str(problem).startswith("tuning file t.json: learning_rte: ") for problem in found if problem.key] == [True]
 
 

@@ -105,9 +105,9 @@ def test_the_seeds_two_files(bench):
     folder = make_pictures(bench.folder / "character_name_dataset" / "15_boy")
     runs = bench.runs({**TUNING, "images_folder": str(folder)}, DEFAULT)
     assert len(runs) == 12
-    site = replace(bench.site, project="character_name-test-debiased-loss")
+    context = replace(bench.context, project="character_name-test-debiased-loss")
     run = replace(runs[7]) if hasattr(runs[7], "__dataclass_fields__") else runs[7]
-    launch = sd_scripts.prepare(run, attempt_of(run, site), site)
+    launch = sd_scripts.prepare(run, attempt_of(run, context), context)
     training = launch.files["training.toml"]
     assert "clip_skip = 2" in training and "unet_lr = 0.00025" in training
     check_golden("seed", replace_key(launch, run.key), bench)
@@ -121,25 +121,25 @@ def replace_key(launch, key):
 
 def test_a_small_run(bench):
     run = bench.run({"unet_lr": 1e-4, "epoch_num": 2})
-    launch = sd_scripts.prepare(run, attempt_of(run, bench.site), bench.site)
+    launch = sd_scripts.prepare(run, attempt_of(run, bench.context), bench.context)
     check_golden("small", replace_key(launch, run.key), bench)
 
 
 def test_two_gpus(bench):
     run = bench.run({"cuda_device": "1,2", "precision_type": "bf16", "target_path": str(bench.folder / "results")})
-    launch = sd_scripts.prepare(run, attempt_of(run, bench.site), bench.site)
+    launch = sd_scripts.prepare(run, attempt_of(run, bench.context), bench.context)
     assert launch.gpus == 2
     check_golden("two-gpus", replace_key(launch, run.key), bench)
 
 
 def test_on_the_cpu_by_plain_python_without_the_hook(bench):
     run = bench.run({"launcher": "python", "hook": False, "cuda_device": "1,2"})
-    site = replace(bench.site, cpu=True)
-    launch = sd_scripts.prepare(run, attempt_of(run, site), site)
+    context = replace(bench.context, cpu=True)
+    launch = sd_scripts.prepare(run, attempt_of(run, context), context)
     assert launch.gpus == 0 and launch.argv[1:] == (
         str(bench.repo / "train_network.py"),
         "--config_file",
-        str(attempt_of(run, site).path / "training.toml"),
+        str(attempt_of(run, context).path / "training.toml"),
     )
     check_golden("python-cpu", replace_key(launch, run.key), bench)
 
@@ -160,7 +160,7 @@ def test_gpus_are_counted_never_named(bench, device, count):
 def test_threads_and_workers_share_the_cores(bench):
     cases = [(1, 16, "0", 16), (4, 16, "0", 4), (1, 16, "0,1", 8), (4, 2, "0", 1), (4, 16, "0,1", 4)]
     for slots, cores, gpus, each in cases:
-        bench.site = replace(bench.site, slots=slots, cores=cores)
+        bench.context = replace(bench.context, slots=slots, cores=cores)
         launch = bench.prepare({"cuda_device": gpus})
         assert launch.argv[launch.argv.index("--num_cpu_threads_per_process") + 1] == str(each)
         workers = toml.loads(launch.files["training.toml"])["max_data_loader_n_workers"]
@@ -195,7 +195,7 @@ def test_only_runs_with_several_processes_look_for_a_port(bench):
     runs = bench.runs({"seed_list": [1, 2], "port": 20100, "cuda_device": "0,1"})
     ports = []
     for run in runs:
-        argv = sd_scripts.prepare(run, attempt_of(run, bench.site), bench.site).argv
+        argv = sd_scripts.prepare(run, attempt_of(run, bench.context), bench.context).argv
         ports.append(int(argv[argv.index("--main_process_port") + 1]))
     assert ports[0] < ports[1]
 
@@ -203,16 +203,16 @@ def test_only_runs_with_several_processes_look_for_a_port(bench):
 @pytest.mark.parametrize("value", [0, -1, 65536, 10**9, "99999", "high", 1.5, True])
 @pytest.mark.parametrize("devices", ["0", "0,1"])
 def test_a_port_that_is_none_names_file_and_key(bench, value, devices):
-    found = sd_scripts.problems(bench.run({"cuda_device": devices}, {"port": value}), bench.site)
+    found = sd_scripts.problems(bench.run({"cuda_device": devices}, {"port": value}), bench.context)
     (problem,) = found
     assert (problem.severity, problem.source, problem.key) == ("error", "default file d.json", "port")
     assert "1 to 65535" in problem.message or "whole number" in problem.message
-    written = sd_scripts.problems(bench.run({"cuda_device": devices, "PORT": value}), bench.site)
+    written = sd_scripts.problems(bench.run({"cuda_device": devices, "PORT": value}), bench.context)
     assert [(each.source, each.key) for each in written] == [("tuning file t.json", "PORT")]
 
 
 def test_fewer_ports_than_runs_at_a_time(bench):
-    bench.site = replace(bench.site, slots=8)
+    bench.context = replace(bench.context, slots=8)
     keys = {"cuda_device": "0,1", "port": 65530}
     assert bench.errors(keys) == [
         "error port: 8 runs at a time need a port each, and from 65530 to 65535 there are 6 (choose one up to 65528)"
@@ -221,19 +221,19 @@ def test_fewer_ports_than_runs_at_a_time(bench):
     assert bench.errors({**keys, "port": 65528}) == []
     with pytest.raises(UserError, match="port: 8 runs at a time"):
         bench.prepare(keys)
-    bench.site = replace(bench.site, slots=1)
+    bench.context = replace(bench.context, slots=1)
     assert bench.errors({**keys, "port": 65535}) == []
 
 
 def test_one_run_at_a_time_takes_the_first_free_port(bench):
-    bench.site = replace(bench.site, slots=1)
+    bench.context = replace(bench.context, slots=1)
     with socket.socket() as busy:
         busy.bind(("", 0))
         busy.listen()
         port = busy.getsockname()[1]
         runs = bench.runs({"seed_list": [1, 2], "port": port, "cuda_device": "0,1"})
         for run in runs:
-            argv = sd_scripts.prepare(run, attempt_of(run, bench.site), bench.site).argv
+            argv = sd_scripts.prepare(run, attempt_of(run, bench.context), bench.context).argv
             assert port < int(argv[argv.index("--main_process_port") + 1]) < port + 200
 
 
@@ -249,10 +249,10 @@ def test_runs_at_one_time_do_not_try_each_others_ports(first):
 
 
 def test_a_range_without_a_free_port_is_a_problem(bench):
-    bench.site = replace(bench.site, slots=1)
+    bench.context = replace(bench.context, slots=1)
     with socket.socket() as busy:
         busy.bind(("", 65535))
-        (problem,) = sd_scripts.problems(bench.run({"cuda_device": "0,1", "port": 65535}), bench.site)
+        (problem,) = sd_scripts.problems(bench.run({"cuda_device": "0,1", "port": 65535}), bench.context)
         assert (problem.source, problem.key) == ("tuning file t.json", "port")
         assert problem.message == "none of 1 ports from 65535 on is free"
         assert launcher.free_port([65535]) is None
@@ -267,8 +267,8 @@ def test_the_hooks_sources_travel_with_the_attempt(bench):
     training = toml.loads(launch.files["training.toml"])
     assert told["process_title"] == "python/my lora" and told["run_name"] == "p"
     assert (told["output_dir"], told["output_name"]) == (training["output_dir"], training["output_name"])
-    assert told["tracker_home"] == f"{bench.site.temp_dir}/_logs"
-    assert launch.env["AUTOMATE_TRAIN_ATTEMPT"] == str(attempt_of(bench.run({}), bench.site).path)
+    assert told["tracker_home"] == f"{bench.context.temp_dir}/_logs"
+    assert launch.env["AUTOMATE_TRAIN_ATTEMPT"] == str(attempt_of(bench.run({}), bench.context).path)
     assert launch.env["PYTHONUNBUFFERED"] == "1" and launch.env["COLUMNS"] == "300"
     plain = bench.prepare({"hook": False, "process_title": "x"})
     assert not any("hook" in name for name in plain.files) and "AUTOMATE_TRAIN_ATTEMPT" not in plain.env

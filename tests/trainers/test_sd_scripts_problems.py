@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sd_scripts_kit import Bench, attempt_of, safetensors
 
-from automate_train.config import Setting, Source
+from automate_train.config.keys import DATASET, OURS, canonical
 from automate_train.errors import Problem, UserError
-from automate_train.keys import DATASET, OURS, canonical
+from automate_train.records import Setting, Source
 from automate_train.trainers import sd_scripts
-from automate_train.trainers.sd_scripts.translate import OLD
+from automate_train.trainers.sd_scripts.legacy_keys import OLD
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_legal_oddities_only_warn(bench):
 
 
 def test_fp16_needs_a_gpu(bench):
-    bench.site = replace(bench.site, cpu=True)
+    bench.context = replace(bench.context, cpu=True)
     assert "set mixed_precision to no or bf16" in str(bench.errors({"precision_type": "fp16"}))
     assert bench.errors({"precision_type": "bf16"}) == []
 
@@ -100,9 +100,9 @@ def test_venvs(bench, tmp_path):
 
 def test_packages_are_looked_for_in_the_trainers_python(bench, tmp_path):
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
-    (site,) = (tmp_path / "venv" / "lib").glob("*/site-packages")
+    (context,) = (tmp_path / "venv" / "lib").glob("*/context-packages")
     for name in ("torch", "accelerate", "safetensors", "toml"):
-        (site / f"{name}.py").write_text("raise SystemExit('imported')", encoding="utf-8")
+        (context / f"{name}.py").write_text("raise SystemExit('imported')", encoding="utf-8")
     keys = {"venv_path": str(tmp_path / "venv")}
     assert bench.errors(keys) == []
     found = bench.errors({**keys, "log_with": "wandb", "lora_type": "LoHa Lycoris", "optimizer": "AdamW8bit"})
@@ -114,7 +114,7 @@ def test_packages_are_looked_for_in_the_trainers_python(bench, tmp_path):
         f"error optimizer: {python} has no package bitsandbytes, which optimizer adamw8bit needs "
         f"({python} -m pip install bitsandbytes)",
     ]
-    (site / "torch.py").unlink()
+    (context / "torch.py").unlink()
     (tmp_path / "venv2").symlink_to(tmp_path / "venv")  # asked once a path: another path, asked again
     assert "has no package torch" in str(bench.errors({"venv_path": str(tmp_path / "venv2")}))
 
@@ -127,10 +127,10 @@ def test_prompts(bench, tmp_path):
 
 def test_hundreds_of_runs_are_asked_quickly(bench):
     runs = bench.runs({"unet_lr_list": [i * 1e-6 for i in range(1, 21)], "network_dim_list": list(range(1, 16))})
-    sd_scripts.problems(runs[0], bench.site)
+    sd_scripts.problems(runs[0], bench.context)
     before = time.process_time()
     for run in runs:
-        assert [problem for problem in sd_scripts.problems(run, bench.site) if problem.severity == "error"] == []
+        assert [problem for problem in sd_scripts.problems(run, bench.context) if problem.severity == "error"] == []
     assert time.process_time() - before < 300 * 0.02
 
 
@@ -174,11 +174,11 @@ def test_no_value_of_any_key_gives_a_traceback(shared, changes):
     for key, value in changes.items():
         options[canonical(key)] = Setting(value, Source("tuning file", "t.json"), key)
     run = with_options(run, options)
-    found = sd_scripts.problems(run, shared.site)
+    found = sd_scripts.problems(run, shared.context)
     assert all(isinstance(problem, Problem) for problem in found)
     assert "\n" not in "".join(str(problem) for problem in found if "\n" not in str(changes))
     try:
-        launch = sd_scripts.prepare(run, attempt_of(run, shared.site), shared.site)
+        launch = sd_scripts.prepare(run, attempt_of(run, shared.context), shared.context)
     except (UserError, OSError):  # the scheduler takes both for a run that could not be started
         assert [problem for problem in found if problem.severity == "error"]
         return

@@ -19,7 +19,7 @@ def bench(tmp_path):
 def test_each_attempt_logs_into_a_folder_of_its_own(bench):
     options = bench.training({"log_with": "tensorboard"})
     assert options["log_with"] == "tensorboard" and options["log_tracker_name"] == "p"
-    assert options["logging_dir"] == f"{bench.site.temp_dir}/_logs/p/000-p-1"
+    assert options["logging_dir"] == f"{bench.context.temp_dir}/_logs/p/000-p-1"
     assert options["wandb_run_name"] == "p"
     assert bench.training({"log_with": "aim", "log_tracker_name": "x"})["log_tracker_name"] == "x"
     off = bench.training({"log_with": "None", "logging_dir": "/logs", "log_tracker_name": "x"})
@@ -62,7 +62,7 @@ def test_a_trackers_config_as_a_file(bench, monkeypatch):
 
 def test_the_runs_key_goes_into_every_checkpoint(bench):
     run = bench.run({"training_comment": "mine"})
-    launch = sd_scripts.prepare(run, attempt_of(run, bench.site), bench.site)
+    launch = sd_scripts.prepare(run, attempt_of(run, bench.context), bench.context)
     assert f'training_comment = "mine automate-train key={run.key}"' in launch.files["training.toml"]
 
 
@@ -70,7 +70,7 @@ def test_finished_files_are_kept_under_the_runs_name(bench):
     target = bench.folder / "results"
     runs = bench.runs({"target_path": str(target), "unet_lr_list": [1e-3, 2e-3]})
     for run in runs:
-        launch = sd_scripts.prepare(run, attempt_of(run, bench.site), bench.site)
+        launch = sd_scripts.prepare(run, attempt_of(run, bench.context), bench.context)
         assert dict(launch.keep) == {
             f"output/{run.slug}.safetensors": str(target / f"{run.slug}.safetensors"),
             "training.toml": str(target / f"{run.slug}.toml"),
@@ -92,7 +92,7 @@ def test_the_users_own_output_name_and_folder(bench):
     )
     names = set()
     for run in bench.runs({**keys, "seed_list": [1, 2]}):
-        training = sd_scripts.prepare(run, attempt_of(run, bench.site), bench.site).files["training.toml"]
+        training = sd_scripts.prepare(run, attempt_of(run, bench.context), bench.context).files["training.toml"]
         names.add(toml.loads(training)["output_name"])
     assert names == {"my_lora-p_seed-1", "my_lora-p_seed-2"}
     assert "is no file name" in str(bench.errors({"output_name": "a/b"}))

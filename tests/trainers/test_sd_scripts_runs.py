@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sd_scripts_kit import attempt_of, make_runs
 
-from automate_train.launch import Site
+from automate_train.records import SweepContext
 from automate_train.trainers import sd_scripts
 from automate_train.trainers.sd_scripts import checkpoint
 from automate_train.trainers.sd_scripts.console import progress
@@ -27,11 +27,11 @@ def start(tmp_path):
     def run(keys, *, cpu=True, **env):
         base = {"repo_dir": "tiny", "images_folder": str(PICTURES), "resolution": 32, "epoch_num": 1, "network_dim": 2}
         (run,) = make_runs({"unet_lr": 1e-3, **keys}, base)
-        site = Site(str(tmp_path / "out"), "p", cores=2, cpu=cpu)
-        assert [problem for problem in sd_scripts.problems(run, site) if problem.severity == "error"] == []
-        folder = attempt_of(run, site)
+        context = SweepContext(str(tmp_path / "out"), "p", cores=2, cpu=cpu)
+        assert [problem for problem in sd_scripts.problems(run, context) if problem.severity == "error"] == []
+        folder = attempt_of(run, context)
         shutil.rmtree(folder.path, ignore_errors=True)
-        launch = sd_scripts.prepare(run, folder, site)
+        launch = sd_scripts.prepare(run, folder, context)
         folder.write(launch)
         with folder.console.open("wb") as console:
             done = subprocess.run(
@@ -92,12 +92,12 @@ def test_what_the_trainer_calls_a_success_need_not_be_one(start):
 @pytest.mark.skipif(not REAL, reason="SD_SCRIPTS_DIR is not set")
 @pytest.mark.parametrize("family", ["", "sdxl", "sd3", "flux", "lumina", "anima", "hunyuan_image"])
 def test_upstreams_scripts_are_understood(family, tmp_path):
-    site = Site(str(tmp_path / "out"), "p", cores=2)
+    context = SweepContext(str(tmp_path / "out"), "p", cores=2)
     keys = {"repo_dir": REAL, "model_type": family, "model_file": "org/name", "images_folder": str(PICTURES)}
     rest = {"unet_lr": 1e-4, "text_encoder_lr": 5e-5, "lora_type": "LoRA", "network_dim": 8, "resolution": 512}
     (run,) = make_runs({**keys, **rest, "lr_scheduler": "cosine", "lr_warmup_ratio": 0.1, "optimizer": "AdamW"})
-    found = [problem for problem in sd_scripts.problems(run, replace(site)) if "package" not in problem.message]
+    found = [problem for problem in sd_scripts.problems(run, replace(context)) if "package" not in problem.message]
     assert found == []
-    training = sd_scripts.prepare(run, attempt_of(run, site), site).files["training.toml"]
+    training = sd_scripts.prepare(run, attempt_of(run, context), context).files["training.toml"]
     own = f"networks.lora_{family}" if family not in ("", "sdxl") else "networks.lora"
     assert f'network_module = "{own}"' in training and "lr_warmup_steps = 0.1" in training

@@ -123,4 +123,4 @@ def test_controlnet_training_keeps_the_image_by_its_whole_path(bench):
 
 
 def problems_of(bench: Bench, keys: dict[str, Any]) -> list[Any]:
-    return list(samples.problems(resolve(bench.run(keys), bench.site)))
+    return list(samples.problems(resolve(bench.run(keys), bench.context)))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sd_scripts_kit import safetensors
 
-from automate_train.folder import AttemptFolder
+from automate_train.store.layout import AttemptFolder
 from automate_train.trainers import sd_scripts
 from automate_train.trainers.sd_scripts import checkpoint
 from automate_train.trainers.sd_scripts.console import events as console_events

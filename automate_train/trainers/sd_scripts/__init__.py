@@ -13,15 +13,15 @@ import os
 from typing import TYPE_CHECKING
 
 from ...errors import Problem, UserError
-from ...folder import AttemptFolder, new_events
-from ...launch import Event, Launch, Outcome, Site
-from .. import ours
-from . import checks, console, judgement, launcher, probe, resume
+from ...records import Event, Launch, Outcome, SweepContext
+from ...store.layout import AttemptFolder, new_events
+from .. import own_keys
+from . import checks, console, launcher, outcome, probe, resume
 from .resolve import Resolved, resolve
-from .values import given, number
+from .value_types import given, number
 
 if TYPE_CHECKING:
-    from ...sweep import Run
+    from ...records import Run
 
 __all__ = ["disk_bytes", "events", "prepare", "problems", "verdict"]
 
@@ -29,20 +29,20 @@ RANK_BYTES = {"": 1.2e6, "sdxl": 7e6, "sd3": 6e6, "flux": 12e6}
 """A LoRA's size at rank 1 and 16 bit, roughly, by family."""
 
 
-def problems(run: Run, site: Site) -> list[Problem]:
+def problems(run: Run, context: SweepContext) -> list[Problem]:
     """Everything that is wrong with a run as far as the trainer is concerned; nothing is written or started."""
-    found = list(ours.problems(given(run.options)))
+    found = list(own_keys.problems(given(run.options)))
     try:
-        resolved = resolve(run, site)
+        resolved = resolve(run, context)
     except UserError as error:
         return [*found, error.problem]
     found += resolved.problems
-    found += checks.all_of(resolved, site)
+    found += checks.all_of(resolved, context)
     found += probe.problems(resolved)
     said = {problem.key for problem in found if problem.severity == "error"}
     try:
-        folder = AttemptFolder(os.path.join(site.temp_dir, site.project, run.slug, "attempt-1"))
-        launcher.launch(run, resolved, folder, site)
+        folder = AttemptFolder(os.path.join(context.temp_dir, context.project, run.slug, "attempt-1"))
+        launcher.launch(run, resolved, folder, context)
     except UserError as error:
         if error.problem.key not in said:
             found.append(error.problem)
@@ -52,13 +52,13 @@ def problems(run: Run, site: Site) -> list[Problem]:
     return found
 
 
-def prepare(run: Run, folder: AttemptFolder, site: Site) -> Launch:
+def prepare(run: Run, folder: AttemptFolder, context: SweepContext) -> Launch:
     """What starts this run in this folder; `UserError` when the run has an error that `problems` tells of."""
-    resolved = resolve(run, site)
+    resolved = resolve(run, context)
     for problem in resolved.problems:
         if problem.severity == "error":
             raise UserError(problem.message, source=problem.source, key=problem.key, hint=problem.hint)
-    return launcher.launch(run, resolved, folder, site)
+    return launcher.launch(run, resolved, folder, context)
 
 
 def events(folder: AttemptFolder, offset: int) -> tuple[list[Event], int]:
@@ -71,13 +71,13 @@ def events(folder: AttemptFolder, offset: int) -> tuple[list[Event], int]:
 
 def verdict(folder: AttemptFolder, exit_code: int) -> Outcome:
     """Succeeded only with a whole last checkpoint of the last step that holds no NaN."""
-    return judgement.judge(folder, exit_code)
+    return outcome.judge(folder, exit_code)
 
 
 def disk_bytes(run: Run) -> tuple[int, int]:
     """(bytes under temp_dir, bytes under target_path) that a run's checkpoints will take, estimated; 0 when unknown."""
     try:
-        resolved = resolve(run, Site("", ""))
+        resolved = resolve(run, SweepContext("", ""))
     except UserError:
         return 0, 0
     size = _checkpoint_bytes(resolved)

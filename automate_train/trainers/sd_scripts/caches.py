@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-from ...launch import Cache
-from . import pictures
+from ...records import Cache
+from . import image_files
 from .dataset import Document, each_subset, effective
 from .dataset import is_on as on_somewhere
 
@@ -58,7 +58,7 @@ def redirect(
     for dataset, subset in each_subset(document):
         if "image_dir" not in subset:
             continue
-        folder = pictures.look_now(subset["image_dir"])
+        folder = image_files.look_now(subset["image_dir"])
         extension = effective(document, dataset, subset, "caption_extension") or ".caption"
         captions = sorted(set(folder.captions(extension).values()))
         options = {key: effective(document, dataset, subset, key) for key in LATENTS}
@@ -96,6 +96,6 @@ def _identity(value: Any) -> Any:
     for part in ("", "vae", "text_encoder", "text_encoder_2"):
         folder = os.path.join(value, part)
         if os.path.isdir(folder):
-            found = pictures.look_now(folder)
+            found = image_files.look_now(folder)
             files += [(part, name, *stat) for name, stat in found.files.items()]
     return [os.path.abspath(value), files]

@@ -12,14 +12,14 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
+from ...config.keys import unset
 from ...errors import Problem, Severity, UserError, nearest
-from ...keys import unset
-from ...launch import Site
+from ...records import SweepContext
 from . import caches, checkpoint, custom, dataset_checks, samples
 from .dataset import each_subset, effective
 from .dataset import is_on as on_somewhere
 from .resolve import Resolved, gpus
-from .values import is_on, number, path_in, problem, shown, text_in
+from .value_types import is_on, number, path_in, problem, shown, text_in
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 MODEL_FILES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
@@ -38,14 +38,14 @@ OPTIMIZERS = (
 """sd-scripts' names (in any case) and those of torch.optim. A name that is none of them, but nearly, is a slip."""
 
 
-def all_of(resolved: Resolved, site: Site) -> Iterator[Problem]:
+def all_of(resolved: Resolved, context: SweepContext) -> Iterator[Problem]:
     yield from _models(resolved)
     yield from _modules(resolved)
     yield from dataset_checks.all_of(resolved)
     yield from _caching(resolved)
     yield from _samples(resolved)
     yield from _trackers(resolved)
-    yield from _machine(resolved, site)
+    yield from _machine(resolved, context)
     yield from _odd(resolved)
     yield from _names(resolved)
 
@@ -129,7 +129,7 @@ def _samples(resolved: Resolved) -> Iterator[Problem]:
     path = path_in(setting)
     if setting is None or path is None:
         return
-    from ...prompts import read
+    from ...config.prompts import read
 
     try:
         read(path)
@@ -149,13 +149,13 @@ def _trackers(resolved: Resolved) -> Iterator[Problem]:
             yield problem(setting, f"{path} {message}")
 
 
-def _machine(resolved: Resolved, site: Site) -> Iterator[Problem]:
+def _machine(resolved: Resolved, context: SweepContext) -> Iterator[Problem]:
     precision = resolved.training.get("mixed_precision")
-    if site.cpu and (precision == "fp16" or resolved.training.get("full_fp16")):
+    if context.cpu and (precision == "fp16" or resolved.training.get("full_fp16")):
         text = "fp16 needs a GPU, and this run trains on the CPU"
         yield problem(resolved.settings.get("mixed_precision"), text, "set mixed_precision to no or bf16")
     launcher = resolved.given.get("launcher")
-    if text_in(launcher) == "python" and (count := gpus(resolved.given, site)) > 1:
+    if text_in(launcher) == "python" and (count := gpus(resolved.given, context)) > 1:
         text = f"the python launcher starts one process, and the run asks for {count} devices"
         yield problem(launcher, text, "set launcher to accelerate")
     hook = resolved.given.get("hook")

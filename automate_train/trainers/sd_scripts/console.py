@@ -11,7 +11,7 @@ import os
 import re
 from pathlib import Path
 
-from ...launch import Event
+from ...records import Event
 
 BAR = re.compile(r"steps:\s+\d+%\|[^|]*\|\s*(\d+)/(\d+) \[([^\]]*)\]")
 LOSS = re.compile(r"avr_loss=(nan|-?inf|[0-9.e+-]+)")

@@ -13,12 +13,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ...config import Setting
+from ...config.keys import DATASET
 from ...errors import Problem, nearest
-from ...keys import DATASET
+from ...records import Setting
 from ..arguments import Argument
 from .dataset import KEYS, OF_SUBSET, TYPES, Document, apply_masks, bucket_defaults, each_subset, typed
-from .values import number, path_in, problem
+from .value_types import number, path_in, problem
 
 PATHS = ("image_dir", "metadata_file", "conditioning_data_dir", "mask_dir")
 OF_DATASET = frozenset(TYPES) - {"image_dir", "metadata_file", "conditioning_data_dir", "mask_dir", "is_reg"}

@@ -11,11 +11,11 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ...config import Setting
 from ...errors import Problem
+from ...records import Setting
 from ..arguments import Argument, check, convert
-from . import pictures
-from .values import absolute, path_in, plain, problem, rank, shown
+from . import image_files
+from .value_types import absolute, path_in, plain, problem, rank, shown
 
 Document = dict[str, Any]
 
@@ -138,7 +138,7 @@ def _subsets(options: dict[str, Any], where: Mapping[str, Setting], found: list[
             if mask is not None and os.path.isdir(os.path.join(mask, name)):
                 subset["mask_dir"] = os.path.join(mask, name)
         return named
-    guess = pictures.repeats_and_class(os.path.basename(path))
+    guess = image_files.repeats_and_class(os.path.basename(path))
     from_name = {"num_repeats": guess[0], **({"class_tokens": guess[1]} if guess[1] else {})} if guess else {}
     return [{"image_dir": path, **from_name, **of_subset}]
 
@@ -146,10 +146,10 @@ def _subsets(options: dict[str, Any], where: Mapping[str, Setting], found: list[
 def _named(path: str, found: list[Problem], setting: Setting) -> list[dict[str, Any]]:
     """A subset for each sub-folder like `10_name`. A folder that holds pictures itself is one subset of its own."""
     try:
-        folder = pictures.look(path)
+        folder = image_files.look(path)
     except (OSError, ValueError):
         return []  # reported by `checks`, as for any image_dir
-    named = [(name, part) for name in folder.folders if (part := pictures.repeats_and_class(name))]
+    named = [(name, part) for name in folder.folders if (part := image_files.repeats_and_class(name))]
     if named and folder.images:
         text = f"holds pictures and sub-folders like {named[0][0]}: the sub-folders are not read"
         found.append(problem(setting, text, "move the pictures into a sub-folder of their own", "warning"))
@@ -183,7 +183,7 @@ def bucket_defaults(resolution: Any) -> dict[str, int]:
 
 def _has_captions(subset: Mapping[str, Any], extension: str) -> bool:
     try:
-        return bool(pictures.look(subset["image_dir"]).captions(extension))
+        return bool(image_files.look(subset["image_dir"]).captions(extension))
     except (OSError, ValueError, KeyError):
         return False
 
@@ -235,7 +235,7 @@ def pictures_an_epoch(document: Document) -> int | None:
     total = 0
     for dataset, subset in each_subset(document):
         try:
-            count = len(pictures.look(subset["image_dir"]).images)
+            count = len(image_files.look(subset["image_dir"]).images)
         except (OSError, ValueError, KeyError):
             return None
         if not subset.get("is_reg"):

@@ -9,12 +9,12 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from ...config import Setting
 from ...errors import Problem
-from . import pictures
+from ...records import Setting
+from . import image_files
 from .dataset import each_subset, effective
 from .resolve import Resolved
-from .values import problem
+from .value_types import problem
 
 
 def all_of(resolved: Resolved) -> Iterator[Problem]:
@@ -46,7 +46,7 @@ def _dataset_setting(resolved: Resolved) -> Setting | None:
 
 def _pictures(path: str, extension: str, has_class: bool, source: Setting | None) -> Iterator[Problem]:
     try:
-        folder = pictures.look(path)
+        folder = image_files.look(path)
     except (OSError, ValueError) as error:
         reason = {2: "there is no folder", 20: "is no folder:"}.get(
             getattr(error, "errno", None) or 0, "cannot be read:"
@@ -69,7 +69,7 @@ def _pictures(path: str, extension: str, has_class: bool, source: Setting | None
     elif missing:
         then = "class_tokens stand for them" if has_class else "they train on an empty caption"
         yield problem(source, f"{missing} of {len(images)} images of {path} have no caption: {then}", "", "warning")
-    if bad := sorted(pictures.bad_captions(folder, extension)):
+    if bad := sorted(image_files.bad_captions(folder, extension)):
         text = f"{len(bad)} captions are empty or not in UTF-8, which stops the trainer: {path}/{bad[0]}"
         yield problem(source, text, "write something into it, or delete it")
 
@@ -84,8 +84,8 @@ def _masks(subsets: list[dict[str, Any]], source: Setting | None) -> Iterator[Pr
         if masks is None or images is None:
             continue
         try:
-            names = {os.path.splitext(name)[0] for name in pictures.look(masks).images}
-            wanted = {os.path.splitext(name)[0] for name in pictures.look(images).images}
+            names = {os.path.splitext(name)[0] for name in image_files.look(masks).images}
+            wanted = {os.path.splitext(name)[0] for name in image_files.look(images).images}
         except (OSError, ValueError):
             if not os.path.isdir(masks):
                 yield problem(source, f"there is no mask folder {masks}")

@@ -15,16 +15,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...config.keys import DATASET, MASKED, SECRETS
 from ...errors import UserError
-from ...folder import LOGS, AttemptFolder
-from ...keys import DATASET, MASKED, SECRETS
-from ...launch import Launch, Site
-from . import caches, resume, samples, toml_text, waiting
+from ...records import Launch, SweepContext
+from ...store.layout import LOGS, AttemptFolder
+from . import caches, resume, sample_wait, samples, toml_text
 from .resolve import Resolved, gpus, processes
-from .values import is_on, number, path_in, text_in
+from .value_types import is_on, number, path_in, text_in
 
 if TYPE_CHECKING:
-    from ...sweep import Run
+    from ...records import Run
 
 HOOK = Path(__file__).parents[2] / "hook"
 PORTS, APART, LAST_PORT = 200, 211, 65535
@@ -32,12 +32,12 @@ PORTS, APART, LAST_PORT = 200, 211, 65535
 ACCELERATE, TRACKER = "accelerate.json", "log_tracker.toml"
 
 
-def launch(run: Run, resolved: Resolved, folder: AttemptFolder, site: Site) -> Launch:
+def launch(run: Run, resolved: Resolved, folder: AttemptFolder, context: SweepContext) -> Launch:
     """What starts this attempt. Nothing is written; ports are only looked at for runs with several processes."""
     path = Path(os.path.abspath(folder.path))
-    document, links = caches.redirect(resolved.document, resolved.training, resolved.script.name, site.temp_dir)
-    training, tracker = training_options(run, resolved, path, site)
-    count = gpus(resolved.given, site)
+    document, links = caches.redirect(resolved.document, resolved.training, resolved.script.name, context.temp_dir)
+    training, tracker = training_options(run, resolved, path, context)
+    count = gpus(resolved.given, context)
     training |= (going_on := resume.options(folder, training, resolved.accepted, count))
     prompts = samples.copied(resolved)
     if prompts is not None:
@@ -49,13 +49,13 @@ def launch(run: Run, resolved: Resolved, folder: AttemptFolder, site: Site) -> L
         **({samples.COPY: prompts} if prompts is not None else {}),
         **(resume.note(training, counts_all=resolved.is_tiny) if going_on else {}),
     }
-    threads = max(1, site.cores // processes(resolved.given, site))
+    threads = max(1, context.cores // processes(resolved.given, context))
     precision = str(training.get("mixed_precision") or "no")
     env = {"PYTHONUNBUFFERED": "1", "COLUMNS": "300"}
     program = [str(resolved.script), "--config_file", str(path / AttemptFolder.TRAINING)]
     if _hooked(resolved):
         files |= {f"hook/{name}": text for name, text in _hook_sources().items()}
-        files[AttemptFolder.HOOK] = _hook_settings(run, resolved, training, path, site)
+        files[AttemptFolder.HOOK] = _hook_settings(run, resolved, training, path, context)
         env["AUTOMATE_TRAIN_ATTEMPT"] = str(path)
         program.insert(0, str(path / AttemptFolder.HOOK_SCRIPT))
     python = trainer_python(resolved)
@@ -64,17 +64,19 @@ def launch(run: Run, resolved: Resolved, folder: AttemptFolder, site: Site) -> L
             text = f"the python launcher starts one process, and the run asks for {count} devices"
             raise UserError(text, key="launcher", hint='set "launcher" to "accelerate"')
         argv = [python, *program]
-        env |= _as_accelerate_sets(precision, threads, site.cpu)
+        env |= _as_accelerate_sets(precision, threads, context.cpu)
     else:
-        files[ACCELERATE] = _accelerate_config(count, precision, site.cpu)
-        flags = _flags(count, precision, threads, _port(run, resolved, count, site), site.cpu)
+        files[ACCELERATE] = _accelerate_config(count, precision, context.cpu)
+        flags = _flags(count, precision, threads, _port(run, resolved, count, context), context.cpu)
         shield = f"--config_file={path / ACCELERATE}"
         argv = [python, "-m", "accelerate.commands.launch", shield, *flags, *program]
     secrets = {SECRETS[key]: str(resolved.given[key].value) for key in SECRETS if key in resolved.given}
     return Launch(tuple(argv), os.getcwd(), env, secrets, files, count, _keep(resolved, training), links)
 
 
-def training_options(run: Run, resolved: Resolved, path: Path, site: Site) -> tuple[dict[str, Any], str | None]:
+def training_options(
+    run: Run, resolved: Resolved, path: Path, context: SweepContext
+) -> tuple[dict[str, Any], str | None]:
     """training.toml's content, and the text of the trackers' own config when it is made from a template."""
     options = {key: value for key, value in resolved.training.items() if key not in ("output_dir", "output_name")}
     for key in PATHS:
@@ -89,8 +91,8 @@ def training_options(run: Run, resolved: Resolved, path: Path, site: Site) -> tu
     tracker = None
     if log_with := text_in(resolved.given.get("log_with")):
         ours["log_with"] = log_with
-        ours["log_tracker_name"] = text_in(resolved.given.get("log_tracker_name")) or site.project
-        options["logging_dir"] = tracker_folder(options.get("logging_dir"), path, site)
+        ours["log_tracker_name"] = text_in(resolved.given.get("log_tracker_name")) or context.project
+        options["logging_dir"] = tracker_folder(options.get("logging_dir"), path, context)
         options.setdefault("wandb_run_name", run.name)
         tracker = tracker_config(run, resolved)
         if tracker is not None:
@@ -102,9 +104,9 @@ def training_options(run: Run, resolved: Resolved, path: Path, site: Site) -> tu
     return {key: value for key, value in {**options, **ours}.items() if key in resolved.accepted}, tracker
 
 
-def tracker_folder(given: Any, path: Path, site: Site) -> str:
+def tracker_folder(given: Any, path: Path, context: SweepContext) -> str:
     """One folder an attempt, with its name, where the user wants the logs or in the home of all trackers."""
-    home = os.path.join(os.path.abspath(site.temp_dir), LOGS, site.project)
+    home = os.path.join(os.path.abspath(context.temp_dir), LOGS, context.project)
     attempt = f"{path.parent.name}-{path.name.removeprefix('attempt-')}"
     return os.path.join(os.path.abspath(given) if given else home, attempt)
 
@@ -186,7 +188,7 @@ def free_port(candidates: Sequence[int]) -> int | None:
     return None
 
 
-def _port(run: Run, resolved: Resolved, count: int, site: Site) -> int:
+def _port(run: Run, resolved: Resolved, count: int, context: SweepContext) -> int:
     """A single process opens no port. Several get one that is free at this moment: this alone depends on it."""
     setting = resolved.given.get("port")
     first = number(setting.value) if setting else None
@@ -195,10 +197,10 @@ def _port(run: Run, resolved: Resolved, count: int, site: Site) -> int:
         return first
     source, key = (str(setting.source), setting.written) if setting else ("built-in", "port")
     room = LAST_PORT + 1 - first
-    if room < site.slots:
-        text = f"{site.slots} runs at a time need a port each, and from {first} to {LAST_PORT} there are {room}"
-        raise UserError(text, source=source, key=key, hint=f"choose one up to {LAST_PORT + 1 - site.slots}")
-    port = free_port(ports(first, run.index, site.slots))
+    if room < context.slots:
+        text = f"{context.slots} runs at a time need a port each, and from {first} to {LAST_PORT} there are {room}"
+        raise UserError(text, source=source, key=key, hint=f"choose one up to {LAST_PORT + 1 - context.slots}")
+    port = free_port(ports(first, run.index, context.slots))
     if port is None:
         text = f"none of {min(PORTS, room)} ports from {first} on is free"
         raise UserError(text, source=source, key=key, hint="choose another first port")
@@ -253,26 +255,26 @@ def _hook_sources() -> dict[str, str]:
     return {file.name: file.read_text(encoding="utf-8") for file in sorted(HOOK.glob("*.py")) if file.name[0] != "_"}
 
 
-def _hook_settings(run: Run, resolved: Resolved, training: Mapping[str, Any], path: Path, site: Site) -> str:
+def _hook_settings(run: Run, resolved: Resolved, training: Mapping[str, Any], path: Path, context: SweepContext) -> str:
     settings = {
         "run_name": run.name,
-        "project": training.get("log_tracker_name", site.project),
+        "project": training.get("log_tracker_name", context.project),
         "output_dir": training.get("output_dir"),
         "output_name": training.get("output_name"),
     }
     if title := resolved.given.get("process_title"):
         settings["process_title"] = f"python/{title.value}"
-    settings |= waiting.settings(run.options)
+    settings |= sample_wait.settings(run.options)
     if log_with := text_in(resolved.given.get("log_with")):
         prompts = training.get("sample_prompts")
-        settings["tracker_home"] = os.path.join(os.path.abspath(site.temp_dir), LOGS)
+        settings["tracker_home"] = os.path.join(os.path.abspath(context.temp_dir), LOGS)
         settings["trackers"] = {
             "with": log_with,
             "name": run.name,
-            "project": text_in(resolved.given.get("log_tracker_name")) or site.project,
-            "group": site.project,
+            "project": text_in(resolved.given.get("log_tracker_name")) or context.project,
+            "group": context.project,
             "tags": ["automate-train"],
-            "folder": tracker_folder(resolved.training.get("logging_dir"), path, site),
+            "folder": tracker_folder(resolved.training.get("logging_dir"), path, context),
             "prompts": os.path.abspath(prompts) if isinstance(prompts, str) else None,
             "config": _tracker_config_values(run, resolved, training),
         }

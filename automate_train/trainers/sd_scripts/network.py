@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ...config import Setting, text_of
-from .translate import Options
-from .values import built_in, is_on, number, problem, rank, shown, text_in
+from ...config.layers import text_of
+from ...records import Setting
+from .legacy_keys import Options
+from .value_types import built_in, is_on, number, problem, rank, shown, text_in
 
 ALGORITHMS = {
     **dict.fromkeys("lora locon loha lokr ia3 dylora full diag-oft boft glora".split()),

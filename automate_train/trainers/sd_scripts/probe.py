@@ -11,11 +11,11 @@ import sys
 from collections.abc import Iterator
 from functools import lru_cache
 
-from ...config import Setting
 from ...errors import Problem
+from ...records import Setting
 from .launcher import trainer_python
 from .resolve import Resolved
-from .values import on_one_line, problem, text_in
+from .value_types import on_one_line, problem, text_in
 
 ASK = (
     "import importlib.util as u, sys\n"

@@ -14,18 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...config import Setting
+from ...config.keys import ALIASES, DATASET, OURS, SECRETS, SWEEP_ONLY
 from ...errors import Problem, UserError, nearest
-from ...keys import ALIASES, DATASET, OURS, SECRETS, SWEEP_ONLY
+from ...records import Setting
 from .. import arguments
 from . import custom, dataset
+from .legacy_keys import OLD, Options, learning_rates, masks, min_snr, optimizer, precision, samples, schedule, warmup
 from .network import network
-from .translate import OLD, Options, learning_rates, masks, min_snr, optimizer, precision, samples, schedule, warmup
-from .values import built_in, given, is_on, number, pairs, plain, problem, rank, shown, text_in
+from .value_types import built_in, given, is_on, number, pairs, plain, problem, rank, shown, text_in
 
 if TYPE_CHECKING:
-    from ...launch import Site
-    from ...sweep import Run
+    from ...records import Run, SweepContext
 
 FORK = re.compile(r"(gor)_\w+|(enable_hypertile)\w*|(contrastive_class_learning)\w*")
 """Table 4: options of forks, in groups that one switch turns on (mask_threshold: `translate.masks`)."""
@@ -69,7 +68,7 @@ def family_of(script: Path) -> str:
     return match[1] if match else ""
 
 
-def resolve(run: Run, site: Site) -> Resolved:
+def resolve(run: Run, context: SweepContext) -> Resolved:
     """Everything about a run that does not depend on its attempt; `UserError` when there is no script to ask."""
     said = given(run.options)
     script = find_script(said)
@@ -86,7 +85,7 @@ def resolve(run: Run, site: Site) -> Resolved:
     how = masks(options)
     samples(options, run.options.get("sample_opt"))
     document = _document(said, accepted, how, options.found)
-    _unless_given(options, document, site, run)
+    _unless_given(options, document, context, run)
     warmup(options, lambda: total_steps(options.settings, document))
     training = _typed(options)
     return Resolved(script, accepted, said, options.settings, training, document, tuple(options.found))
@@ -162,9 +161,9 @@ def _document(
     return dataset.build(said, how, found)
 
 
-def _unless_given(options: Options, document: dataset.Document, site: Site, run: Run) -> None:
+def _unless_given(options: Options, document: dataset.Document, context: SweepContext, run: Run) -> None:
     """Data loaders sized to the cores that a run has, latents cached where nothing changes the pictures."""
-    workers = max(1, min(8, site.cores // processes(run.options, site)))
+    workers = max(1, min(8, context.cores // processes(run.options, context)))
     changed = any(dataset.is_on(document, key) for key in ("flip_aug", "color_aug", "random_crop"))
     values = {"max_data_loader_n_workers": workers, "cache_latents": True} if not changed else {
         "max_data_loader_n_workers": workers
@@ -179,18 +178,18 @@ def _unless_given(options: Options, document: dataset.Document, site: Site, run:
         )
 
 
-def gpus(options: Mapping[str, Setting], site: Site) -> int:
+def gpus(options: Mapping[str, Setting], context: SweepContext) -> int:
     """How many devices a run takes: the numbers in cuda_device are counted; none on the CPU."""
     setting = options.get("cuda_device")
-    if site.cpu:
+    if context.cpu:
         return 0
     return max(1, len([part for part in str(setting.value).split(",") if part.strip()])) if setting else 1
 
 
-def processes(options: Mapping[str, Setting], site: Site) -> int:
-    """Trainer processes at one time, which share the cores. Where devices are shared, `site.slots` is their number,
+def processes(options: Mapping[str, Setting], context: SweepContext) -> int:
+    """Trainer processes at one time, which share the cores. Where devices are shared, `context.slots` is their number,
     and a run of two of them leaves room for fewer runs, not for more processes."""
-    return max(1, site.slots, gpus(options, site))
+    return max(1, context.slots, gpus(options, context))
 
 
 def total_steps(settings: Mapping[str, Setting], document: dataset.Document) -> int | None:

@@ -21,9 +21,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ...folder import AttemptFolder, new_events
-from ...launch import Event
-from ...reasons import explain
+from ...records import Event
+from ...store.layout import AttemptFolder, new_events
+from ..failure_causes import explain
 from . import checkpoint
 
 NOTE = "resume.json"

@@ -14,12 +14,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...config.prompt_fields import SAMPLERS, SAMPLERS_ALONE, UPSTREAM
+from ...config.prompts import Prompt, read
 from ...errors import Problem, UserError
-from ...payloads import TAG, words
-from ...prompt_fields import SAMPLERS, SAMPLERS_ALONE, UPSTREAM
-from ...prompts import Prompt, read
+from ...sampling.servers.webui.payload import TAG, words
 from .resolve import Resolved
-from .values import absolute, problem
+from .value_types import absolute, problem
 
 COPY = "sample_prompts.json"
 READ = frozenset(

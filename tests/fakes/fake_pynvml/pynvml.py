@@ -1,4 +1,4 @@
-"""A small NVML for machines without GPUs: the names, classes and errors of nvidia-ml-py that automate_train.gpus uses.
+"""A small NVML for machines without GPUs: names, classes and errors of nvidia-ml-py that `machine.gpus` uses.
 
 Put this folder on PYTHONPATH. The cards stand in the JSON file that FAKE_NVML names, read at every call, so that a test
 can take memory away or lose a card while a sweep runs (write it by rename):

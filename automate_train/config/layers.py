@@ -1,0 +1,185 @@
+"""Files and flags -> layers -> settings, each with its source.
+
+Covers: reading JSON-with-comments and TOML, `--set`, old key names, and the one merge (built-in < default file < tuning
+file < --set < flags). Not: lists as axes (`sweep`), what a key means to a trainer (`trainers/*`). Files are never
+written.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import Problem, UserError
+from ..records import Setting, Source
+from .jsonc import DEPTH, MAX_DIGITS, Number, fail, parse
+from .keys import BUILT_IN, OLD_SPELLINGS, canonical
+
+MAX_BYTES = 1 << 20
+TOML_PIECES = re.compile(
+    r"""\"{3}(?:\\.|.)*?(?:\"{3}|\Z)|'{3}.*?(?:'{3}|\Z)|"(?:\\.|[^"\\\n])*"?|'[^'\n]*'?|\#[^\n]*|[\[\]{}]""", re.DOTALL
+)
+"""Texts, comments and brackets; what is never closed reaches to the end."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    source: Source
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Merged:
+    settings: dict[str, Setting]
+    """Canonical key (lists under `KEY_list`) -> its setting, in the order of the winning definitions."""
+
+
+def built_in() -> Layer:
+    return Layer(Source("built-in"), BUILT_IN)
+
+
+def read(path: str | Path, label: str) -> Layer:
+    """A config file as a layer; `UserError` with file, line, column and the line itself."""
+    text = read_text(path)
+    values = parse_any(text, str(path))
+    if not isinstance(values, dict):
+        raise UserError(
+            "must hold one object of keys and values", source=str(path), hint='for example {"unet_lr": 1e-4}'
+        )
+    return Layer(Source(label, str(path)), values)
+
+
+def read_text(path: str | Path) -> str:
+    """A user's small text file, UTF-8 with or without BOM."""
+    try:
+        data = Path(path).read_bytes() if Path(path).is_file() else None
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot be read: {error}", source=str(path)) from None
+    if data is None:
+        what = "is a folder, no file" if Path(path).is_dir() else "is no plain file"
+        there = os.path.lexists(path)
+        raise UserError(what if there else "there is no such file", source=str(path), hint="check the path")
+    if len(data) > MAX_BYTES:
+        raise UserError(f"is larger than {MAX_BYTES >> 20} MiB, which no config is", source=str(path))
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"is not UTF-8 (byte {error.start})", source=str(path), hint="save it as UTF-8") from None
+
+
+def parse_any(text: str, where: str) -> Any:
+    """JSON or TOML by the name, and by the first character where a JSON text bears a TOML name."""
+    if where.endswith(".toml") and not re.match(r"(\s|#[^\n]*\n)*[{]", text):
+        return _toml(text, where)
+    return parse(text, where)
+
+
+def _toml(text: str, where: str) -> dict[str, Any]:
+    """TOML with its sections flattened, as sd-scripts reads its --config_file."""
+    found = load_toml(text, where)
+    flat: dict[str, Any] = {}
+    for key, value in found.items():
+        for name, inner in value.items() if isinstance(value, dict) else [(key, value)]:
+            if name in flat:
+                raise UserError("stands in two sections", source=where, key=name, hint="keep one of them")
+            flat[name] = inner
+    return flat
+
+
+def load_toml(text: str, where: str) -> dict[str, Any]:
+    depth = 0
+    for match in TOML_PIECES.finditer(text):  # before the package takes minutes over it
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(match[0], 0)
+        if depth > DEPTH:
+            fail(text, where, match.start(), f"is nested deeper than {DEPTH} levels")
+    import toml
+
+    class Decoder(toml.TomlDecoder):  # type: ignore[misc, name-defined, type-arg]
+        """Floats remember their spelling; whole numbers and floats may stand in one list."""
+
+        def load_value(self, v: str, strictly_legal: bool = True) -> Any:
+            value, kind = super().load_value(v, strictly_legal)
+            if kind == "float" and re.fullmatch(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?", v, re.IGNORECASE):
+                value = Number(v)
+            return value, "number" if kind in ("int", "float") else kind
+
+    try:
+        return dict(toml.loads(text, decoder=Decoder()))
+    except toml.TomlDecodeError as error:
+        fail(text, where, min(error.pos, len(text)), error.msg)
+    except RecursionError:
+        raise UserError(f"is nested deeper than {DEPTH} levels", source=where, hint="which no config is") from None
+    except Exception as error:  # the package raises IndexError, TypeError and others on broken files
+        raise UserError(f"is not valid TOML ({type(error).__name__}: {error})", source=where) from None
+
+
+def parse_set(texts: Sequence[str]) -> Layer:
+    """`key=value` texts; a value is read as JSON, else it is text."""
+    values: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            hint = "for example --set unet_lr=1e-4"
+            raise UserError(f"{text!r} is not key=value", source="--set", hint=hint)
+        try:
+            values[key.strip()] = parse(value, "--set")
+        except UserError:
+            values[key.strip()] = value
+    return Layer(Source("--set"), values)
+
+
+def merge(layers: Sequence[Layer]) -> tuple[Merged, list[Problem]]:
+    """One set of settings; a later layer wins, also with null, "" and false; `x` and `x_list` replace each other."""
+    settings: dict[str, Setting] = {}
+    problems: list[Problem] = []
+    for layer in layers:
+        source = str(layer.source)
+        own: dict[str, tuple[str, Any]] = {}
+        for written, value in layer.values.items():
+            key = canonical(written)
+            if message := unfit(written) or unfit(value):
+                raise UserError(message, source=source, key=written, hint="take it out")
+            if written.removesuffix("_list") in OLD_SPELLINGS:
+                problems.append(Problem("warning", source, written, f"is the old spelling of {key}"))
+            if key in own and own[key][1] != value:
+                raise UserError(f"is the same key as {own[key][0]}, with another value", source=source, key=written)
+            own[key] = (written, value)
+        for key, (written, value) in own.items():
+            if f"{key}_list" in own:
+                problems.append(Problem("warning", source, written, f"{written}_list stands beside it and wins"))
+                continue
+            base = key.removesuffix("_list")
+            for other in (base, f"{base}_list"):
+                settings.pop(other, None)
+            settings[key] = Setting(value, layer.source, written.removesuffix("_list"))
+    return Merged(settings), problems
+
+
+def unfit(value: Any, depth: int = 0) -> str | None:
+    """Why no file, argument or journal could hold a value, in words; None for a sound one."""
+    if isinstance(value, str):
+        bad = "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value)
+        return "holds a character that no file can hold (NUL, or half of a surrogate pair)" if bad else None
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{text_of(value)} is no number that a config may hold"
+    if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
+        return f"holds a number of more than {MAX_DIGITS} digits"
+    parts = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if depth > DEPTH and parts:
+        return f"is nested deeper than {DEPTH} levels"
+    return next(filter(None, (unfit(part, depth + 1) for part in parts)), None)
+
+
+def text_of(value: Any) -> str:
+    """A value as names show it: as it was written."""
+    if isinstance(value, Number):
+        return value.text
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)

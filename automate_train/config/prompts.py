@@ -1,0 +1,172 @@
+"""Sample prompts from .txt, .json or .toml files.
+
+Covers: the three forms, what a prompt may hold, errors with file and line (or the prompt's place) and the field's name.
+Not: which fields there are (`prompt_fields`), what an image server is sent (`payloads`). Nothing but the file is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError, nearest
+from .jsonc import parse
+from .layers import load_toml, read_text
+from .prompt_fields import FIXED, LETTERS, checked, number, plain
+
+OPTION = re.compile(r" --([A-Za-z]+)(?= |$)")
+"""An option of a text prompt. ` -- `, `x--y` and ` --5` are none: they stay text."""
+JSON_TEXT = re.compile(r"(?:\s|#[^\n]*\n|//[^\n]*\n|/\*.*?\*/)*(?:\{|\[\s*(?:[\]{#]|//|/\*))", re.DOTALL)
+"""A file named .toml that begins like this holds JSON: the old script read both names alike."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One prompt: a picture, or several where `weights` and `baseline` say so. Everything in it is JSON-able."""
+
+    text: str
+    negative: str = ""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """Everything else as the file has it, under the file's names: the WebUI's fields, sd-scripts', the shorthands."""
+    line: int = 0
+    """Line of a .txt file; in other files the place in the list. From 1."""
+    seed: int | None = None
+    """None (the file says -1 or nothing): drawn by whoever samples, once for the whole sweep."""
+    placeholder: str = ""
+    """`regex_to_replace`: the text that stands for the LoRA's name; empty when there is none."""
+    weights: tuple[float, ...] = ()
+    """`lora_weights`: a picture each; empty: one picture, as the prompt itself says."""
+    baseline: bool = False
+    """Whether a picture without the LoRA is wanted too."""
+    file: str = ""
+
+    @property
+    def where(self) -> str:
+        return place(self.file, self.line)
+
+
+def place(file: str, at: int) -> str:
+    """`p.txt:3` or `p.json, prompt 3`."""
+    return f"{file}:{at}" if file.lower().endswith(".txt") else f"{file}, prompt {at}"
+
+
+def read(path: str | Path) -> list[Prompt]:
+    """The prompts of a file, at least one; `UserError` with file and line."""
+    file, text = str(path), read_text(path)
+    ending = Path(file).suffix.lower()
+    entries: list[tuple[int, Any]]
+    if ending == ".txt":
+        lines = enumerate(re.split(r"\r\n|\r|\n", text), 1)  # splitlines() would also split at U+2028 and the like
+        entries = [(at, line.strip()) for at, line in lines if line.strip() and not line.strip().startswith("#")]
+    elif ending == ".json" or (ending == ".toml" and JSON_TEXT.match(text)):
+        entries = list(enumerate(_entries(_json(text, file), file), 1))
+    elif ending == ".toml":
+        entries = list(enumerate(_entries(load_toml(text, file), file), 1))
+    else:
+        raise UserError("is no prompt file", source=file, hint="allowed: .txt, .json, .toml")
+    if not entries:
+        raise UserError("holds no prompt", source=file)
+    return [_prompt(entry, at, file) for at, entry in entries]
+
+
+def _json(text: str, file: str) -> Any:
+    try:
+        return parse(text, file)
+    except UserError as error:
+        message = str(error.args[0])
+        if not message.startswith("Expecting ',' delimiter"):
+            raise
+        shown = message.replace("Expecting ',' delimiter", "a comma is missing before this", 1)
+        hint = "write the comma after what stands before the mark, often at the end of the line above"
+        raise UserError(shown, source=error.problem.source, hint=hint) from None
+
+
+def _entries(found: Any, file: str) -> list[Any]:
+    """A list; an object with `prompts`; sd-scripts' [prompt] with [[prompt.subset]]; or one prompt. What stands beside
+    the list of an object holds for each of its prompts."""
+    if isinstance(found, list):
+        return found
+    if not isinstance(found, dict):
+        raise UserError("holds no list of prompts", source=file, hint='for example [{"prompt": "a boat"}]')
+    shared = found
+    entries: Any = [{}]
+    if isinstance(found.get("prompt"), dict):
+        shared = found["prompt"]
+        entries = shared.get("subset", [{}])
+    elif "prompts" in found or isinstance(found.get("prompt"), list):
+        entries = found.get("prompts", found.get("prompt"))
+    if not isinstance(entries, list):
+        raise UserError("must be a list of prompts", source=file, key="subset" if "subset" in shared else "prompts")
+    names = {"prompts", "subset", *(["prompt"] if isinstance(shared.get("prompt"), list) else [])}
+    common = {name: value for name, value in shared.items() if name not in names}
+    return [{**common, **each} if isinstance(each, dict) else each for each in entries]
+
+
+def _line(line: str, where: str) -> dict[str, Any]:
+    """A text prompt as an object; options in any case, of two equal ones the last holds, as in sd-scripts."""
+    text, *parts = OPTION.split(f" {line}")
+    found: dict[str, Any] = {"prompt": text.strip()}
+    for letter, value in zip(parts[::2], parts[1::2], strict=True):
+        name = LETTERS.get(letter.lower())
+        if name is None:
+            hint = nearest(letter, LETTERS) or f"allowed: {', '.join('--' + each for each in LETTERS)}"
+            raise UserError(f"there is no prompt option --{letter}", source=where, hint=hint)
+        if not value.strip() and name != "negative_prompt":
+            raise UserError(f"--{letter} has no value", source=where, hint=f"it is the prompt's {name}")
+        found[name] = _checked(name, value.strip(), f"--{letter}", where)
+    if not found["prompt"]:
+        raise UserError("has options but no prompt before them", source=where)
+    return found
+
+
+def _checked(name: str, value: Any, shown: str, where: str) -> Any:
+    try:
+        return checked(name, plain(value))
+    except ValueError as error:
+        raise UserError(f"{shown} {error}", source=where) from None
+
+
+def _prompt(entry: Any, at: int, file: str) -> Prompt:
+    where = place(file, at)
+    if isinstance(entry, str):  # a line of a .txt file, or the same text in a list, which sd-scripts reads too
+        _checked("prompt", entry, "the prompt", where)
+        entry = _line(entry, where)
+    if not isinstance(entry, dict) or not isinstance(entry.get("prompt"), str):
+        raise UserError("is no object with a text `prompt`", source=where, hint='for example {"prompt": "a boat"}')
+    fields: dict[str, Any] = {}
+    for name, value in entry.items():
+        _checked("", name, "a field's name", where)
+        fields[name] = _checked(name, value, name, where)
+    for name, only in FIXED.items():
+        if fields.get(name) not in (None, only):
+            text = f"{name} must be {str(only).lower()} or left out: a prompt makes one picture with the LoRA"
+            raise UserError(text, source=where, hint="several seeds are several prompts; weights go into lora_weights")
+    seed = fields.pop("seed", None)
+    return Prompt(
+        text=fields.pop("prompt"),
+        negative=fields.pop("negative_prompt", None) or "",
+        line=at,
+        seed=None if seed == -1 else seed,
+        placeholder=fields.pop("regex_to_replace", None) or "",
+        weights=_weights(fields.pop("lora_weights", None), where),
+        baseline=bool(fields.pop("baseline", None)),
+        file=file,
+        fields={name: value for name, value in fields.items() if name not in FIXED},
+    )
+
+
+def _weights(value: Any, where: str) -> tuple[float, ...]:
+    if value is None:
+        return ()
+    found = [number(each) for each in value] if isinstance(value, list) else []
+    weights = tuple(float(each) for each in found if each is not None)
+    if not found or len(weights) < len(found):
+        raise UserError(
+            f"lora_weights must be a list of numbers, not {value!r:.60}", source=where, hint="like [0.6, 0.8, 1.0]"
+        )
+    if len({f"{weight:g}" for weight in weights}) < len(weights):
+        raise UserError("lora_weights holds a weight twice", source=where, hint="each makes its own picture")
+    return weights

@@ -1,0 +1,268 @@
+"""The nouns: what a sweep is made of, from a setting to what is known of a run.
+
+Covers: data only, frozen. A `Launch` says everything that will happen, and nothing has happened yet; a `RunRecord` is
+a run as the store knows it; a `RunHistory` is what is known of a run over all its attempts.
+Not: who writes them (`sweep`, `trainers`, `store`), obeys them (`executors`), decides on them (`training`) or shows
+them (`display`, `report`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+GIB = 1024**3
+
+
+# settings and runs: before anything starts
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a value was written."""
+
+    label: str
+    """built-in, default file, tuning file, --set or command line."""
+    path: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.label} {self.path}" if self.path else self.label
+
+
+@dataclass(frozen=True)
+class Setting:
+    value: Any
+    source: Source
+    written: str
+    """The key as the user wrote it, without `_list`."""
+
+
+class RunSource(Protocol):
+    """What a run asks its sweep for, by its places on the sweep's axes (`sweep.product.Sweep`)."""
+
+    @property
+    def number_start(self) -> int: ...
+    def key_of(self, places: tuple[int, ...]) -> str: ...
+    def name_of(self, places: tuple[int, ...]) -> str: ...
+    def slug_of(self, index: int, places: tuple[int, ...]) -> str: ...
+    def varied_of(self, places: tuple[int, ...]) -> Mapping[str, str]: ...
+    def options_of(self, places: tuple[int, ...]) -> Mapping[str, Setting]: ...
+
+
+class Run:
+    """One point of the sweep. Everything but the index is computed when it is asked for: a sweep may have millions."""
+
+    __slots__ = ("_options", "_places", "_sweep", "index")
+
+    def __init__(self, sweep: RunSource, index: int, places: tuple[int, ...]) -> None:
+        self._sweep, self.index, self._places = sweep, index, places
+        self._options: Mapping[str, Setting] | None = None
+
+    @property
+    def number(self) -> int:
+        """What people see in names: the index, counted from --train_id_start."""
+        return self.index + self._sweep.number_start
+
+    @property
+    def key(self) -> str:
+        """16 hex digits: the same for the same settings, whatever their order and whichever of them are lists."""
+        return self._sweep.key_of(self._places)
+
+    @property
+    def name(self) -> str:
+        return self._sweep.name_of(self._places)
+
+    @property
+    def slug(self) -> str:
+        """The name as a file name."""
+        return self._sweep.slug_of(self.index, self._places)
+
+    @property
+    def varied(self) -> Mapping[str, str]:
+        """Key as written -> the text of this run's value, for each key that varies in the sweep."""
+        return self._sweep.varied_of(self._places)
+
+    @property
+    def options(self) -> Mapping[str, Setting]:
+        if self._options is None:
+            self._options = self._sweep.options_of(self._places)
+        return self._options
+
+    def __repr__(self) -> str:
+        return f"Run({self.index}, {self.name})"
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A point of the full product that is not run."""
+
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class SweepContext:
+    """How one command is to run: decided before anything starts, and the same for all runs of the sweep."""
+
+    temp_dir: str
+    project: str
+    slots: int = 1
+    """Runs at a time at most; the data loaders' workers share the cores by it."""
+    cores: int = 1
+    cpu: bool = False
+    """No GPU is used: the runs train on the CPU, whatever device numbers their configs name."""
+    devices: tuple[str, ...] = ()
+    """Ids of all devices that runs may be placed on; empty on a machine without GPUs."""
+    pool: tuple[str, ...] = ()
+    """Ids of the devices that the runs share. Empty: each run names its own with `cuda_device`."""
+    memory_limit: int = 0
+    """Bytes that must be free on a device before a run starts there."""
+    stop_on_failure: bool = True
+    command: tuple[str, ...] = ()
+    """The command line, without secrets."""
+    cwd: str = ""
+    """The folder where it was typed: relative paths begin there."""
+    config_files: Mapping[str, str] = field(default_factory=dict)
+    """`default file`, `tuning file` -> its path."""
+
+
+# one attempt: from the request to its end
+
+
+@dataclass(frozen=True)
+class Device:
+    """A GPU at one moment, as placement sees it."""
+
+    id: str
+    label: str
+    """As people call it: `GPU 1`."""
+    free: int
+    """Bytes."""
+    lost: bool = False
+    note: str = ""
+    """Who uses it: `pid 1234 uses 18 GiB`."""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of links to pictures, shared by the runs that may share cached latents (facts: upstream's cache files
+    know neither resolution nor VAE). Exactly one run fills it; the others wait."""
+
+    path: str
+    links: Mapping[str, str]
+    """Name inside `path` -> absolute target."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One attempt as data: `--dry-run` prints it, tests compare it, an executor obeys it."""
+
+    argv: tuple[str, ...]
+    cwd: str
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Added to the inherited environment; written to launch.json."""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Added to the environment too; written nowhere."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Path inside the attempt's folder -> text."""
+    gpus: int = 0
+    """How many devices, never which ones: those are placement's business."""
+    keep: Mapping[str, str] = field(default_factory=dict)
+    """Path inside the attempt's folder -> absolute path to copy it to after success."""
+    caches: tuple[Cache, ...] = ()
+    uncounted_steps: int = 0
+    """Steps of the whole training that this attempt's own step counts leave out: it goes on from a saved state."""
+
+
+OutcomeKind = Literal["succeeded", "failed", "cancelled", "aborted", "lost"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended."""
+
+    kind: OutcomeKind
+    exit_code: int | None = None
+    reason: str = ""
+    cause: str = ""
+    """Its name in `trainers.failure_causes`; empty where nobody looked for one."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of events.jsonl. Kinds: begin, training, metrics, checkpoint, tracker, picture, trouble, end (see
+    `hook/run.py`)."""
+
+    at: float
+    """Seconds since 1970."""
+    kind: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A saved file, as the trainer told of it."""
+
+    path: str
+    which: str
+    """epoch, step or last."""
+    epoch: int | None
+    step: int | None
+    at: float = 0.0
+    """Seconds since 1970."""
+
+
+# what the store knows
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One start of a run."""
+
+    id: int
+    """The journal's number of it."""
+    run_key: str
+    number: int
+    """From 1, within the run."""
+    folder: str
+    """`<run's folder>/attempt-<n>`, inside the sweep's folder."""
+    devices: tuple[str, ...]
+    handle: str
+    """What the executor calls it: opaque to everybody else. Empty: it was never told."""
+    started: float
+    """Seconds since 1970, for people; durations are taken from the monotonic clock."""
+    ended: float | None = None
+    outcome: Outcome | None = None
+    """None while it runs, or when its orchestrator was killed before it could write that down."""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    """What it left: loss, steps, seconds, checkpoint, peak_memory, delivered."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run as the store knows it: its settings without secrets, and its attempts."""
+
+    key: str
+    index: int
+    number: int
+    name: str
+    slug: str
+    varied: Mapping[str, str]
+    options: Mapping[str, Any]
+    attempts: tuple[Attempt, ...] = ()
+    """Oldest first."""
+    unstarted: str = "waiting"
+    """What a run without an attempt is: waiting, or aborted."""
+
+    @property
+    def newest(self) -> Attempt | None:
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def state(self) -> str:
+        """waiting, aborted, running, or the kind of the newest attempt's outcome."""
+        newest = self.newest
+        if newest is None:
+            return self.unstarted
+        return newest.outcome.kind if newest.outcome else "running"

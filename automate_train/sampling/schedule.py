@@ -1,0 +1,81 @@
+"""Which checkpoints are due, and what they are called on a server. Pure.
+
+Covers: `sample_opt` and `sample_num`, the name's ending, epochs that were asked for. The hook that waits for samples
+decides by the same rule (`hook/hook_wait.py`, which can import nothing from here; a test compares them).
+Not: which checkpoints and prompts there are (`lookout`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..config.keys import unset
+
+ENDING = re.compile(r"-step(?P<step>\d{8,})$|-(?P<epoch>\d{6,})$")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Every `count`-th `unit`; the last checkpoint always. `unit` None: the last one alone."""
+
+    unit: str | None = "epoch"
+    count: int = 1
+
+
+def rule(options: Mapping[str, Any]) -> Rule | None:
+    """A run's wish; None: no samples (sample_opt says None, "" or null)."""
+    if "sample_opt" in options and unset(options["sample_opt"]):
+        return None
+    try:
+        count = max(1, int(options.get("sample_num") or 1))
+    except (TypeError, ValueError):
+        count = 1
+    return Rule("step" if options.get("sample_opt") == "step" else "epoch", count)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A saved file. `which` is epoch, step or last, as the hook tells it."""
+
+    path: str
+    which: str
+    epoch: int | None
+    step: int | None
+    at: float = 0.0
+
+
+def which(stem: str) -> str:
+    """By the file's name, where no event tells it."""
+    found = ENDING.search(stem)
+    return "last" if found is None else "epoch" if found["epoch"] else "step"
+
+
+def is_due(checkpoint: Checkpoint, rule: Rule, epochs: Sequence[range] | None = None) -> bool:
+    """`epochs`: those of a person who names them; then the rule does not matter."""
+    if checkpoint.which not in ("epoch", "step", "last"):
+        return False
+    if epochs is not None:
+        whole = checkpoint.which != "step"
+        return whole and any(checkpoint.epoch in each for each in epochs if checkpoint.epoch is not None)
+    if checkpoint.which == "last":
+        return True
+    if rule.unit is None or (rule.unit == "epoch" and checkpoint.which == "step"):
+        return False  # a step's checkpoint lies within an epoch
+    number = checkpoint.epoch if rule.unit == "epoch" else checkpoint.step
+    return number is not None and number % rule.count == 0
+
+
+def lora_name(sweep: str, key: str, attempt: int, checkpoint: Checkpoint, nonce: str) -> str:
+    """`at-<sweep>-<run>-a1-e000002-<nonce>`: unique on every server, for the name alone decides which LoRA is drawn.
+    The nonce makes it unique in time too: what an earlier upload left in caches or histories is never met again."""
+    of = {"epoch": f"e{checkpoint.epoch or 0:06d}", "step": f"s{checkpoint.step or 0:08d}"}.get(
+        checkpoint.which, "last"
+    )
+    return f"at-{sweep}-{re.sub(r'[^A-Za-z0-9_-]', '-', key[:8])}-a{attempt}-{of}-{nonce}"
+
+
+def lora_folder(sweep: str) -> str:
+    return f"automate-train-{sweep}"

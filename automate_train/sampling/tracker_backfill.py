@@ -1,0 +1,94 @@
+"""Pictures that came after a training's end, brought into its trackers by the trainer's own Python.
+
+Covers: when `hook/log_pictures.py` of an attempt is to be run, one at a time beside everything else. Its failure is
+told and never fatal. Not: which pictures it logs (it knows itself).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from .image_store import write
+
+SCRIPT = "hook/log_pictures.py"
+LIMIT = 900.0
+MARK = ".logged"
+
+
+class Late:
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._queue: list[Path] = []
+        self._known: set[Path] = set()
+        self._now: tuple[subprocess.Popen[str], Path, int, float] | None = None
+
+    def ask(self, attempt: Path) -> None:
+        """The attempt has ended and its samples are final; asking twice is fine."""
+        if attempt not in self._known:
+            self._known.add(attempt)
+            if count(attempt) != logged(attempt) and has_trackers(attempt):
+                self._queue.append(attempt)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._queue) or self._now is not None
+
+    def step(self) -> None:
+        if self._now is not None:
+            process, attempt, pictures, began = self._now
+            if process.poll() is None and time.monotonic() - began < LIMIT:
+                return
+            process.kill()
+            said = process.communicate()[0].strip().splitlines()
+            self._say(f"{attempt.parent.name}: {said[-1] if said else f'{SCRIPT} ended with {process.returncode}'}")
+            if process.returncode == 0:
+                write(attempt / "output" / "sample" / MARK, f"{pictures}\n".encode())
+            self._now = None
+        if self._queue:
+            self._start(self._queue.pop(0))
+
+    def stop(self) -> None:
+        if self._now is not None:
+            self._now[0].kill()
+            self._now[0].communicate()
+            self._now = None
+
+    def _start(self, attempt: Path) -> None:
+        pictures = count(attempt)
+        try:
+            launch = json.loads((attempt / "launch.json").read_text(encoding="utf-8"))
+            command = [str(launch["argv"][0]), str(attempt / SCRIPT)]
+            env = {**os.environ, **{str(name): str(value) for name, value in launch["env"].items()}}
+            null, pipe = subprocess.DEVNULL, subprocess.PIPE
+            process = subprocess.Popen(
+                command, cwd=launch["cwd"], env=env, text=True, stdin=null, stdout=pipe, stderr=null
+            )
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            self._say(f"{attempt}: late pictures could not be logged: {error}")
+            return
+        self._now = process, attempt, pictures, time.monotonic()
+
+
+def count(attempt: Path) -> int:
+    """Samples that were made so far."""
+    return sum(1 for _ in (attempt / "output" / "sample").glob("*.json"))
+
+
+def logged(attempt: Path) -> int:
+    try:
+        return int((attempt / "output" / "sample" / MARK).read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def has_trackers(attempt: Path) -> bool:
+    try:
+        settings = json.loads((attempt / "hook.json").read_text(encoding="utf-8"))
+        return bool(settings.get("trackers")) and (attempt / SCRIPT).is_file()
+    except (OSError, ValueError, AttributeError):
+        return False

@@ -1,0 +1,119 @@
+"""Expressions that drop points: `network_alpha > network_dim`.
+
+Covers: checking an expression node by node and turning it into a function of the settings; nothing is ever `eval`-ed.
+Allowed: keys, numbers, texts, true/false/null, comparison, + - * / // %, and/or/not, in. Not: calls, attributes,
+powers.
+Where values cannot be compared (a missing one with a number) or computed, the expression does not apply to that point.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ..config.keys import canonical
+from ..errors import UserError, nearest
+
+Get = Callable[[str], Any]
+MAX_LENGTH, MAX_NODES = 2000, 200
+MAX_SIZE = 1000
+"""Letters or elements of a value that is looked at: with every limit used up, a point takes less than 10 ms."""
+CONSTANTS = {"true": True, "false": False, "null": None}
+COMPARE: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
+    ast.GtE: operator.ge, ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b,
+}  # fmt: skip
+ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod,
+}  # fmt: skip
+
+
+def compile_expression(text: str, keys: Iterable[str], source: str) -> tuple[Callable[[Get], bool], frozenset[str]]:
+    """(function of a getter that says whether the point is dropped, the canonical keys that it looks at)."""
+    known = set(keys)
+    names: set[str] = set()
+
+    def refuse(message: str, hint: str = "") -> UserError:
+        return UserError(f"`{text[:200]}` {message}", source=source, key="exclude", hint=hint)
+
+    if not isinstance(text, str) or len(text) > MAX_LENGTH:
+        raise refuse("is no short expression", 'for example "network_alpha > network_dim"')
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise refuse("is no expression", 'for example "network_alpha > network_dim"') from None
+    if sum(1 for _ in ast.walk(tree)) > MAX_NODES:
+        raise refuse("is too long", "write several expressions")
+
+    def build(node: ast.AST) -> Callable[[Get], Any]:
+        if isinstance(node, ast.Constant) and isinstance(node.value, (int, float, str, bool, type(None))):
+            value = node.value
+            return lambda get: value
+        if isinstance(node, ast.Name):
+            if node.id in CONSTANTS:
+                constant = CONSTANTS[node.id]
+                return lambda get: constant
+            key = canonical(node.id)
+            if key not in known:
+                raise refuse(f"names {node.id}, which is no key of this sweep", nearest(node.id, sorted(known)))
+            names.add(key)
+            return lambda get: _small(get(key))
+        if isinstance(node, ast.BoolOp):
+            parts = [build(part) for part in node.values]
+            both = isinstance(node.op, ast.And)
+            return lambda get: (all if both else any)(part(get) for part in parts)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.Not, ast.USub)):
+            inner = build(node.operand)
+            return (lambda get: not inner(get)) if isinstance(node.op, ast.Not) else (lambda get: -inner(get))
+        if isinstance(node, ast.BinOp) and type(node.op) in ARITHMETIC:
+            left, right, act = build(node.left), build(node.right), ARITHMETIC[type(node.op)]
+            return lambda get: act(_number(left(get)), _number(right(get)))
+        if isinstance(node, ast.Compare) and all(type(op) in COMPARE for op in node.ops):
+            sides = [build(side) for side in (node.left, *node.comparators)]
+            acts = [COMPARE[type(op)] for op in node.ops]
+            return lambda get: all(act(a(get), b(get)) for act, a, b in zip(acts, sides, sides[1:], strict=False))
+        if isinstance(node, (ast.List, ast.Tuple)):
+            items = [build(item) for item in node.elts]
+            return lambda get: [item(get) for item in items]
+        raise refuse(f"uses {type(node).__name__}, which is not allowed", "use comparisons, arithmetic, and/or/not, in")
+
+    whole = build(tree)
+
+    def applies(get: Get) -> bool:
+        try:
+            return bool(whole(get))
+        except (TypeError, ZeroDivisionError, OverflowError, ValueError):
+            return False
+
+    return applies, frozenset(names)
+
+
+def _small(value: Any) -> Any:
+    """Comparing is for what a person can read: megabytes of text or lists would take long."""
+    if isinstance(value, (str, list, tuple, dict)) and _size(value) > MAX_SIZE:
+        raise TypeError
+    return value
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if not isinstance(value, (list, tuple, dict)):
+        return 1
+    parts = [*value, *value.values()] if isinstance(value, dict) else value
+    size = len(parts)
+    for part in parts if size <= MAX_SIZE else ():
+        size += _size(part)
+        if size > MAX_SIZE:
+            break
+    return size
+
+
+def _number(value: Any) -> Any:
+    """Arithmetic is for numbers: text times a million would fill the memory."""
+    if isinstance(value, (int, float)):
+        return value
+    raise TypeError

@@ -1,0 +1,219 @@
+"""Old names become options of the trainer (KEYS.md, table 2).
+
+Covers: optimizer, learning rates, schedule, min-SNR, precision, masks, samples; who wins when an old name and the
+trainer's own name say something about one option: the later layer, and at a tie the trainer's own name.
+Not: the network and its blocks (`network`), names that stand for exactly one other (`keys.ALIASES`), types (`resolve`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ...config.keys import unset
+from ...config.layers import text_of
+from ...errors import Problem
+from ...records import Setting
+from ..arguments import Argument
+from .value_types import built_in, is_on, number, pairs, path_in, problem, rank, shown, text_in
+
+OLD = frozenset(
+    "adamw_betas adamw_eps adamw_weight_decay lr_scheduler_number min_snr_gamma_value precision_type lora_type "
+    "lycoris_preset train_network_norm conv_dim conv_alpha lbw_weights down_lr_weight mid_lr_weight up_lr_weight "
+    "mask_loss mask_threshold".split()
+)
+"""Names that sd-scripts does not know. A fork that accepts one of them gets it as it is."""
+
+PRECISIONS = {
+    "fp16": ("fp16", "fp16"),
+    "bf16": ("bf16", "bf16"),
+    "fp32": ("no", "float"),
+    "float": ("no", "float"),
+    "no": ("no", "float"),
+}
+"""precision_type -> mixed_precision, save_precision."""
+
+
+@dataclass
+class Options:
+    """The trainer's options while they come together."""
+
+    own: Mapping[str, Setting]
+    """What the user gave by the trainer's own names."""
+    old: Mapping[str, Setting]
+    """What the user gave by names of `OLD` that the script does not accept."""
+    ours: Mapping[str, Setting]
+    accepted: Mapping[str, Argument]
+    settings: dict[str, Setting] = field(default_factory=dict)
+    found: list[Problem] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.settings.update(self.own)
+
+    def claim(self, name: str, value: Any, source: Setting, *, needed: bool = True) -> None:
+        """Give the option `name` a value because `source` asks for it, unless the user's own word on it is as late."""
+        own = self.own.get(name)
+        if own is not None and rank(own) >= rank(source):
+            return
+        if name in self.accepted:
+            self.settings[name] = replace(source, value=value)
+        elif needed:
+            self.say(source, f"stands for {name}, which this trainer does not accept", "take it out")
+
+    def add_pairs(self, name: str, claims: Iterable[tuple[str, str | None, Setting]]) -> None:
+        """Put `key=value` texts into a list option like network_args; None takes an entry out."""
+        entries: dict[str, tuple[int, str | None]] = {}
+        sources = []
+        for key, text, source in claims:
+            sources.append(source)
+            if key not in entries or rank(source) >= entries[key][0]:
+                entries[key] = (rank(source), None if text is None else f"{key}={text}")
+        if not sources:
+            return
+        if own := self.own.get(name):
+            listed = pairs(own.value)
+            if not isinstance(listed, (list, tuple)) or not all(isinstance(pair, str) for pair in listed):
+                return  # no list of texts: reported by its type
+            for pair in listed:
+                key = pair.partition("=")[0]
+                if key not in entries or rank(own) >= entries[key][0]:
+                    entries[key] = (rank(own), pair)
+        texts = [text for _, text in entries.values() if text is not None]
+        if texts and name in self.accepted:
+            self.settings[name] = replace(own or max(sources, key=rank), value=texts)
+        elif texts:
+            self.say(sources[0], f"stands for {name}, which this trainer does not accept", "take it out")
+
+    def say(self, setting: Setting | None, message: str, hint: str = "", *, warn: bool = False) -> None:
+        self.found.append(problem(setting, message, hint, "warning" if warn else "error"))
+
+    def unused(self, key: str, why: str) -> None:
+        if setting := self.old.get(key):
+            self.say(setting, f"has no effect: {why}", "take it out", warn=True)
+
+
+def optimizer(o: Options) -> None:
+    """adamw_* become optimizer_args of the AdamW family; no other optimizer knows them."""
+    chosen = text_in(o.settings.get("optimizer_type")) or (
+        "Lion" if is_on(o.own.get("use_lion_optimizer")) else "AdamW"
+    )
+    claims: list[tuple[str, str | None, Setting]] = []
+    for key in ("adamw_betas", "adamw_eps", "adamw_weight_decay"):
+        if (setting := o.old.get(key)) is None:
+            continue
+        if "adamw" not in chosen.lower():
+            o.unused(key, f"{chosen} is not of the AdamW family")
+        elif (text := _numbers(setting.value, 2 if key == "adamw_betas" else 1)) is None:
+            wanted = "two numbers like 0.9,0.999" if key == "adamw_betas" else "a number"
+            o.say(setting, f"needs {wanted}, not {shown(setting.value)}")
+        else:
+            claims.append((key.removeprefix("adamw_"), text, setting))
+    o.add_pairs("optimizer_args", claims)
+
+
+def _numbers(value: Any, count: int) -> str | None:
+    parts = value.strip("[]() ").split(",") if isinstance(value, str) else value
+    parts = parts if isinstance(parts, (list, tuple)) else [parts]
+    if len(parts) != count or any(number(part) is None for part in parts):
+        return None
+    return ",".join(text_of(part).strip() for part in parts)
+
+
+def learning_rates(o: Options) -> None:
+    """unet_lr is also the learning_rate where none is given; a text encoder without a rate is not trained."""
+    unet, text = o.own.get("unet_lr"), o.settings.get("text_encoder_lr")
+    if unet is not None and "learning_rate" not in o.own:
+        o.claim("learning_rate", unet.value, unet, needed=False)
+    if text is not None:
+        rates = text.value if isinstance(text.value, (list, tuple)) else [text.value]
+        if rates and all(number(rate) == 0 for rate in rates):
+            o.claim("network_train_unet_only", True, text, needed=False)
+
+
+def schedule(o: Options) -> None:
+    scheduler = text_in(o.settings.get("lr_scheduler")) or "constant"
+    meaning = {"cosine_with_restarts": "lr_scheduler_num_cycles", "polynomial": "lr_scheduler_power"}
+    if setting := o.old.get("lr_scheduler_number"):
+        if target := meaning.get(scheduler.lower()):
+            o.claim(target, setting.value, setting)
+        else:
+            o.unused("lr_scheduler_number", f"lr_scheduler is {scheduler}")
+
+
+def warmup(o: Options, total_steps: Callable[[], int | None]) -> None:
+    """A share of the steps stays one where the script reads shares; else it is counted out here."""
+    setting = o.settings.get("lr_warmup_steps")
+    share = number(setting.value) if setting is not None else None
+    if setting is None or share is None:
+        return
+    is_ratio = setting.written.removesuffix("_list") == "lr_warmup_ratio"
+    if is_ratio and not 0 <= share < 1:
+        o.say(setting, f"is a share of all steps, 0 or more and below 1, not {text_of(setting.value)}")
+    elif "lr_warmup_steps" in o.accepted and o.accepted["lr_warmup_steps"].type == "int" and 0 < share < 1:
+        steps = total_steps()
+        if steps is None:
+            o.say(setting, "this trainer wants warm-up steps, and they cannot be counted", "give lr_warmup_steps")
+        else:
+            o.settings["lr_warmup_steps"] = replace(setting, value=round(share * steps))
+    name = (text_in(o.settings.get("lr_scheduler")) or "constant").lower()
+    if share and name == "constant" and "lr_scheduler_type" not in o.settings:
+        o.say(setting, "lr_scheduler constant refuses a warm-up", "set lr_scheduler to constant_with_warmup")
+
+
+def min_snr(o: Options) -> None:
+    """true/false beside min_snr_gamma_value, as old files have it; a number is the trainer's own."""
+    gamma, value = o.own.get("min_snr_gamma"), o.old.get("min_snr_gamma_value")
+    if gamma is not None and (isinstance(gamma.value, bool) or str(gamma.value).lower() in ("true", "false")):
+        o.settings.pop("min_snr_gamma")
+        if is_on(gamma):
+            default = built_in("min_snr_gamma_value", 5)  # what upstream's documentation recommends
+            o.settings["min_snr_gamma"] = replace(gamma, value=(value or default).value)
+            return
+    elif gamma is not None:
+        o.unused("min_snr_gamma_value", "min_snr_gamma is a number itself")
+        return
+    o.unused("min_snr_gamma_value", "min_snr_gamma is not on")
+
+
+def precision(o: Options) -> None:
+    if setting := o.old.get("precision_type"):
+        names = PRECISIONS.get(str(setting.value).lower()) if isinstance(setting.value, str) else None
+        if names is None:
+            o.say(setting, f"{shown(setting.value)} is no precision", f"allowed: {', '.join(PRECISIONS)}")
+        else:
+            o.claim("mixed_precision", names[0], setting)
+            o.claim("save_precision", names[1], setting, needed=False)
+
+
+def masks(o: Options) -> str:
+    """How a subset's mask_dir is passed on: "own" (the script knows mask_loss), "upstream" or "off"."""
+    if "mask_loss" in o.accepted:
+        return "own"
+    loss, threshold = o.old.get("mask_loss"), o.old.get("mask_threshold")
+    if is_on(loss) and loss is not None:
+        o.claim("masked_loss", True, loss)
+    on = is_on(o.settings.get("masked_loss"))
+    if threshold is not None and on and number(threshold.value) not in (0, 1):
+        o.say(threshold, "this trainer's masked loss has no threshold", "set it to 0, or take it out")
+    elif threshold is not None:
+        o.say(threshold, "is dropped: this trainer's masked loss has no threshold", warn=True)
+    return "upstream" if on else "off"
+
+
+def samples(o: Options, every: Setting | None) -> None:
+    """The trainer's own sample pictures. `every` is sample_opt even where it says None: then there are no samples."""
+    prompts, count = o.ours.get("prompt_path"), o.ours.get("sample_num")
+    if is_on(o.ours.get("use_external_webui")):
+        return
+    if (path := path_in(prompts)) is not None and prompts is not None:
+        o.claim("sample_prompts", path, prompts, needed=False)
+    if "sample_prompts" not in o.settings:
+        return
+    if every is not None and unset(every.value):
+        return
+    word = text_in(every) or "epoch"
+    names = {"epoch": "sample_every_n_epochs", "step": "sample_every_n_steps"}
+    if word in names and not (every is None and any(name in o.own for name in names.values())):
+        source = count or every or o.settings["sample_prompts"]
+        o.claim(names[word], count.value if count else 1, source, needed=False)

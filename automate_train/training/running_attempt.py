@@ -1,0 +1,145 @@
+"""A started attempt and what has been seen of it.
+
+Covers: reading what its trainer tells (progress, checkpoints, trouble, a loss that is NaN), how its end is judged, what
+the journal keeps of it, who of its processes holds its devices. Not: when to look, and what follows from it for other
+runs (`scheduler`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UserError
+from ..records import Cache, Outcome
+from ..store.history import Progress, after, whole
+from ..store.layout import AttemptFolder
+from ..trainers import failure_causes
+from .placement import Held
+
+if TYPE_CHECKING:
+    from ..records import Run
+    from ..store.journal import Journal
+    from ..trainers import Trainer
+
+Handle = tuple[int, int, str]
+"""(pid, start time in clock ticks since boot, boot id); pid 0: the process is gone."""
+DIVERGED = 3
+"""Logged steps in a row whose loss is NaN, after which a run is ended (`on_nan: stop`)."""
+
+
+@dataclass
+class Active:
+    id: int
+    run_key: str
+    label: str
+    name: str
+    number: int
+    folder: AttemptFolder
+    devices: tuple[str, ...]
+    handle: Handle
+    began: float
+    """Monotonic seconds."""
+    trainer: Trainer
+    keep: dict[str, str]
+    where: str = ""
+    """Its devices as people call them: `GPU 0, GPU 1`."""
+    stop_on_nan: bool = True
+    progress: Progress = field(default_factory=Progress)
+    offset: int = 0
+    """How far its events have been read."""
+    filling: tuple[Cache, ...] = ()
+    ended_by_us: Outcome | None = None
+    outcome: Outcome | None = None
+    run: Run | None = None
+    """None where an earlier orchestrator started it."""
+    let_go_by: float = 0.0
+    """Monotonic seconds at which its processes have had time enough to let go of its devices."""
+    occupied: str = ""
+    """Who still holds its devices after that: `pid 1234 of run 3, which has ended`."""
+    oom_kills: int = field(default_factory=lambda: oom_kills())
+    """The kernel's count when we first saw it."""
+
+    def held(self) -> Held:
+        return Held(self.label, frozenset(self.devices), frozenset(cache.path for cache in self.filling), self.occupied)
+
+    def owns(self, pid: int) -> bool:
+        """Whether a process of this machine was started by this attempt: by its session, or by what it inherited."""
+        folder = Path(f"/proc/{pid}")
+        try:
+            session = int((folder / "stat").read_bytes().rpartition(b")")[2].split()[3])
+            if session == self.handle[0] > 0:
+                return True
+            return b"AUTOMATE_TRAIN_ATTEMPT=" + os.fsencode(self.folder.path) in (folder / "environ").read_bytes()
+        except (OSError, ValueError, IndexError):  # gone, or another user's
+            return False
+
+    def look(self, journal: Journal, say: Callable[[str], None]) -> bool:
+        """Take in what its trainer has told since the last look; True when a checkpoint was among it."""
+        saved = False
+        events, self.offset = self.trainer.events(self.folder, self.offset)
+        for event in events:
+            before, self.progress = self.progress, after(self.progress, event)
+            if event.kind == "checkpoint" and (path := self.progress.checkpoint):
+                epoch, step = whole(event.data.get("epoch")), whole(event.data.get("step"))
+                journal.saved(self.id, path, epoch, step, event.at)
+                saved = True
+            if self.progress.trouble != before.trouble:
+                say(f"{self.label}: hook: {self.progress.trouble}")
+        return saved
+
+    @property
+    def diverged(self) -> bool:
+        """Whether it is to be ended, and has not been, because its loss stays NaN."""
+        return self.stop_on_nan and self.ended_by_us is None and self.progress.nan_in_a_row >= DIVERGED
+
+    def judge(self) -> Outcome:
+        """How it ended: what we did to it, else what its exit code and its trainer's module say."""
+        if self.ended_by_us is not None:
+            return self.ended_by_us
+        code = self.folder.read_exit_code()
+        if code is None:
+            return Outcome("lost", None, "gone without an exit code: it was killed together with its shell")
+        try:
+            outcome = self.trainer.verdict(self.folder, code)
+        except (OSError, UserError) as error:
+            return Outcome("failed", code, f"its result cannot be read: {error}")
+        if outcome.cause == failure_causes.KILLED.name and oom_kills() > self.oom_kills:
+            return replace(outcome, reason=failure_causes.KERNEL.text(), cause=failure_causes.KERNEL.name)
+        return outcome
+
+    def facts(self, seconds: float) -> dict[str, Any]:
+        """What the journal keeps of an ended attempt."""
+        progress = self.progress
+        return {
+            "loss": progress.loss,
+            "mean_loss": progress.mean_loss,
+            "steps": progress.step,
+            "seconds": round(seconds, 3),
+            "checkpoint": progress.checkpoint,
+            "peak_memory": progress.peak_memory,
+            **({"cause": self.outcome.cause} if self.outcome and self.outcome.cause else {}),
+        }
+
+
+def holders(active: Active) -> list[int]:
+    """The attempt's processes that hold memory on its devices."""
+    if not active.devices:
+        return []
+    from ..machine.gpus import snapshot
+
+    users = [pid for gpu in snapshot() if gpu.id in active.devices for pid, _ in gpu.users]
+    return [pid for pid in users if active.owns(pid)]
+
+
+def oom_kills(counters: str = "/proc/vmstat") -> int:
+    """How many processes this machine's kernel has killed since boot because memory ran out (0 where it does not
+    count them: before Linux 4.13)."""
+    try:
+        with open(counters, "rb", buffering=0) as file:
+            return int(file.read(1 << 16).partition(b"\noom_kill ")[2].split(b"\n", 1)[0] or 0)
+    except (OSError, ValueError):
+        return 0

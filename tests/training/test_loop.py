@@ -1,0 +1,318 @@
+"""Whole histories of the loop without a process: a scripted executor, a clock that moves only when the loop waits."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from automate_train.config.layers import Layer, built_in, merge
+from automate_train.records import Device, Event, Launch, Outcome, Run, Source, SweepContext
+from automate_train.store.journal import Journal
+from automate_train.store.layout import AttemptFolder, SweepFolder, new_events
+from automate_train.sweep.product import expand
+from automate_train.training.device_release import LET_GO
+from automate_train.training.loop import GRACE, Loop
+from automate_train.training.placement import Policy
+from automate_train.training.prepare import Job
+from automate_train.training.running_attempt import Active
+
+Handle = tuple[int, int, str]
+PORT, BAD_ARGUMENT = 98, 2
+CAUSES = {PORT: "port_in_use", BAD_ARGUMENT: "bad_argument"}
+
+
+class World:
+    """Executor, display, clock and trainer in one: `seconds` and `codes` say how long run n takes and how it ends; of a
+    list of codes each attempt takes the next."""
+
+    every = float("inf")
+
+    def __init__(self, seconds: dict[int, float], codes: dict[int, int | list[int]], deaf: bool = False) -> None:
+        self.time, self.pid = 0.0, 100
+        self.seconds, self.codes, self.deaf = seconds, codes, deaf
+        self.ends: dict[Handle, tuple[float, AttemptFolder, int]] = {}
+        self.said: list[str] = []
+        self.started_at: dict[int, float] = {}
+        self.signals: list[tuple[int, float]] = []
+        self.on_wait: Callable[[], None] = lambda: None
+        self.free = 20 * 1024**3
+        self.group_until: dict[int, float] = {}
+        """Run index -> when the last process of its group is gone."""
+        self.indices: dict[Handle, int] = {}
+        self.starts: list[int] = []
+        self.ended_with: list[str] = []
+
+    # trainer
+    def problems(self, run: Run, context: SweepContext) -> list[object]:
+        return []
+
+    def prepare(self, run: Run, folder: AttemptFolder, context: SweepContext) -> Launch:
+        return Launch((str(run.index),), "/", gpus=0 if context.cpu else 1)
+
+    def events(self, folder: AttemptFolder, offset: int) -> tuple[list[Event], int]:
+        return new_events(folder.events, offset)
+
+    def verdict(self, folder: AttemptFolder, code: int) -> Outcome:
+        return (
+            Outcome("succeeded", 0) if code == 0 else Outcome("failed", code, f"exit code {code}", CAUSES.get(code, ""))
+        )
+
+    # executor
+    def start(self, launch: Launch, folder: AttemptFolder, devices: tuple[str, ...]) -> Handle:
+        index = int(launch.argv[0])
+        self.pid += 1
+        handle = (self.pid, 1, "boot")
+        codes = self.codes.get(index, 0)
+        code = codes if isinstance(codes, int) else codes.pop(0)
+        self.ends[handle] = (self.time + self.seconds.get(index, 1.0), folder, code)
+        self.started_at[index] = self.time
+        self.indices[handle] = index
+        self.starts.append(index)
+        return handle
+
+    def adopt(self, handle: Handle) -> None: ...
+
+    def wait(self, seconds: float | None) -> list[Handle]:
+        self.on_wait()
+        next_end = min((end for end, _, _ in self.ends.values()), default=float("inf"))
+        limit = float("inf") if seconds is None else self.time + seconds
+        assert min(next_end, limit) < float("inf"), "the loop waits for ever"
+        self.time = max(self.time, min(next_end, limit))
+        over = [handle for handle, (end, _, _) in self.ends.items() if end <= self.time]
+        for handle in over:
+            _, folder, code = self.ends.pop(handle)
+            folder.exit_code.write_text(f"{code}\n")
+        return over
+
+    def stop(self, handle: Handle, number: int = signal.SIGTERM) -> None:
+        self.signals.append((number, self.time))
+        if handle in self.ends and (number == signal.SIGKILL or not self.deaf):
+            _, folder, _ = self.ends[handle]
+            self.ends[handle] = (self.time, folder, 128 + number)
+
+    def lingers(self, handle: Handle) -> bool:
+        return self.time < self.group_until.get(self.indices[handle], 0.0)
+
+    # display
+    def started(self, active: Active) -> None: ...
+    def ended(self, active: Active, outcome: Outcome, seconds: float) -> None:
+        self.ended_with.append(outcome.reason)
+
+    def tick(self, active: list[Active], devices: object, left: int) -> None: ...
+
+    def waits(self, run: Run, why: str) -> None:
+        self.said.append(why)
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def history(
+    tmp_path: Path,
+    world: World,
+    count: int,
+    policy: Policy,
+    stop: bool = True,
+    before: Callable[[Loop], None] | None = None,
+    **keys: object,
+) -> list[str]:
+    """Run `count` runs through the loop; the states in the order of the sweep."""
+    layer = Layer(Source("x"), {"project_name_base": "p", "n_list": list(range(count)), "z": 1, **keys})
+    sweep = expand(merge([built_in(), layer])[0].settings)
+    folder = SweepFolder(tmp_path, "p")
+    folder.path.mkdir(exist_ok=True)
+    journal = Journal(folder.journal)
+    points = [point for point in sweep if isinstance(point, Run)]
+    job = Job(
+        runs=iter(points),
+        folder=folder,
+        policy=policy,
+        trainer=lambda run: world,  # type: ignore[arg-type, return-value]
+        context=SweepContext(str(tmp_path), "p", cpu=not policy.devices),
+        devices_of=lambda run: (),
+        stop_on_failure=stop,
+        total=count,
+    )
+    devices = lambda: [Device(name, f"GPU {name}", world.free) for name in policy.devices]  # noqa: E731
+    loop = Loop(job, journal, world, world, devices, lambda: world.time, lambda: 1000 + world.time)  # type: ignore[arg-type]
+    if before:
+        before(loop)
+    loop.run()
+    states = {row.index: row.state for row in journal.rows()}
+    journal.close()
+    return [states.get(index, "never") for index in range(count)]
+
+
+def test_all_slots_are_busy_until_the_end(tmp_path: Path):
+    world = World({0: 5.0}, {})
+    assert history(tmp_path, world, 6, Policy(slots=2)) == ["succeeded"] * 6
+    assert [world.started_at[index] for index in range(6)] == [0, 0, 1, 2, 3, 4]
+
+
+def test_after_a_failure_nothing_starts_and_the_running_one_finishes(tmp_path: Path):
+    world = World({0: 5.0}, {1: 3})
+    assert history(tmp_path, world, 40, Policy(slots=2)) == ["succeeded", "failed", *["never"] * 38]
+    assert world.time == 5.0
+
+
+def test_on_failure_continue(tmp_path: Path):
+    world = World({}, {1: 3, 2: 4})
+    assert history(tmp_path, world, 5, Policy(slots=1), stop=False) == [
+        "succeeded",
+        "failed",
+        "failed",
+        "succeeded",
+        "succeeded",
+    ]
+
+
+def test_ctrl_c_once_finishes_and_twice_ends(tmp_path: Path):
+    world = World({0: 50.0, 1: 50.0}, {})
+
+    def once(loop: Loop) -> None:
+        world.on_wait = lambda: loop.ask(1)
+
+    assert history(tmp_path, world, 4, Policy(slots=2), before=once)[:2] == ["succeeded", "succeeded"]
+    assert world.signals == [] and 2 not in world.started_at
+
+
+def test_one_deadline_for_all_then_sigkill(tmp_path: Path):
+    world = World({0: 500.0, 1: 500.0}, {}, deaf=True)
+
+    def twice(loop: Loop) -> None:
+        loop.display.every = 1.0
+        world.on_wait = lambda: loop.ask(2)
+
+    assert history(tmp_path, world, 3, Policy(slots=2), before=twice)[:2] == ["cancelled", "cancelled"]
+    terms = [at for number, at in world.signals if number == signal.SIGTERM]
+    kills = [at for number, at in world.signals if number == signal.SIGKILL]
+    assert len(terms) == len(kills) == 2 and kills[0] - terms[0] == GRACE
+
+
+def test_a_device_below_the_limit_is_waited_for_and_never_forgotten(tmp_path: Path):
+    world = World({}, {})
+    world.free = 1 * 1024**3
+    looks = []
+
+    def wait() -> None:
+        looks.append(world.time)
+        if len(looks) == 5:
+            world.free = 20 * 1024**3
+
+    world.on_wait = wait
+    states = history(tmp_path, world, 3, Policy(slots=1, devices=("0",), limit=9 * 1024**3))
+    assert states == ["succeeded"] * 3
+    assert [text for text in world.said if "1.0 of 9 GiB free" in text] == ["GPU 0 has 1.0 of 9 GiB free"], "said once"
+    assert world.started_at[0] == 5.0
+
+
+def test_a_run_that_cannot_be_prepared_has_failed(tmp_path: Path):
+    from automate_train.errors import UserError
+
+    world = World({}, {})
+    prepare = world.prepare
+
+    def refuse(run: Run, folder: AttemptFolder, context: SweepContext) -> Launch:
+        if run.index == 1:
+            raise UserError("no such file")
+        return prepare(run, folder, context)
+
+    world.prepare = refuse  # type: ignore[method-assign]
+    states = history(tmp_path, world, 3, Policy(slots=1), stop=False)
+    assert states == ["succeeded", "failed", "succeeded"] and any("no such file" in text for text in world.said)
+
+
+# another try
+
+
+def test_what_passes_by_itself_is_tried_again_before_the_others(tmp_path):
+    world = World({}, {1: [PORT, PORT, 0]})
+    assert history(tmp_path, world, 4, Policy(slots=1), retries=2) == ["succeeded"] * 4
+    assert world.starts == [0, 1, 1, 1, 2, 3]
+    assert sorted(path.name for path in tmp_path.glob("p/001-*/*")) == ["attempt-1", "attempt-2", "attempt-3"]
+    assert (tmp_path / "p").is_dir() and world.ended_with[1:3] == [
+        "exit code 98; tried again (1 of 2)",
+        "exit code 98; tried again (2 of 2)",
+    ]
+
+
+def test_the_last_try_counts_as_the_failure(tmp_path):
+    world = World({}, {0: [PORT] * 3, 1: PORT})
+    assert history(tmp_path, world, 3, Policy(slots=1), retries="2") == ["failed", "never", "never"]
+    assert world.starts == [0, 0, 0] and world.ended_with[-1] == "exit code 98"
+
+
+def test_what_does_not_pass_is_not_tried_again_nor_anything_unless_asked_for(tmp_path):
+    world = World({}, {0: BAD_ARGUMENT, 1: 77})
+    assert history(tmp_path, world, 2, Policy(slots=1), stop=False, retries=5) == ["failed", "failed"]
+    assert world.starts == [0, 1]
+    (tmp_path / "b").mkdir()
+    world = World({}, {0: PORT})
+    assert history(tmp_path / "b", world, 1, Policy(slots=1)) == ["failed"] and world.starts == [0]
+
+
+def test_nothing_is_tried_again_once_a_run_has_failed_or_a_person_asked(tmp_path):
+    world = World({1: 2.0}, {0: 1, 1: [PORT, 0]})
+    assert history(tmp_path, world, 2, Policy(slots=2), retries=5) == ["failed", "failed"]
+    (tmp_path / "b").mkdir()
+    world = World({}, {0: [PORT, 0]})
+
+    def once(loop: Loop) -> None:
+        world.on_wait = lambda: loop.ask(1)
+
+    assert history(tmp_path / "b", world, 1, Policy(slots=1), before=once, retries=5) == ["failed"]
+
+
+# devices that are not free yet
+
+ONE = Policy(slots=1, devices=("0",))
+
+
+def test_a_device_is_free_again_when_the_group_is_gone(tmp_path):
+    world = World({}, {})
+    world.group_until = {0: 4.0}
+    assert history(tmp_path, world, 2, ONE) == ["succeeded", "succeeded"]
+    assert 4.0 <= world.started_at[1] < 4.2 and (signal.SIGTERM, 1.0) in world.signals
+
+
+def test_a_device_is_free_again_when_no_process_of_the_run_has_memory_there(tmp_path):
+    world = World({}, {})
+
+    def before(loop: Loop) -> None:
+        loop.leaving.holders = lambda active: [77] if active.label == "run 0" and world.time < 6 else []
+
+    assert history(tmp_path, world, 2, ONE, before=before) == ["succeeded", "succeeded"]
+    assert 6.0 <= world.started_at[1] < 6.2 and world.signals == [], "it has left the group: it is not ours to end"
+
+
+def test_after_a_while_it_is_told_who_holds_the_device_and_others_go_on(tmp_path):
+    world = World({}, {})
+    told = []
+
+    def before(loop: Loop) -> None:
+        loop.leaving.holders = lambda active: [77] if active.label == "run 0" and world.time < 40 else []
+        world.on_wait = lambda: told.append((world.time, dict(loop.told_wait)))
+
+    policy = Policy(slots=2, devices=("0", "1"))
+    assert history(tmp_path, world, 4, policy, before=before) == ["succeeded"] * 4
+    assert world.said.count("GPU 0: occupied by pid 77 of run 0, which has ended") == 1
+    assert world.started_at[3] < 5, "the other device goes on"
+
+    (tmp_path / "b").mkdir()
+    world = World({}, {})
+    told.clear()
+    assert history(tmp_path / "b", world, 2, ONE, before=before) == ["succeeded"] * 2
+    assert 40 <= world.started_at[1] <= 41.1
+    reasons = {why for at, whys in told if at > 1 + LET_GO + 1 for why in whys.values()}
+    assert reasons == {"all devices are taken by other runs; GPU 0 is occupied by pid 77 of run 0, which has ended"}
+
+
+def test_a_sweep_does_not_wait_for_ever_for_what_nobody_can_end(tmp_path):
+    world = World({}, {})
+    world.group_until = {0: 1e9}
+    assert history(tmp_path, world, 1, Policy(slots=1)) == ["succeeded"]
+    assert world.time == pytest.approx(1 + LET_GO, abs=0.1)
+    assert (signal.SIGKILL, 1 + GRACE) in world.signals
