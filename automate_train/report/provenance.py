@@ -74,7 +74,7 @@ def packages(python: str | Path | None) -> dict[str, str]:
     where: list[str] | None = None
     if python is not None and os.path.abspath(python) != os.path.abspath(sys.executable):
         home = Path(os.path.abspath(python)).parent.parent
-        where = [str(each) for each in home.glob("lib/python3*/context-packages")]
+        where = [str(each) for each in home.glob("lib/python3*/site-packages")]
     found: dict[str, str] = {}
     try:
         for each in distributions(path=where) if where is not None else distributions():

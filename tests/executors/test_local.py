@@ -103,8 +103,8 @@ def test_a_program_that_cannot_be_started(tmp_path: Path):
 ORCHESTRATOR = """
 import os, sys
 from automate_train.executors.local import Local
-from automate_train.folder import AttemptFolder
-from automate_train.launch import Launch
+from automate_train.store.layout import AttemptFolder
+from automate_train.records import Launch
 folder = AttemptFolder(sys.argv[1])
 made = Launch(("/bin/sh", "-c", "sleep 0.6; exit 5"), os.getcwd())
 folder.write(made)

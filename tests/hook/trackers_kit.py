@@ -16,7 +16,7 @@ from typing import Any
 from PIL import Image
 
 PACKAGE = Path(__file__).parents[2] / "automate_train"
-TINY = PACKAGE / "tiny" / "train_network.py"
+TINY = PACKAGE / "trainers" / "tiny" / "train_network.py"
 CONFIG = {"unet_lr": 0.001, "network_args": ["a=1"], "flip_aug": True, "nothing": None}
 
 

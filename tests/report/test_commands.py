@@ -208,7 +208,7 @@ def test_a_wheel_holds_the_page(tmp_path: Path):
     package = ROOT / "automate_train"
     assert inside == {
         f"automate_train/{path.relative_to(package)}"
-        for path in (package / "report" / "static").rglob("*")
+        for path in (package / "report" / "web").rglob("*")
         if path.is_file()
     }
     assert any(re.search(r"vendor/uPlot\.LICENSE$", name) for name in inside)

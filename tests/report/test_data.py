@@ -15,7 +15,7 @@ from report_kit import EVIL, Sweep, data_of
 from automate_train.records import Event
 from automate_train.report import curves, write
 from automate_train.report.axes import settings_dims
-from automate_train.report.page import MODULES, safe_json, script, static
+from automate_train.report.page import MODULES, safe_json, script, web
 
 
 def test_runs_and_pictures_have_their_places(tmp_path: Path):
@@ -216,7 +216,7 @@ def test_every_module_is_in_the_page_and_imports_only_earlier_ones():
     there = {path.stem for path in Path(__file__).parents[2].glob("automate_train/report/web/js/*.js")}
     assert there == set(MODULES)
     for at, name in enumerate(MODULES):
-        imported = re.findall(r'from "\./(\w+)\.js"', static(f"js/{name}.js"))
+        imported = re.findall(r'from "\./(\w+)\.js"', web(f"js/{name}.js"))
         assert set(imported) <= set(MODULES[:at]), name
     assert "import " not in "".join(re.findall(r"^\w+ .*$", script(), re.MULTILINE))
 

@@ -93,7 +93,7 @@ def test_together_is_all_or_nothing(tmp_path: Path):
 KILLED = """
 import os, sys
 from pathlib import Path
-from automate_train.journal import Journal, Planned
+from automate_train.store.journal import Journal, Planned
 journal = Journal(Path(sys.argv[1]))
 for n in range(50):
     journal.begin(Planned(f"k{n}", n, n, "n", "n", {}, {}), (), 1.0)

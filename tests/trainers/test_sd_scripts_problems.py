@@ -100,7 +100,7 @@ def test_venvs(bench, tmp_path):
 
 def test_packages_are_looked_for_in_the_trainers_python(bench, tmp_path):
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
-    (context,) = (tmp_path / "venv" / "lib").glob("*/context-packages")
+    (context,) = (tmp_path / "venv" / "lib").glob("*/site-packages")
     for name in ("torch", "accelerate", "safetensors", "toml"):
         (context / f"{name}.py").write_text("raise SystemExit('imported')", encoding="utf-8")
     keys = {"venv_path": str(tmp_path / "venv")}

@@ -12,7 +12,7 @@ from sd_scripts_kit import safetensors
 
 from automate_train.store.layout import AttemptFolder
 from automate_train.trainers import sd_scripts
-from automate_train.trainers.sd_scripts import resume, verdict
+from automate_train.trainers.sd_scripts import outcome, resume
 
 ACCEPTED = dict.fromkeys(resume.OPTIONS)
 TRAINING = {"save_state": True, "max_train_epochs": 4}
@@ -224,8 +224,8 @@ def test_the_last_checkpoint_of_a_resumed_run_may_count_from_the_resumed_epoch(a
     (folder.path / "training.toml").write_text("".join(f"{key} = {json.dumps(told[key])}\n" for key in told))
     metadata = {"ss_steps": done, "ss_max_train_steps": "24", "ss_num_batches_per_epoch": "6"}
     (folder.output / "name.safetensors").write_bytes(safetensors({}, metadata))
-    outcome = verdict.judge(folder, 0)
-    assert (outcome.kind, says in outcome.reason) == (("failed" if says else "succeeded"), True)
+    ended = outcome.judge(folder, 0)
+    assert (ended.kind, says in ended.reason) == (("failed" if says else "succeeded"), True)
 
 
 @pytest.mark.parametrize(("counts_all", "steps"), [(False, [13, 15, 15, None]), (True, [1, 3, 3, None])])
