@@ -12,13 +12,11 @@ from dataclasses import dataclass, field
 
 from ..config.keys import unset
 from ..config.prompts import read
+from ..config.sampling_options import on_webui, sample_rule, webui_addresses
 from ..errors import Problem, UserError
 from ..records import Setting
-from ..sampling.planner import on
-from ..sampling.schedule import rule
 from ..sampling.servers import webui
 from ..sampling.servers.webui import payload
-from ..sampling.session import addresses
 
 SECONDS = 15.0
 """The longest that the probes of all servers may take."""
@@ -69,11 +67,11 @@ def preflight(options: Iterable[Mapping[str, Setting]], secrets: Mapping[str, st
     files: set[str] = set()
     for each in options:
         values = {key: setting.value for key, setting in each.items()}
-        if not on(values.get("use_external_webui")):
+        if not on_webui(values):
             continue
         for probe in _servers(each, values, secrets):
             probes[probe.url, probe.auth, probe.uploader_auth, probe.lora_dir] = probe
-        if not addresses(values):
+        if not webui_addresses(values):
             setting = each["use_external_webui"]
             hint = 'like "webui_url": "http://127.0.0.1:7860"'
             found[Problem("error", str(setting.source), "webui_url", "is not set", hint)] = None
@@ -100,7 +98,7 @@ def _servers(
         for key in ("webui_auth", "webui_uploader_auth")
     )
     folder = None if unset(values.get("webui_lora_dir")) else str(values["webui_lora_dir"])
-    for url in addresses(values):
+    for url in webui_addresses(values):
         key = "webui_url" if url == values.get("webui_url") else "webui_urls"
         yield Probe(url, str(options[key].source), key, auth, uploader_auth, folder)
 
@@ -123,7 +121,7 @@ def _prompts(options: Mapping[str, Setting], values: Mapping[str, object], seen:
 
 def _rule(options: Mapping[str, Setting], values: Mapping[str, object]) -> Iterator[Problem]:
     """A wish that no checkpoint meets but the last."""
-    wanted = rule(values)
+    wanted = sample_rule(values)
     if wanted is None or wanted.unit is None:
         return
     key = "save_every_n_steps" if wanted.unit == "step" else "save_every_n_epochs"

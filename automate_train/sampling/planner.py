@@ -17,11 +17,12 @@ from typing import Any
 
 from ..config.keys import unset
 from ..config.prompts import Prompt, read
+from ..config.sampling_options import SampleRule, on_webui, sample_rule
 from ..errors import UserError
 from ..store.layout import AttemptFolder, SweepFolder
 from ..store.sample_journal import Made, Samples
 from .image_store import Batch, Desk, Wanted
-from .schedule import Checkpoint, Rule, is_due, rule, which
+from .schedule import Checkpoint, is_due, which
 from .servers.webui.payload import parameters, shots
 
 PENDING = ".pending"
@@ -38,7 +39,7 @@ class Wish:
 
     def wants(self, made: Made) -> bool:
         named = self.only is None or any(made.index in each for each in self.only)
-        return named and (bool(self.urls) or on(made.options.get("use_external_webui")))
+        return named and (bool(self.urls) or on_webui(made.options))
 
 
 @dataclass(frozen=True)
@@ -95,14 +96,14 @@ class Lookout:
 
     def _batches(self, made: Made, saved: list[Checkpoint]) -> Iterator[Batch]:
         attempt = AttemptFolder((self.folder.path / made.folder).absolute())
-        wanted_rule = rule(made.options) or (Rule(None) if self.wish.urls else None)
+        wanted_rule = sample_rule(made.options) or (SampleRule(None) if self.wish.urls else None)
         ids = self.ended.setdefault(attempt.path, set()) if made.ended else set()
         if wanted_rule is None and self.wish.epochs is None:
             return
         prompts, suffix = self._prompts_of(made, attempt)
         if prompts is None:
             return
-        due = [each for each in saved if is_due(each, wanted_rule or Rule(None), self.wish.epochs)]
+        due = [each for each in saved if is_due(each, wanted_rule or SampleRule(None), self.wish.epochs)]
         for checkpoint in due:
             name = f"{made.folder}/{os.path.basename(checkpoint.path)}{suffix}"
             ids.add(name)
@@ -187,10 +188,6 @@ class Lookout:
         if text not in self._told:
             self._told.add(text)
             self.trouble(text)
-
-
-def on(value: object) -> bool:
-    return value is True or (isinstance(value, str) and value.strip().lower() == "true")
 
 
 def new_checkpoints(file: Path, seen: Seen) -> Iterator[Checkpoint]:

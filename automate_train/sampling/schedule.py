@@ -1,39 +1,18 @@
 """Which checkpoints are due, and what they are called on a server. Pure.
 
-Covers: `sample_opt` and `sample_num`, the name's ending, epochs that were asked for. The hook that waits for samples
-decides by the same rule (`hook/hook_wait.py`, which can import nothing from here; a test compares them).
-Not: which checkpoints and prompts there are (`lookout`).
+Covers: a run's rule applied to its checkpoints, the name's ending, epochs that were asked for.
+Not: the rule itself (`config/sampling_options`), which checkpoints and prompts there are (`planner`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from ..config.keys import unset
+from ..config.sampling_options import SampleRule
 
 ENDING = re.compile(r"-step(?P<step>\d{8,})$|-(?P<epoch>\d{6,})$")
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Every `count`-th `unit`; the last checkpoint always. `unit` None: the last one alone."""
-
-    unit: str | None = "epoch"
-    count: int = 1
-
-
-def rule(options: Mapping[str, Any]) -> Rule | None:
-    """A run's wish; None: no samples (sample_opt says None, "" or null)."""
-    if "sample_opt" in options and unset(options["sample_opt"]):
-        return None
-    try:
-        count = max(1, int(options.get("sample_num") or 1))
-    except (TypeError, ValueError):
-        count = 1
-    return Rule("step" if options.get("sample_opt") == "step" else "epoch", count)
 
 
 @dataclass(frozen=True)
@@ -53,7 +32,7 @@ def which(stem: str) -> str:
     return "last" if found is None else "epoch" if found["epoch"] else "step"
 
 
-def is_due(checkpoint: Checkpoint, rule: Rule, epochs: Sequence[range] | None = None) -> bool:
+def is_due(checkpoint: Checkpoint, rule: SampleRule, epochs: Sequence[range] | None = None) -> bool:
     """`epochs`: those of a person who names them; then the rule does not matter."""
     if checkpoint.which not in ("epoch", "step", "last"):
         return False

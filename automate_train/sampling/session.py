@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config.keys import unset
+from ..config.sampling_options import webui_addresses
 from ..machine import lock
 from ..store.layout import SweepFolder
 from ..store.sample_journal import Samples
@@ -138,7 +139,7 @@ class Session:
         found: dict[tuple[str, str | None], None] = {}
         for made in self.samples.attempts():
             if self.wish.wants(made):
-                for url in self.wish.urls or addresses(made.options):
+                for url in self.wish.urls or webui_addresses(made.options):
                     folder = made.options.get("webui_lora_dir")
                     found[url, None if unset(folder) else str(folder)] = None
         return found
@@ -226,12 +227,3 @@ class News:
             self._bell.set()
         self._some = self.ended = True
         self._bell.set()
-
-
-def addresses(options: Mapping[str, Any]) -> list[str]:
-    """`webui_urls` and `webui_url`, each once."""
-    several = options.get("webui_urls")
-    listed = several if isinstance(several, list) else [] if unset(several) else str(several).split(",")
-    one = options.get("webui_url")
-    found = [str(each).strip() for each in [*listed, *([] if unset(one) else [one])]]
-    return list(dict.fromkeys(each for each in found if each))

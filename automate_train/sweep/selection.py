@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..cli.parser import indexes, number
-from ..config.keys import SECRETS, WEBUI_SECRETS, on, unset
+from ..config.sampling_options import on_webui, sampler_environment
 from ..errors import UserError
 from ..records import Dropped, Run
 from .product import Sweep
@@ -56,7 +56,6 @@ class Points:
         """The sampler's secrets by their environment variables; None when no run is sampled on a WebUI."""
         for run in self.sweep.covering():
             options = {key: option.value for key, option in run.options.items()}
-            if on(options.get("use_external_webui")):
-                carriers = {**SECRETS, **WEBUI_SECRETS}.items()
-                return {name: str(options[key]) for key, name in carriers if not unset(options.get(key))}
+            if on_webui(options):
+                return sampler_environment(options)
         return None

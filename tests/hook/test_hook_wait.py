@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_hook import HOOK, Attempt, environment
 
-from automate_train.sampling.schedule import Checkpoint, Rule, is_due
+from automate_train.config.sampling_options import SampleRule
+from automate_train.sampling.schedule import Checkpoint, is_due
 
 sys.path.insert(0, str(HOOK))
 import hook_wait
@@ -74,5 +75,5 @@ def test_it_does_not_wait_for_ever(attempt: Attempt) -> None:
     count=st.integers(1, 20),
 )
 def test_the_hook_waits_where_the_sampler_samples(which, epoch, step, unit, count):
-    ours = is_due(Checkpoint("x", which, epoch, step), Rule(unit, count))
+    ours = is_due(Checkpoint("x", which, epoch, step), SampleRule(unit, count))
     assert hook_wait.is_due(which, epoch, step, unit, count) == ours

@@ -4,38 +4,39 @@ from __future__ import annotations
 
 import pytest
 
-from automate_train.sampling.schedule import Checkpoint, Rule, is_due, lora_name, rule, which
+from automate_train.config.sampling_options import SampleRule, sample_rule
+from automate_train.sampling.schedule import Checkpoint, is_due, lora_name, which
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, Rule("epoch", 1)),
-        ({"sample_opt": "epoch", "sample_num": "3"}, Rule("epoch", 3)),
-        ({"sample_opt": "step", "sample_num": 100}, Rule("step", 100)),
+        ({}, SampleRule("epoch", 1)),
+        ({"sample_opt": "epoch", "sample_num": "3"}, SampleRule("epoch", 3)),
+        ({"sample_opt": "step", "sample_num": 100}, SampleRule("step", 100)),
         ({"sample_opt": "None"}, None),
         ({"sample_opt": None, "sample_num": 2}, None),
-        ({"sample_num": 0}, Rule("epoch", 1)),
-        ({"sample_num": "many"}, Rule("epoch", 1)),
+        ({"sample_num": 0}, SampleRule("epoch", 1)),
+        ({"sample_num": "many"}, SampleRule("epoch", 1)),
     ],
 )
 def test_a_runs_wish(options, expected):
-    assert rule(options) == expected
+    assert sample_rule(options) == expected
 
 
 @pytest.mark.parametrize(
     ("kind", "epoch", "step", "wish", "due"),
     [
-        ("epoch", 2, 20, Rule("epoch", 2), True),
-        ("epoch", 3, 30, Rule("epoch", 2), False),
-        ("last", 3, 30, Rule("epoch", 2), True),
-        ("last", None, None, Rule(None), True),
-        ("epoch", 2, 20, Rule(None), False),
-        ("step", 2, 15, Rule("epoch", 1), False),
-        ("step", 2, 100, Rule("step", 50), True),
-        ("epoch", 2, 100, Rule("step", 50), True),
-        ("step", None, 101, Rule("step", 50), False),
-        ("other", 2, 100, Rule("step", 50), False),
+        ("epoch", 2, 20, SampleRule("epoch", 2), True),
+        ("epoch", 3, 30, SampleRule("epoch", 2), False),
+        ("last", 3, 30, SampleRule("epoch", 2), True),
+        ("last", None, None, SampleRule(None), True),
+        ("epoch", 2, 20, SampleRule(None), False),
+        ("step", 2, 15, SampleRule("epoch", 1), False),
+        ("step", 2, 100, SampleRule("step", 50), True),
+        ("epoch", 2, 100, SampleRule("step", 50), True),
+        ("step", None, 101, SampleRule("step", 50), False),
+        ("other", 2, 100, SampleRule("step", 50), False),
     ],
 )
 def test_the_rule(kind, epoch, step, wish, due):
@@ -44,11 +45,13 @@ def test_the_rule(kind, epoch, step, wish, due):
 
 def test_epochs_that_a_person_names_win_over_the_rule():
     wanted = [range(1, 2), range(3, 5)]
-    found = [epoch for epoch in range(1, 6) if is_due(Checkpoint("x", "epoch", epoch, 0), Rule("epoch", 5), wanted)]
+    found = [
+        epoch for epoch in range(1, 6) if is_due(Checkpoint("x", "epoch", epoch, 0), SampleRule("epoch", 5), wanted)
+    ]
     assert found == [1, 3, 4]
-    assert is_due(Checkpoint("x", "last", 4, 0), Rule(), wanted)
-    assert not is_due(Checkpoint("x", "last", 5, 0), Rule(), wanted)
-    assert not is_due(Checkpoint("x", "step", 3, 0), Rule(), wanted)
+    assert is_due(Checkpoint("x", "last", 4, 0), SampleRule(), wanted)
+    assert not is_due(Checkpoint("x", "last", 5, 0), SampleRule(), wanted)
+    assert not is_due(Checkpoint("x", "step", 3, 0), SampleRule(), wanted)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,54 @@
+"""What the keys about sample pictures mean together: whether, when and where a run is sampled.
+
+Covers: `use_external_webui`, `sample_opt`, `sample_num`, `webui_url`, `webui_urls` and the servers' passwords, as the
+checks before a sweep, the sweep and the sampler all understand them. Options are plain values here, because the
+sampler reads them back from the journal. The hook waits by the same rule (`hook/hook_wait.py`, which can import
+nothing; a test compares the two). Not: prompts (`prompts`), which checkpoints are due by a rule (`sampling/schedule`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .keys import SECRETS, WEBUI_SECRETS, on, unset
+
+
+@dataclass(frozen=True)
+class SampleRule:
+    """Every `count`-th `unit` is sampled, and the last checkpoint always. `unit` None: the last one alone."""
+
+    unit: str | None = "epoch"
+    count: int = 1
+
+
+def sample_rule(options: Mapping[str, Any]) -> SampleRule | None:
+    """When a run is sampled; None: never, because `sample_opt` says None, "" or null."""
+    if "sample_opt" in options and unset(options["sample_opt"]):
+        return None
+    try:
+        count = max(1, int(options.get("sample_num") or 1))
+    except (TypeError, ValueError):
+        count = 1
+    return SampleRule("step" if options.get("sample_opt") == "step" else "epoch", count)
+
+
+def on_webui(options: Mapping[str, Any]) -> bool:
+    """Whether a WebUI draws the samples, not the trainer itself."""
+    return on(options.get("use_external_webui"))
+
+
+def webui_addresses(options: Mapping[str, Any]) -> list[str]:
+    """The servers of `webui_urls` and `webui_url`, each once."""
+    several = options.get("webui_urls")
+    listed = several if isinstance(several, list) else [] if unset(several) else str(several).split(",")
+    one = options.get("webui_url")
+    found = [str(each).strip() for each in [*listed, *([] if unset(one) else [one])]]
+    return list(dict.fromkeys(each for each in found if each))
+
+
+def sampler_environment(options: Mapping[str, Any]) -> dict[str, str]:
+    """The environment variables that carry a run's secrets to the sampler's process."""
+    variables = {**SECRETS, **WEBUI_SECRETS}.items()
+    return {variable: str(options[key]) for key, variable in variables if not unset(options.get(key))}
