@@ -4,12 +4,13 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test check faults bench clean
+.PHONY: help demo test test-tools check faults bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   install into $(VENV) and run a small sweep (CPU is enough)"
 	@echo "make test   install the test tools too and run every check"
+	@echo "make test-tools  install what some tests need outside of $(VENV): a browser (Debian, Ubuntu; as root)"
 	@echo "make faults kill, starve and mislead it for a quarter of an hour (docs/reliability.md)"
 	@echo "make bench  measure what automate-train itself costs"
 
@@ -35,6 +36,13 @@ check: $(VENV)/.dev
 
 test: check
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+# What `make test` does not install, because it lies outside of $(VENV). The tests of the real trainer need a checkout of
+# sd-scripts and a base model as well, which nobody can choose for you: SD_SCRIPTS_DIR and SD_MODEL_DIR name them.
+test-tools:
+	apt-get update -q
+	apt-get install -yq --no-install-recommends chromium chromium-driver
+	@echo 'for the real trainer: SD_SCRIPTS_DIR=<sd-scripts> SD_MODEL_DIR=<SD 1.5 model> make test'
 
 # -s shows the figures. FAULTS_SEED=n plays other moments.
 faults: $(VENV)/.dev

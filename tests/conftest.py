@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,3 +51,25 @@ def sweep_files(tmp_path: Path) -> Callable[..., list[str]]:
         return ["--default_config_path", "default.json", "--tuning_config_path", "tuning.json", "--cpu", "2"]
 
     return write
+
+
+class NotRun:
+    """Says as the last line which tests were not run, why, and what brings what they need."""
+
+    def __init__(self) -> None:
+        self.reasons: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped and isinstance(report.longrepr, tuple):
+            self.reasons[report.longrepr[2].removeprefix("Skipped: ")] += 1
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        if count := sum(self.reasons.values()):
+            reasons = "; ".join(f"{number}: {reason}" for reason, number in self.reasons.most_common())
+            print(f"{count} tests were not run ({reasons}). What they need is installed by: make test-tools")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # the workers of pytest-xdist report to the process that started them
+        config.pluginmanager.register(NotRun(), "not_run")

@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
         "SD_SCRIPTS_DIR" not in os.environ or "SD_MODEL_DIR" not in os.environ,
-        reason="set SD_SCRIPTS_DIR and SD_MODEL_DIR to run the real trainer",
+        reason="SD_SCRIPTS_DIR and SD_MODEL_DIR name no sd-scripts and model",
     ),
 ]
 

@@ -171,7 +171,7 @@ def test_the_built_in_trainer_needs_no_import():
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not REAL, reason="SD_SCRIPTS_DIR is not set")
+@pytest.mark.skipif(not REAL, reason="SD_SCRIPTS_DIR names no sd-scripts")
 def test_upstream():
     begun = time.perf_counter()
     found = accepted(Path(REAL) / "train_network.py")

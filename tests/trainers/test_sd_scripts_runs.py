@@ -89,7 +89,7 @@ def test_what_the_trainer_calls_a_success_need_not_be_one(start):
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not REAL, reason="SD_SCRIPTS_DIR is not set")
+@pytest.mark.skipif(not REAL, reason="SD_SCRIPTS_DIR names no sd-scripts")
 @pytest.mark.parametrize("family", ["", "sdxl", "sd3", "flux", "lumina", "anima", "hunyuan_image"])
 def test_upstreams_scripts_are_understood(family, tmp_path):
     context = SweepContext(str(tmp_path / "out"), "p", cores=2)
