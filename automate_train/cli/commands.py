@@ -58,21 +58,21 @@ def sample(argv: Sequence[str]) -> int:
 
 
 def report(argv: Sequence[str]) -> int:
-    from .. import report
+    from ..report import commands
 
-    return report.main(argv)
+    return commands.report(argv)
 
 
 def grid(argv: Sequence[str]) -> int:
-    from .. import report
+    from ..report import commands
 
-    return report.grid_main(argv)
+    return commands.grid(argv)
 
 
 def best(argv: Sequence[str]) -> int:
-    from .. import report
+    from ..report import commands
 
-    return report.best_main(argv)
+    return commands.best(argv)
 
 
 def args(argv: Sequence[str]) -> int:

@@ -1,7 +1,7 @@
-"""A sweep's folder -> `report.html` and the files beside it.
+"""A sweep's folder -> `report.html`, its thumbnails and the finished runs' strips.
 
-Covers: reading the journal and the attempts, thumbnails within their time, writing the page. What was read of finished
-runs is remembered in `report_files/read/`. Not: the parts themselves (`memory`, `data`, `thumbs`, `page`).
+Covers: the steps and their order, the URLs in the page. Not: each step (`sweep_data`, `thumbs`, `page_data`, `page`,
+`strips`).
 """
 
 from __future__ import annotations
@@ -11,142 +11,131 @@ import os
 import shlex
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from ..errors import UserError
-from ..store.journal import Journal, Row
-from ..store.layout import AttemptFolder, SweepFolder, replace
-from . import sample_files as pictures
+from ..store.journal import Row
+from ..store.layout import SweepFolder, replace
 from . import thumbs
-from .cache import Reading, launch_of, look, pack
+from .cache import pack, pack_details, read_launch
+from .marks import Mark
 from .page import render
-from .page_data import Found, assemble
+from .page_data import page_data
+from .sample_files import SamplePicture
+from .strips import write_strips
+from .sweep_data import SweepData, read_sweep
 
 PAGE = "report.html"
 
 
 @dataclass(frozen=True)
-class Built:
-    page: Path
+class WrittenPage:
+    path: Path
     runs: int
     pictures: int
     thumbs: int
-    """How many of the pictures have one."""
+    """How many of the pictures have a thumbnail, or are inside the page."""
 
 
-def build(
-    folder: SweepFolder, *, out: Path | None = None, inline: bool = False,
-    marks: Sequence[Mapping[str, Any]] = (), seconds: float = 45.0, strips: bool = True,
-) -> Built:  # fmt: skip
-    """Write the page (default: into the sweep's folder). New thumbnails are made until `seconds` are over, those that
-    the page shows first before the others. `OSError` when the disk refuses; `UserError` for an unreadable journal."""
-    root = Path(folder.path)
+def write_page(
+    folder: SweepFolder, *, out: Path | None = None, inline: bool = False, marks: Sequence[Mark] = (),
+    seconds: float = 45.0,
+) -> WrittenPage:  # fmt: skip
+    """Write the page: to `out`, else into the sweep's folder, and then the strips too. `inline`: the pictures are put
+    into the page. About `seconds` go into new thumbnails; the pictures that the page shows first come first. `OSError`
+    when the disk refuses; `UserError` when the journal cannot be read."""
     began = time.monotonic()
-    page = (out or root / PAGE).absolute()
-    beside = page.with_name(f"{page.stem}_files")
-    found = gather(folder)
-    wanted = {
-        thumbs.name_of(each["file"], each["stamp"]): each["file"]
-        for each in [*(each.as_json() for each in found.baselines), *_pictures(found)]
-        if each["file"]
-    }
-    packed: dict[str, str] = {}
+    sweep = read_sweep(folder)
+    path = (out or sweep.root / PAGE).absolute()
+    files = path.with_name(f"{path.stem}_files")
+    home = os.path.relpath(sweep.root, path.parent).replace(os.sep, "/")
+    wanted = {thumbs.name_of(each.file, each.stamp): each.file for each in _by_importance(sweep) if each.file}
+    packed = _packed_parts(sweep)
+    urls: dict[str, str] = {}
+    """Thumbnail's name -> its URL in the page."""
     if inline:
         if not thumbs.have_pillow():
             raise UserError("needs Pillow", key="--inline", hint="pip install 'automate-train[report]'")
-        urls = thumbs.inline(root, sorted(wanted.values()))
-        number = {file: f"picture-{at}" for at, file in enumerate(urls)}
-        packed = {number[file]: url for file, url in urls.items()}
-        made = {name for name, file in wanted.items() if file in urls}
+        inside = thumbs.data_urls(sweep.root, sorted(wanted.values()))
+        ids = {file: f"picture-{at}" for at, file in enumerate(inside)}
+        packed |= {ids[file]: data for file, data in inside.items()}
+        urls = {name: f"#{ids[file]}" for name, file in wanted.items() if file in ids}
     else:
-        made = thumbs.make(root, wanted, beside / "thumbs", seconds - (time.monotonic() - began))
+        left = seconds - (time.monotonic() - began)
+        urls = {name: name for name in thumbs.make_missing(sweep.root, wanted, files / "thumbs", left)}
 
-    home = os.path.relpath(root, page.parent).replace(os.sep, "/")
-
-    def link(path: str) -> str:
-        if os.path.isabs(path):
-            return quote(os.path.relpath(path, page.parent).replace(os.sep, "/"))
-        return quote(path if home == "." else f"{home}/{path}")
+    def link(to: str) -> str:
+        if os.path.isabs(to):
+            return quote(os.path.relpath(to, path.parent).replace(os.sep, "/"))
+        return quote(to if home == "." else f"{home}/{to}")
 
     def thumb(file: str, stamp: str) -> str:
-        name = thumbs.name_of(file, stamp)
-        if inline:
-            return f"#{number[file]}" if file in number else ""
-        return name if name in made else link(file)
+        return urls.get(thumbs.name_of(file, stamp), "" if inline else link(file))
 
-    data = assemble(found, thumb, link, marks)
-    data |= {
-        "thumbs": quote(f"{beside.name}/thumbs/"),
+    data = page_data(sweep, thumb, link, marks) | {
+        "thumbs": quote(f"{files.name}/thumbs/"),
         "root": quote(home) + "/",
         "at": round(time.time(), 3),
-        "ratio": _ratio(root, found),
+        "ratio": _cell_ratio(sweep),
     }
-    packed |= {f"packed-details-{at}": each.details for at, each in enumerate(found.readings) if each and each.details}
-    packed["packed-details-baseline"] = pack([{"file": each.file, **each.about} for each in found.baselines])
-    packed["packed-curves"] = pack([each.told["curves"] if each else {} for each in found.readings])
-    packed["packed-commands"] = pack([_command(root, row) for row in found.rows])
-    page.parent.mkdir(parents=True, exist_ok=True)
-    replace(page, render(data, packed))
-    if strips:
-        from .strips import write_strips
-
-        with contextlib.suppress(OSError):  # the LoRAs' folder may be on a disk that is not here any more
-            write_strips(found, root)
-    return Built(page, len(found.rows), len(wanted), len(made))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace(path, render(data, packed))
+    if out is None:
+        with contextlib.suppress(OSError):  # the disk of target_path may not be mounted any more
+            write_strips(sweep)
+    return WrittenPage(path, len(sweep.runs), len(wanted), len(urls))
 
 
-def gather(folder: SweepFolder) -> Found:
-    """Everything that the journal and the attempts tell now."""
-    root = Path(folder.path)
-    journal = Journal(folder.journal, read_only=True)
-    try:
-        rows, notes = list(journal.rows()), journal.notes()
-    finally:
-        journal.close()
-    kept = root / "report_files" / "read"
-    kept.mkdir(parents=True, exist_ok=True)
-
-    def reading(row: Row) -> Reading | None:
-        if not row.folder:
-            return None
-        return look(AttemptFolder(root / row.folder), root, kept, row.options.get("prompt_path"))
-
-    return Found(rows, [reading(row) for row in rows], pictures.baselines(root), notes, root.name, str(root))
+def _by_importance(sweep: SweepData) -> list[SamplePicture]:
+    """All pictures: baselines, then the last checkpoints' before the others', of each the first prompt first."""
+    pictures = [each for run in range(len(sweep.runs)) for each in sweep.pictures(run)]
+    pictures.sort(key=lambda each: (-(each.epoch or each.step or 0), each.prompt))
+    return [*sweep.baselines, *pictures]
 
 
-def _pictures(found: Found) -> list[dict[str, Any]]:
-    """The newest moments first, of them the first prompt."""
-    each = (picture for reading in found.readings if reading for picture in reading.pictures)
-    return sorted(each, key=lambda picture: (-(picture["epoch"] or picture["step"] or 0), picture["prompt"]))
+def _packed_parts(sweep: SweepData) -> dict[str, str]:
+    """What the page unpacks on request: element id -> packed text."""
+    details = {
+        f"packed-details-{at}": data.packed_details
+        for at, data in enumerate(sweep.run_data)
+        if data and data.packed_details
+    }
+    return details | {
+        "packed-details-baseline": pack_details(list(sweep.baselines)),
+        "packed-curves": pack([data.metrics["curves"] if data else {} for data in sweep.run_data]),
+        "packed-commands": pack([_command(sweep.root, run) for run in sweep.runs]),
+    }
 
 
-def _ratio(root: Path, found: Found) -> float:
-    """Width by height of the cells: what most runs' first pictures have. From the PNGs' headers."""
-    ratios = Counter(
-        _shape(root / next((each["file"] for each in reading.pictures if each["file"]), ""))
-        for reading in found.readings
-        if reading and reading.pictures
-    )
-    return next((min(2.5, max(0.4, ratio)) for ratio, _ in ratios.most_common() if ratio), 1.0)
+def _cell_ratio(sweep: SweepData) -> float:
+    """The cells' width by their height: that of most runs' first picture."""
+    ratios = Counter(filter(None, (_png_ratio(file) for file in _first_pictures(sweep))))
+    return min(2.5, max(0.4, ratios.most_common(1)[0][0])) if ratios else 1.0
 
 
-def _shape(file: Path) -> float:
+def _first_pictures(sweep: SweepData) -> Iterator[Path]:
+    for run in range(len(sweep.runs)):
+        files = [each.file for each in sweep.pictures(run) if each.file]
+        yield from (sweep.root / file for file in files[:1])
+
+
+def _png_ratio(file: Path) -> float:
+    """From the PNG's header; 0 when it has none."""
     try:
         with open(file, "rb") as opened:
-            start = opened.read(24)
-        width, height = int.from_bytes(start[16:20], "big"), int.from_bytes(start[20:24], "big")
-        return round(width / height, 3) if start.startswith(b"\x89PNG") else 0.0
+            header = opened.read(24)
+        width, height = int.from_bytes(header[16:20], "big"), int.from_bytes(header[20:24], "big")
+        return round(width / height, 3) if header.startswith(b"\x89PNG") else 0.0
     except (OSError, ZeroDivisionError):
         return 0.0
 
 
-def _command(root: Path, row: Row) -> str:
-    """What to type to train this run by hand; "" before it has begun."""
-    launch = launch_of(root / row.folder) if row.folder else {}
+def _command(root: Path, run: Row) -> str:
+    """What a person types to train this run by hand; "" before it has begun."""
+    launch = read_launch(root / run.folder) if run.folder else {}
     try:
         env = [f"{name}={value}" for name, value in launch["env"].items()]
         words = [*(["env", *env] if env else []), *map(str, launch["argv"])]

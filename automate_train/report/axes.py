@@ -1,7 +1,7 @@
-"""The axes of the comparison: varied keys, checkpoints, prompts, LoRA weights.
+"""The axes of the comparison: varied settings, checkpoints, prompts, LoRA weights.
 
-Covers: which keys move together (a zip group is one axis), the order of values, labels. Pure.
-Not: what lies at a place (`data`).
+Covers: which keys vary together (a zip group is one axis), the order of the values, labels. Pure.
+Not: which picture belongs at a position (`page_data`, `grid`).
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .sample_files import SamplePicture
+
 
 @dataclass(frozen=True)
-class Dim:
-    """One axis of the settings."""
-
+class SettingAxis:
     keys: tuple[str, ...]
     """More than one: keys whose values always change together."""
     values: tuple[tuple[str, ...], ...]
@@ -24,19 +24,51 @@ class Dim:
     def label(self) -> str:
         return " + ".join(self.keys)
 
-    def place(self, settings: Mapping[str, str]) -> int:
+    @property
+    def value_texts(self) -> tuple[str, ...]:
+        return tuple(" + ".join(value) for value in self.values)
+
+    def position(self, settings: Mapping[str, str]) -> int:
         return self.values.index(tuple(settings[key] for key in self.keys))
 
     def as_json(self) -> dict[str, Any]:
         return {
             "id": self.label,
             "label": self.label,
-            "values": [" + ".join(value) for value in self.values],
-            "numbers": [number(value[0]) for value in self.values],
+            "values": list(self.value_texts),
+            "numbers": [_number(value[0]) for value in self.values],
         }
 
 
-def number(text: str) -> float | None:
+def setting_axes(settings: Sequence[Mapping[str, str]]) -> list[SettingAxis]:
+    """The varied keys of all runs as axes, in the order in which they were written. `settings`: one mapping for each
+    run, all with the same keys."""
+    groups: list[tuple[str, ...]] = []
+    for key in settings[0] if settings else ():
+        same = next((at for at, group in enumerate(groups) if _vary_together(key, group[0], settings)), None)
+        if same is None:
+            groups.append((key,))
+        else:
+            groups[same] = (*groups[same], key)
+    return [SettingAxis(keys, tuple(_values(keys, settings))) for keys in groups]
+
+
+def _vary_together(one: str, other: str, settings: Sequence[Mapping[str, str]]) -> bool:
+    """Whether both keys vary and each value of one comes with exactly one value of the other."""
+    pairs = {(run[one], run[other]) for run in settings}
+    ones, others = {a for a, _ in pairs}, {b for _, b in pairs}
+    return len(pairs) == len(ones) == len(others) > 1
+
+
+def _values(keys: Sequence[str], settings: Sequence[Mapping[str, str]]) -> list[tuple[str, ...]]:
+    """Numbers by size, everything else as the user wrote it."""
+    values = list(dict.fromkeys(tuple(run[key] for key in keys) for run in settings))
+    if all(_number(value[0]) is not None for value in values):
+        values.sort(key=lambda value: _number(value[0]) or 0.0)
+    return values
+
+
+def _number(text: str) -> float | None:
     try:
         value = float(text)
     except ValueError:
@@ -44,71 +76,45 @@ def number(text: str) -> float | None:
     return value if value - value == 0 else None
 
 
-def settings_dims(settings: Sequence[Mapping[str, str]]) -> list[Dim]:
-    """The varied keys of all runs as axes, in the order in which they were written. `settings`: a run each, all with
-    the same keys."""
-    dims: list[Dim] = []
-    for key in settings[0] if settings else ():
-        together = next((at for at, dim in enumerate(dims) if _together(key, dim.keys[0], settings)), None)
-        if together is None:
-            dims.append(Dim((key,), ()))
-        else:
-            dims[together] = Dim((*dims[together].keys, key), ())
-    return [Dim(dim.keys, tuple(_values(dim.keys, settings))) for dim in dims]
-
-
-def _together(one: str, other: str, settings: Sequence[Mapping[str, str]]) -> bool:
-    """Whether each value of one key comes with exactly one of the other, and both vary."""
-    pairs = {(run[one], run[other]) for run in settings}
-    ones, others = {a for a, _ in pairs}, {b for _, b in pairs}
-    return len(pairs) == len(ones) == len(others) > 1
-
-
-def _values(keys: Sequence[str], settings: Sequence[Mapping[str, str]]) -> list[tuple[str, ...]]:
-    """Numbers by size, else as the user wrote them."""
-    values = list(dict.fromkeys(tuple(run[key] for key in keys) for run in settings))
-    if all(number(value[0]) is not None for value in values):
-        values.sort(key=lambda value: number(value[0]) or 0.0)
-    return values
-
-
 @dataclass(frozen=True)
-class Axes:
-    """Where a sweep's pictures can lie, beside the settings."""
+class PictureAxes:
+    """The axes of a single run's pictures."""
 
     unit: str
-    """epoch or step."""
-    moments: tuple[int, ...]
+    """epoch or step: what tells the checkpoints apart."""
+    checkpoints: tuple[int, ...]
+    """Their epochs or steps."""
     prompts: tuple[tuple[int, str], ...]
-    """(number, words without the LoRA)"""
+    """(number, the prompt without the LoRA)"""
     weights: tuple[float | None, ...]
 
-    def place(self, picture: Mapping[str, Any]) -> tuple[int, int, int] | None:
-        """(moment, prompt, weight) as places on the axes; None for a picture that tells no moment."""
-        moment = picture["step"] if self.unit == "step" else picture["epoch"]
-        if moment is None:
+    def position(self, picture: SamplePicture) -> tuple[int, int, int] | None:
+        """(checkpoint, prompt, weight) as positions on the axes; None when the picture's checkpoint is unknown."""
+        checkpoint = picture.step if self.unit == "step" else picture.epoch
+        if checkpoint is None:
             return None
-        prompt = (picture["prompt"], picture["words"])
-        return self.moments.index(moment), self.prompts.index(prompt), self.weights.index(picture["weight"])
+        prompt = (picture.prompt, picture.words)
+        return self.checkpoints.index(checkpoint), self.prompts.index(prompt), self.weights.index(picture.weight)
 
     def prompt_ids(self) -> list[str]:
-        """By number, with some of the text's hash where two prompts have one number."""
-        numbers = [no for no, _ in self.prompts]
+        """The prompts' numbers; where two prompts share one, with the start of the text's hash."""
+        numbers = [number for number, _ in self.prompts]
         return [
-            str(no) if numbers.count(no) == 1 else f"{no}-{hashlib.sha256(words.encode()).hexdigest()[:4]}"
-            for no, words in self.prompts
+            str(number) if numbers.count(number) == 1 else f"{number}-{hashlib.sha256(words.encode()).hexdigest()[:4]}"
+            for number, words in self.prompts
         ]
 
 
-def axes_of(pictures: Iterable[Mapping[str, Any]]) -> Axes:
-    found = list(pictures)
-    by_step = any(each["by_step"] for each in found)
-    moments = {each["step" if by_step else "epoch"] for each in found} - {None}
-    prompts = {(each["prompt"], each["words"]): None for each in found}
-    weights = {each["weight"] for each in found}
-    return Axes(
-        "step" if by_step else "epoch",
-        tuple(sorted(moments)),
+def picture_axes(pictures: Iterable[SamplePicture]) -> PictureAxes:
+    """The axes on which all these pictures have a position. Steps, once one checkpoint was saved within an epoch."""
+    pictures = list(pictures)
+    unit = "step" if any(each.by_step for each in pictures) else "epoch"
+    checkpoints = {each.step if unit == "step" else each.epoch for each in pictures} - {None}
+    prompts = {(each.prompt, each.words) for each in pictures}
+    weights = {each.weight for each in pictures}
+    return PictureAxes(
+        unit,
+        tuple(sorted(each for each in checkpoints if each is not None)),
         tuple(sorted(prompts)),
         tuple(sorted(weights, key=lambda weight: (weight is not None, weight))),
     )

@@ -1,43 +1,72 @@
 """The chosen run's settings as a default config file for the next sweep.
 
-Covers: options of a run -> JSON with comments, under the names that users write. Not: which run (`marks`).
+Covers: which run (by its index or by its stars), its options as JSON with comments under the names that users write.
+Not: reading the file of marks (`marks`), printing (`cli`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from ..config.keys import ALIASES, BUILT_IN, MASKED, OLD_SPELLINGS
+from ..errors import UserError
 from ..store.journal import Row
+from .marks import Mark, starred
 
-USERS = {inside: old for old, inside in ALIASES.items() if old not in OLD_SPELLINGS and old != "lr_warmup_ratio"}
+USER_NAMES = {inside: old for old, inside in ALIASES.items() if old not in OLD_SPELLINGS and old != "lr_warmup_ratio"}
 
 
-def config(row: Row, marks: Sequence[Mapping[str, Any]] = ()) -> str:
-    """A default config file: the run's options but for secrets and what is built in anyway."""
+def run_with_index(runs: Sequence[Row], index: int, source: str) -> Row:
+    for run in runs:
+        if run.index == index:
+            return run
+    known = f"indexes: {', '.join(str(run.index) for run in runs[:20])}"
+    raise UserError(f"no run has the index {index}", source=source, key="--run", hint=known)
+
+
+def starred_run(runs: Sequence[Row], marks: Sequence[Mark], source: str) -> Row:
+    """The run that has a star itself, else the run with the most starred pictures. `UserError` when that is not
+    exactly one run."""
+    stars = starred(marks, runs)
+    if not stars:
+        hint = "star a run or a picture in the page, then Marks > Export; or name the run: --run INDEX"
+        raise UserError("no run of this sweep is starred", source=source, key="--marks", hint=hint)
+    itself = {key for key, each in stars.items() if any("/" not in str(mark["id"]) for mark in each)}
+    most = max(len(each) for each in stars.values())
+    keys = itself or {key for key, each in stars.items() if len(each) == most}
+    chosen = [run for run in runs if run.key in keys]
+    if len(chosen) > 1:
+        names = ", ".join(f"{run.index} ({run.name})" for run in chosen[:8])
+        hint = f"choose one: --run {chosen[0].index}"
+        raise UserError(f"{len(chosen)} runs have equally many stars: {names}", source=source, key="--marks", hint=hint)
+    return chosen[0]
+
+
+def config_text(run: Row, marks: Sequence[Mark] = ()) -> str:
+    """A default config file: the run's options without secrets and without values that are built in anyway. `marks`:
+    of all runs; this run's stars and notes become comments."""
     options = {
-        USERS.get(key, key): value
-        for key, value in row.options.items()
+        USER_NAMES.get(key, key): value
+        for key, value in run.options.items()
         if key not in MASKED and not (key in BUILT_IN and BUILT_IN[key] == value)
     }
     lines = [json.dumps({key: value}, ensure_ascii=False)[1:-1] for key, value in options.items()]
     body = ",\n".join(f"    {line}" for line in lines)
-    return "{\n" + "".join(f"    // {line}\n" for line in _comments(row, marks)) + body + "\n}\n"
+    comments = _comments(run, starred(marks, [run]).get(run.key, []))
+    return "{\n" + "".join(f"    // {line}\n" for line in comments) + body + "\n}\n"
 
 
-def _comments(row: Row, marks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    yield f"Run {row.index} of {_line(row.options.get('project_name_base'))}: {_line(row.name)}"
-    loss = row.facts.get("loss")
+def _comments(run: Row, marks: Sequence[Mark]) -> Iterator[str]:
+    yield f"Run {run.index} of {_one_line(run.options.get('project_name_base'))}: {_one_line(run.name)}"
+    loss = run.facts.get("loss")
     if isinstance(loss, float):
-        yield f"{row.state}, final loss {loss:.4g}"
+        yield f"{run.state}, final loss {loss:.4g}"
     for mark in marks:
-        where = [f"{name} {_line(mark[name])}" for name in ("epoch", "step", "prompt", "weight") if name in mark]
-        note = _line(mark.get("note"))
+        where = [f"{name} {_one_line(mark[name])}" for name in ("epoch", "step", "prompt", "weight") if name in mark]
+        note = _one_line(mark.get("note"))
         yield " ".join(["starred", *([f"({', '.join(where)})"] if where else []), *([f"- {note}"] if note else [])])
 
 
-def _line(value: object) -> str:
-    """One line, whatever a person typed."""
+def _one_line(value: object) -> str:
     return " ".join(str(value if value is not None else "").split())[:200]

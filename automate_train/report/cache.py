@@ -1,7 +1,7 @@
-"""What an attempt tells, remembered between two reports: finished runs are not read again.
+"""What is read of a run's folder, kept between two reports: a finished run is read once.
 
-Covers: `Reading` (curves, pictures, packed details), the file that keeps it, when it is still true.
-Not: what is read (`curves`, `pictures`). Losing the file costs time and nothing else.
+Covers: `RunData` (curves, pictures, packed details), the file that keeps it, when that file is still true.
+Not: what is read (`curves`, `sample_files`). Without the file everything is read again; nothing else is lost.
 """
 
 from __future__ import annotations
@@ -12,77 +12,84 @@ import json
 import os
 import time
 import zlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..store.layout import AttemptFolder, new_events, replace
+from ..store.layout import AttemptFolder, new_events
+from ..store.layout import replace as replace_file
 from . import curves
-from . import sample_files as pictures
+from .sample_files import SamplePicture, newest_by_cell, prompt_texts, read_folder
 
-VERSION = 1
-"""One more when a `Reading` has other fields or means something else."""
-TICK = 2_000_000_000
+VERSION = 2
+"""One more when a `RunData` has other fields or a field means something else."""
+CLOCK_TICK = 2_000_000_000
 """Nanoseconds in which a folder may change again without a new time of change."""
 
 
 @dataclass
-class Reading:
+class RunData:
     version: int = VERSION
-    events: str = ""
+    events_stamp: str = ""
     """Size and time of change of events.jsonl when it was read."""
-    samples: str = ""
+    samples_stamp: str = ""
     """Time of change of the folder of samples; "" when it may have changed since."""
-    told: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
     """`curves.Told`"""
-    pictures: list[dict[str, Any]] = field(default_factory=list)
-    """`pictures.Picture` without `about`."""
-    details: str = ""
-    """`about` of each, packed."""
+    pictures: list[SamplePicture] = field(default_factory=list)
+    """Without their details."""
+    packed_details: str = ""
+    """The file and the details of each picture, packed."""
 
 
 def pack(value: Any) -> str:
-    """JSON -> zlib -> base64: what a page unpacks when it is asked for it."""
+    """JSON -> zlib -> base64; the page unpacks it when it is needed."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
     return base64.b64encode(zlib.compress(text, 6)).decode()
 
 
-def look(attempt: AttemptFolder, root: Path, kept: Path, prompt_path: object) -> Reading:
-    """What the attempt tells now; `kept` is the folder of remembered readings."""
-    file = kept / f"{hashlib.sha256(str(attempt.path.relative_to(root)).encode()).hexdigest()[:16]}.json"
-    reading = _recall(file)
-    events, samples = _stamp(attempt.events), _folder_stamp(attempt.samples)
-    if reading.events == events and (samples is None or reading.samples == samples):
-        return reading
-    if reading.events != events:
-        reading.events = events
-        reading.told = asdict(curves.read(new_events(attempt.events)[0]))
-    ends = {int(epoch): step for epoch, step in reading.told["ends"].items()}
+def pack_details(pictures: list[SamplePicture]) -> str:
+    return pack([{"file": each.file, **each.details} for each in pictures])
+
+
+def read_run(attempt: AttemptFolder, root: Path, cache: Path, prompt_path: object) -> RunData:
+    """What an attempt's folder holds now. `cache`: the folder of earlier results; `prompt_path`: the run's option."""
+    file = cache / f"{hashlib.sha256(str(attempt.path.relative_to(root)).encode()).hexdigest()[:16]}.json"
+    run = _load(file)
+    events, samples = _file_stamp(attempt.events), _folder_stamp(attempt.samples)
+    if run.events_stamp == events and (samples is None or run.samples_stamp == samples):
+        return run
+    if run.events_stamp != events:
+        run.events_stamp = events
+        run.metrics = asdict(curves.read(new_events(attempt.events)[0]))
     if samples is not None:
-        texts = pictures.texts_of(prompt_path, _cwd(attempt))
-        found, whole = pictures.read(attempt.samples, root, texts, ends.get)
-        found = list(pictures.cells(found))
-        reading.details = pack([{"file": each.file, **each.about} for each in found])
-        reading.pictures = [{k: v for k, v in each.as_json().items() if k != "about"} for each in found]
-        settled = whole and time.time_ns() - int(samples) > TICK
-        reading.samples = samples if settled else ""
-    replace(file, json.dumps(asdict(reading), ensure_ascii=False, separators=(",", ":")))
-    return reading
+        step_of_epoch = {int(epoch): step for epoch, step in run.metrics["ends"].items()}
+        texts = prompt_texts(prompt_path, str(read_launch(attempt.path).get("cwd") or ""))
+        pictures, complete = read_folder(attempt.samples, root, texts, step_of_epoch.get)
+        pictures = newest_by_cell(pictures)
+        run.packed_details = pack_details(pictures)
+        run.pictures = [replace(each, details={}) for each in pictures]
+        final = complete and time.time_ns() - int(samples) > CLOCK_TICK
+        run.samples_stamp = samples if final else ""
+    replace_file(file, json.dumps(asdict(run), ensure_ascii=False, separators=(",", ":")))
+    return run
 
 
-def _recall(file: Path) -> Reading:
+def _load(file: Path) -> RunData:
     try:
-        found = json.loads(file.read_bytes())
-        return Reading(**found) if found["version"] == VERSION else Reading()
+        fields = json.loads(file.read_bytes())
+        if fields["version"] != VERSION:
+            return RunData()
+        return RunData(**{**fields, "pictures": [SamplePicture(**each) for each in fields["pictures"]]})
     except (OSError, ValueError, TypeError, KeyError):
-        return Reading()
+        return RunData()
 
 
-def _stamp(file: Path) -> str:
+def _file_stamp(file: Path) -> str:
     try:
         stat = os.stat(file)
     except OSError:
-        return "none"
+        return "missing"
     return f"{stat.st_size}-{stat.st_mtime_ns}"
 
 
@@ -93,15 +100,10 @@ def _folder_stamp(folder: Path) -> str | None:
         return None
 
 
-def _cwd(attempt: AttemptFolder) -> str:
-    """Where the sweep was started: relative paths in its options begin there."""
-    return str(launch_of(attempt.path).get("cwd") or "")
-
-
-def launch_of(attempt: Path) -> dict[str, Any]:
-    """launch.json; {} when it cannot be read."""
+def read_launch(attempt: Path) -> dict[str, Any]:
+    """launch.json of an attempt's folder; {} when it cannot be read."""
     try:
-        found = json.loads((attempt / AttemptFolder.LAUNCH).read_text(encoding="utf-8"))
+        launch = json.loads((attempt / AttemptFolder.LAUNCH).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return launch if isinstance(launch, dict) else {}

@@ -1,7 +1,4 @@
-"""The commands of this room: flags -> calls.
-
-Covers: `report`, `grid`, `best`; what they print. Not: printing errors (`cli`), the work (`build`, `grid`, `best`).
-"""
+"""The commands `report`, `grid` and `best`: flags -> calls."""
 
 from __future__ import annotations
 
@@ -11,9 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..cli.parser import Parser, number, spell
-from ..display.status import open_sweep
 from ..errors import UserError
-from . import stars
+from ..store.layout import find_sweep
+from .assemble import write_page
+from .best import config_text, run_with_index, starred_run
+from .grid import write_grid
+from .marks import read_marks
+from .sweep_data import read_runs
+from .thumbs import have_pillow
 
 DIR = "<temp_dir>/<project_name_base>, or a temp_dir with one sweep"
 
@@ -27,25 +29,20 @@ def report(argv: Sequence[str]) -> int:
     add("--marks", metavar="FILE", help="stars and notes that the page has exported")
     add("--seconds", metavar="S", default="45", help="time for new thumbnails (default 45)")
     flags = parser.parse_args(spell(argv))
-    journal, folder = open_sweep(flags.dir)
-    journal.close()
-    given = stars.read(flags.marks) if flags.marks else []
+    folder = find_sweep(flags.dir)
+    marks = read_marks(flags.marks) if flags.marks else []
     seconds = number("--seconds", flags.seconds)
-    from .assemble import build
-
     began = time.monotonic()
     try:
         out = Path(flags.out).expanduser() if flags.out else None
-        built = build(folder, out=out, inline=flags.inline, marks=given, seconds=seconds, strips=out is None)
+        page = write_page(folder, out=out, inline=flags.inline, marks=marks, seconds=seconds)
     except OSError as error:
         raise UserError(f"cannot be written: {error}", source=flags.out or str(folder.path)) from error
-    size = built.page.stat().st_size / 1e6
+    size = page.path.stat().st_size / 1e6
     took = time.monotonic() - began
-    print(f"{built.page}   {built.runs} runs, {built.pictures} pictures, {size:.1f} MB, {took:.1f} s")
-    if built.thumbs < built.pictures:
-        from .thumbs import have_pillow
-
-        missing = f"{built.pictures - built.thumbs} pictures are shown without thumbnails"
+    print(f"{page.path}   {page.runs} runs, {page.pictures} pictures, {size:.1f} MB, {took:.1f} s")
+    if page.thumbs < page.pictures:
+        missing = f"{page.pictures - page.thumbs} pictures are shown without thumbnails"
         todo = "the same command makes more" if have_pillow() else "pip install 'automate-train[report]'"
         print(f"{missing}: {todo}", file=sys.stderr)
     return 0
@@ -63,12 +60,9 @@ def grid(argv: Sequence[str]) -> int:
     add("--side", metavar="PIXELS", default="256", help="longer side of each picture (default 256)")
     add("-o", "--out", metavar="FILE", required=True, help="the PNG or JPEG to write")
     flags = parser.parse_args(spell(argv))
-    journal, folder = open_sweep(flags.dir)
-    journal.close()
-    from .grid import write_grid
-
-    chosen = [*flags.at, *([f"prompt={flags.prompt}"] if flags.prompt is not None else [])]
-    print(write_grid(folder, flags.x, flags.y, chosen, number("--side", flags.side, 16), Path(flags.out).expanduser()))
+    at = [*flags.at, *([f"prompt={flags.prompt}"] if flags.prompt is not None else [])]
+    side, out = number("--side", flags.side, 16), Path(flags.out).expanduser()
+    print(write_grid(find_sweep(flags.dir), flags.x, flags.y, at, side, out))
     return 0
 
 
@@ -81,20 +75,13 @@ def best(argv: Sequence[str]) -> int:
     flags = parser.parse_args(spell(argv))
     if flags.marks is None and flags.run is None:
         hint = "--marks marks.json (the page's Marks > Export), or --run INDEX"
-        raise UserError("which run is the best is yours to say", source="command line", hint=hint)
-    journal, folder = open_sweep(flags.dir)
-    rows = list(journal.rows())
-    journal.close()
-    given = stars.read(flags.marks) if flags.marks else []
+        raise UserError("say which run is the best", source="command line", hint=hint)
+    folder = find_sweep(flags.dir)
+    runs = read_runs(folder)
+    marks = read_marks(flags.marks) if flags.marks else []
     if flags.run is not None:
-        index = number("--run", flags.run)
-        chosen = next((row for row in rows if row.index == index), None)
-        if chosen is None:
-            indexes = ", ".join(str(row.index) for row in rows[:20])
-            raise UserError(f"no run has the index {index}", source=str(folder.path), key="--run", hint=indexes)
+        run = run_with_index(runs, number("--run", flags.run), str(folder.path))
     else:
-        chosen = stars.choose(given, rows, flags.marks)
-    from .best import config
-
-    sys.stdout.write(config(chosen, stars.starred(given, rows).get(chosen.key, [])))
+        run = starred_run(runs, marks, flags.marks)
+    sys.stdout.write(config_text(run, marks))
     return 0

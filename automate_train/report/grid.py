@@ -1,137 +1,139 @@
-"""`automate-train grid`: the labelled X/Y grid that people post, as the WebUI's X/Y/Z plot makes it.
+"""The labelled grid of pictures by two axes that people post, as the WebUI's X/Y/Z plot makes it.
 
-Covers: which picture lies where for two axes and the values of the others. Not: drawing (`canvas`).
+Covers: the axes by the names that a person types, which picture belongs in which cell.
+Not: drawing (`canvas`), flags and printing (`cli`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..errors import UserError, nearest
 from ..store.layout import SweepFolder
-from .page_data import Found
+from .canvas import draw_table
+from .sample_files import SamplePicture
+from .sweep_data import SweepData, read_sweep
+from .thumbs import have_pillow
 
 
 @dataclass(frozen=True)
-class Line:
-    """An axis with the labels of its places."""
-
+class GridAxis:
     name: str
+    values: tuple[str, ...]
+    """What a person types for each position."""
     labels: tuple[str, ...]
-    texts: tuple[str, ...]
-    """What a person types for each place."""
+    """What the grid shows for each position."""
 
 
-def lines_of(found: Found) -> dict[str, Line]:
-    """Every axis that a grid can have, by name."""
-    axes = found.axes()
-    lines = {}
-    for dim in found.dims():
-        texts = tuple(" + ".join(value) for value in dim.values)
-        for key in (dim.label, *dim.keys):
-            lines[key] = Line(dim.label, tuple(f"{dim.label} = {text}" for text in texts), texts)
-    moments = tuple(map(str, axes.moments))
-    lines[axes.unit] = Line(axes.unit, tuple(f"{axes.unit} {moment}" for moment in moments), moments)
-    ids = axes.prompt_ids()
-    shown = tuple(f"{name}: {words}" for name, (_, words) in zip(ids, axes.prompts, strict=True))
-    lines["prompt"] = Line("prompt", shown, tuple(ids))
-    weights = tuple("as written" if weight is None else f"{weight:g}" for weight in axes.weights)
-    lines["weight"] = Line("weight", tuple(f"weight {weight}" for weight in weights), weights)
-    indexes = tuple(str(row.index) for row in found.rows)
-    lines["run"] = Line("run", tuple(row.name for row in found.rows), indexes)
-    return lines
+def grid_axes(sweep: SweepData) -> dict[str, GridAxis]:
+    """Every axis that a grid can have, by each name that it has: keys that vary together have one axis."""
+    axes = {}
+    for setting in sweep.setting_axes:
+        labels = tuple(f"{setting.label} = {text}" for text in setting.value_texts)
+        for name in (setting.label, *setting.keys):
+            axes[name] = GridAxis(setting.label, setting.value_texts, labels)
+    of_picture = sweep.picture_axes
+    unit, checkpoints = of_picture.unit, tuple(map(str, of_picture.checkpoints))
+    axes[unit] = GridAxis(unit, checkpoints, tuple(f"{unit} {each}" for each in checkpoints))
+    ids = tuple(of_picture.prompt_ids())
+    prompts = tuple(f"{id_}: {words}" for id_, (_, words) in zip(ids, of_picture.prompts, strict=True))
+    axes["prompt"] = GridAxis("prompt", ids, prompts)
+    weights = tuple("as written" if weight is None else f"{weight:g}" for weight in of_picture.weights)
+    axes["weight"] = GridAxis("weight", weights, tuple(f"weight {weight}" for weight in weights))
+    indexes = tuple(str(run.index) for run in sweep.runs)
+    axes["run"] = GridAxis("run", indexes, tuple(run.name for run in sweep.runs))
+    return axes
 
 
-def write_grid(folder: SweepFolder, x: str, y: str, chosen: Sequence[str], side: int, out: Path) -> str:
-    """Draw it; a sentence that says what is in it. `UserError` for unknown axes and values."""
-    from .assemble import gather
-
-    found = gather(folder)
-    lines = lines_of(found)
-    across, down = _line(lines, x, "--x"), _line(lines, y, "--y")
-    if across == down:
-        raise UserError("is the same axis as --x", source="command line", key="--y")
-    at: dict[str, int] = {}
-    for text in chosen:
-        key, _, value = text.partition("=")
-        line = _line(lines, key.strip(), "--at")
-        if value.strip() not in line.texts:
-            hint = f"its values are {', '.join(line.texts[:20])}"
-            raise UserError(f"{value.strip()!r} is no value of {line.name}", key="--at", hint=hint)
-        at[line.name] = line.texts.index(value.strip())
-    free = _free(found, lines, {across.name, down.name}, at)
-    cells = Cells(found, list(dict.fromkeys(line.name for line in lines.values())))
-    table: list[list[Path | str]] = [
-        [cells.at(folder.path, {**free, across.name: column, down.name: row}) for column in range(len(across.labels))]
-        for row in range(len(down.labels))
-    ]
-    if not any(isinstance(cell, Path) for row in table for cell in row):
-        raise UserError("no picture lies on these axes", source=str(folder.path), hint="--at chooses the other values")
-    said = (lines[name].labels[place] for name, place in free.items() if len(lines[name].texts) > 1)
-    title = " · ".join([found.project, *said])
-    from .canvas import draw
-    from .thumbs import have_pillow
-
+def write_grid(folder: SweepFolder, x: str, y: str, at: Sequence[str], side: int, out: Path) -> str:
+    """Draw the grid of two axes into a file; the sentence to print. `at`: `KEY=VALUE` for other axes; `side`: pixels
+    of a picture's longer side. `UserError` for unknown axes and values, and when the file cannot be written."""
+    sweep = read_sweep(folder)
+    axes = grid_axes(sweep)
+    columns, rows = _axis(axes, x, "--x"), _axis(axes, y, "--y")
+    if columns == rows:
+        raise UserError("this is the same axis as --x", source="command line", key="--y")
     if not have_pillow():
         raise UserError("needs Pillow", source="automate-train grid", hint="pip install 'automate-train[report]'")
+    fixed = _fixed_positions(sweep, axes, {columns.name, rows.name}, _chosen(axes, at))
+    cells = Cells(sweep)
+    table = [
+        [cells.at({**fixed, columns.name: column, rows.name: row}) for column in range(len(columns.values))]
+        for row in range(len(rows.values))
+    ]
+    if not any(isinstance(cell, Path) for row in table for cell in row):
+        hint = "--at chooses the values of the other axes"
+        raise UserError("there is no picture on these axes", source=str(folder.path), hint=hint)
+    shown = [axes[name].labels[position] for name, position in fixed.items() if len(axes[name].values) > 1]
+    title = " · ".join([sweep.project, *shown])
     try:
-        image = draw(title, across.labels, down.labels, table, side)
+        image = draw_table(title, columns.labels, rows.labels, table, side)
         out.parent.mkdir(parents=True, exist_ok=True)
         image.save(out)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot be written: {error}", source=str(out), key="-o", hint="a .png or .jpg") from error
-    return f"{out}   {len(across.labels)} x {len(down.labels)}, {title}"
+    return f"{out}   {len(columns.values)} x {len(rows.values)}, {title}"
 
 
-def _line(lines: dict[str, Line], name: str, flag: str) -> Line:
-    if name not in lines:
-        hint = nearest(name, lines) or f"axes are {', '.join(lines)}"
-        raise UserError(f"{name!r} is no axis of this sweep", source="command line", key=flag, hint=hint)
-    return lines[name]
+def _axis(axes: Mapping[str, GridAxis], name: str, flag: str) -> GridAxis:
+    if name not in axes:
+        hint = nearest(name, axes) or f"axes are {', '.join(axes)}"
+        raise UserError(f"this sweep has no axis {name!r}", source="command line", key=flag, hint=hint)
+    return axes[name]
 
 
-def _free(found: Found, lines: dict[str, Line], used: set[str], at: dict[str, int]) -> dict[str, int]:
-    """The places of the axes that are neither rows nor columns: as chosen, else the last moment and the first value."""
-    unit = found.axes().unit
-    free: dict[str, int] = {}
-    dims = {dim.label for dim in found.dims()}
-    for line in {each.name: each for each in lines.values()}.values():
-        whole = line.name == "run" or ("run" in used and line.name in dims)
-        if line.name not in used and line.texts and (not whole or line.name in at):
-            free[line.name] = at.get(line.name, len(line.texts) - 1 if line.name == unit else 0)
-    return free
+def _chosen(axes: Mapping[str, GridAxis], at: Sequence[str]) -> dict[str, int]:
+    """`KEY=VALUE` of each --at -> axis name: position."""
+    chosen = {}
+    for text in at:
+        key, _, value = (part.strip() for part in text.partition("="))
+        axis = _axis(axes, key, "--at")
+        if value not in axis.values:
+            hint = f"its values are {', '.join(axis.values[:20])}"
+            raise UserError(f"{axis.name} has no value {value!r}", source="command line", key="--at", hint=hint)
+        chosen[axis.name] = axis.values.index(value)
+    return chosen
+
+
+def _fixed_positions(
+    sweep: SweepData, axes: Mapping[str, GridAxis], used: set[str], chosen: Mapping[str, int]
+) -> dict[str, int]:
+    """The positions on the axes that are neither rows nor columns: the chosen ones, else the last checkpoint and the
+    first value of the others. An axis that the rest decides (runs by settings, settings by runs) is left out."""
+    settings = {axis.label for axis in sweep.setting_axes}
+    fixed: dict[str, int] = {}
+    for axis in dict.fromkeys(axes.values()):
+        decided = axis.name == "run" or ("run" in used and axis.name in settings)
+        if axis.name not in used and axis.values and (not decided or axis.name in chosen):
+            default = len(axis.values) - 1 if axis.name == sweep.picture_axes.unit else 0
+            fixed[axis.name] = chosen.get(axis.name, default)
+    return fixed
 
 
 class Cells:
-    """Pictures by their place."""
+    """Pictures by their positions on all axes."""
 
-    def __init__(self, found: Found, names: Sequence[str]) -> None:
-        self.found, self.names = found, names
-        dims, settings = found.dims(), found.settings()
-        axes = found.axes()
-        self.runs = [{dim.label: dim.place(values) for dim in dims} for values in settings]
-        self.files: dict[tuple[int, tuple[int, int, int]], dict[str, Any]] = {}
-        for run, reading in enumerate(found.readings):
-            for picture in reading.pictures if reading else ():
-                if (place := axes.place(picture)) is not None:
-                    self.files[(run, place)] = picture
-        self.unit = axes.unit
+    def __init__(self, sweep: SweepData) -> None:
+        self.sweep = sweep
+        self.settings = [{axis.label: axis.position(each) for axis in sweep.setting_axes} for each in sweep.settings]
+        self.pictures: dict[tuple[int, tuple[int, int, int]], SamplePicture] = {}
+        for run in range(len(sweep.runs)):
+            for picture in sweep.pictures(run):
+                if (position := sweep.picture_axes.position(picture)) is not None:
+                    self.pictures[run, position] = picture
 
-    def at(self, root: Path, places: dict[str, int]) -> Path | str:
-        """A file, or why there is none."""
-        runs = [
-            run
-            for run, where in enumerate(self.runs)
-            if places.get("run", run) == run and all(places.get(name, place) == place for name, place in where.items())
-        ]
-        if not runs:
+    def at(self, positions: Mapping[str, int]) -> Path | str:
+        """A picture's file, or why there is none."""
+        run = next((run for run, settings in enumerate(self.settings)
+                    if positions.get("run", run) == run
+                    and all(positions.get(name, own) == own for name, own in settings.items())), None)  # fmt: skip
+        if run is None:
             return "not in the sweep"
-        run = runs[0]
-        picture = self.files.get((run, (places[self.unit], places["prompt"], places["weight"])))
-        if picture is not None and picture["file"]:
-            return root / str(picture["file"])
-        row = self.found.rows[run]
-        return str(picture["state"]) if picture else row.state if row.state != "succeeded" else "no picture"
+        checkpoint = positions[self.sweep.picture_axes.unit]
+        picture = self.pictures.get((run, (checkpoint, positions["prompt"], positions["weight"])))
+        if picture is not None:
+            return self.sweep.root / picture.file if picture.file else picture.state
+        state = self.sweep.runs[run].state
+        return "no picture" if state == "succeeded" else state

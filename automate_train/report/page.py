@@ -1,10 +1,10 @@
-"""The page's file: data and parts of `web/` -> one HTML text.
+"""The page's file: its data and the parts in `web/` -> one HTML text.
 
-Covers: putting styles, scripts and data into it so that nothing in the data can become markup, and a policy that lets
-the page neither load nor send anything, nor run a script that is not ours.
-Not: what the data is (`data`), what the page does (`web/js`).
+Covers: putting styles, scripts and data together so that nothing in the data can become markup, and a policy that lets
+the page load nothing, send nothing and run no script but its own.
+Not: what the data is (`page_data`), what the page does (`web/js`).
 
-The JavaScript files are modules. Here each becomes a function in one script, its imports constants: so the page needs
+The JavaScript files are modules. Each becomes a function in one script, its imports become constants: the page needs
 neither a bundler nor a server, and opens from a disk.
 """
 
@@ -21,10 +21,10 @@ from importlib.resources import files
 from typing import Any
 
 MODULES = (
-    "dom", "format", "store", "sweep", "view", "marks", "cell", "controls", "keys", "grid", "viewer", "compare",
-    "colours", "resample", "chart", "curves", "effects", "table", "notes", "provenance", "main",
+    "dom", "format", "data", "sweep", "view", "marks", "cell", "controls", "keyboard", "grid", "viewer", "compare",
+    "colours", "resample", "chart", "curves", "effects", "table", "marks_tab", "provenance", "main",
 )  # fmt: skip
-"""In the order in which they need each other."""
+"""Each imports only earlier ones."""
 STYLES = ("base", "grid", "viewer", "panels")
 
 
@@ -34,7 +34,7 @@ def web(name: str) -> str:
 
 
 def script() -> str:
-    """All modules as one script: each a function that gives back what it exports. Nothing becomes global."""
+    """All modules as one script: each is a function that returns what the module exports. Nothing becomes global."""
     parts = "\n".join(_module(name) for name in MODULES)
     return f'(() => {{\n"use strict";\nconst modules = {{}};\n{parts}\n}})();\n'
 
@@ -48,7 +48,7 @@ def _module(name: str) -> str:
 
 
 def safe_json(value: Any) -> str:
-    """JSON that may stand inside a script element: no `<`, and no line separators that JavaScript would see."""
+    """JSON for the inside of a script element: without `<`, and without the line separators of JavaScript."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
@@ -56,18 +56,18 @@ def safe_json(value: Any) -> str:
 
 
 def render(data: Mapping[str, Any], packed: Mapping[str, str]) -> str:
-    """The page. `packed`: id of an element -> base64 or a `data:` URL, unpacked only when it is asked for."""
+    """The page. `packed`: element id -> base64, unpacked by the page on request, or a `data:` URL."""
     style = web("vendor/uPlot.min.css") + "".join(web(f"css/{name}.css") for name in STYLES)
-    plot, ours = f"/*\n{web('vendor/uPlot.LICENSE')}\n*/\n{web('vendor/uPlot.iife.min.js')}", script()
+    plot, own = f"/*\n{web('vendor/uPlot.LICENSE')}\n*/\n{web('vendor/uPlot.iife.min.js')}", script()
     assert all(re.fullmatch(r"[-\w]+", name) and re.fullmatch(r"[\w:;,/+=]*", text) for name, text in packed.items())
     parts = {
-        "policy": _policy(style, (plot, ours)),
+        "policy": _policy(style, (plot, own)),
         "title": html.escape(f"{data['project']}: report"),
         "style": style,
         "plot": plot,
-        "script": ours,
+        "script": own,
         "data": safe_json(data),
-        # Pictures before our script, which draws them at once; the rest behind it, so that the page stands early.
+        # Pictures come before our script, which draws them at once; the rest comes after it, so that it runs early.
         "pictures": _parts({name: text for name, text in packed.items() if text.startswith("data:")}),
         "packed": _parts({name: text for name, text in packed.items() if not text.startswith("data:")}),
     }
@@ -80,7 +80,7 @@ def _parts(packed: Mapping[str, str]) -> str:
 
 
 def _policy(style: str, scripts: tuple[str, ...]) -> str:
-    """A browser runs only what bears these hashes; pictures come from where the page is."""
+    """A browser runs only scripts and styles with these hashes; pictures come from its own disk or itself."""
     allowed = " ".join(_hash(text) for text in scripts)
     return (
         f"default-src 'none'; script-src {allowed}; style-src {_hash(style)}; img-src 'self' file: data:; "

@@ -1,8 +1,8 @@
-"""Sample pictures of an attempt's folder, as the page needs them.
+"""Sample pictures in a folder, as the page needs them.
 
-Covers: a WebUI's pictures (a `.json` beside each, the mark that it is final) and the trainer's own (names and the
-prompt file), failed ones with their reason, baselines of the sweep; which prompt a picture belongs to.
-Not: thumbnails (`thumbs`), where a picture lies in the grid (`data`). Nothing is decoded.
+Covers: pictures of an image server (a `.json` beside each, written last) and the trainer's own (their names and the
+prompt file), failed ones with the reason, the sweep's baselines; which prompt a picture shows.
+Not: thumbnails (`thumbs`), a picture's position in the grid (`axes`). No picture is decoded.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,18 @@ from ..errors import UserError
 from ..hook.hook_pictures import OWN, is_whole
 from .curves import is_number
 
-STEPS = re.compile(r"-step\d{8,}$")
+STEP_CHECKPOINT = re.compile(r"-step\d{8,}$")
 MOST_TEXT = 20_000
-"""Characters of a prompt or an infotext: they are untrusted."""
+"""Characters of a prompt or an infotext that are kept: the files are untrusted."""
+DETAILS = ("text", "negative", "seed", "infotext", "parameters", "server", "reason", "lora", "checkpoint", "at")
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One sample; `file` and `about` are empty where there is none."""
-
+class SamplePicture:
     file: str
-    """Relative to the sweep's folder, with `/`; "" when no PNG was made."""
+    """Relative to the sweep's folder, with `/`; "" when there is no PNG."""
     prompt: int
+    """Its number in the prompt file."""
     words: str
     """The prompt without the tag of the LoRA: the same for all checkpoints."""
     epoch: int | None
@@ -42,72 +42,87 @@ class Picture:
     state: str
     """done, base model only, wrong checkpoint, failed."""
     stamp: str = ""
-    """Size and time of change of the file: what a thumbnail was made of."""
-    about: dict[str, Any] = field(default_factory=dict)
-    """What is shown on request: text, negative, seed, infotext, parameters, server, reason, lora, checkpoint."""
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+    """The PNG's size and time of change: a thumbnail is of one stamp."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What the page shows on request: the fields in `DETAILS` that are known."""
 
 
-def read(
-    samples: Path, root: Path, prompts: Sequence[str], step_of: Callable[[int], int | None]
-) -> tuple[list[Picture], bool]:
-    """(pictures in the order of their names, whether all were whole). `prompts`: the texts of the trainer's own."""
+def read_folder(
+    folder: Path, root: Path, prompts: Sequence[str], step_of: Callable[[int], int | None]
+) -> tuple[list[SamplePicture], bool]:
+    """(pictures in the order of their file names, whether all of the trainer's own were completely written).
+    `prompts`: the texts of the trainer's own; `step_of(epoch)`: the step at which an epoch ended."""
     try:
-        entries = {entry.name: entry for entry in os.scandir(samples)}
+        entries = {entry.name: entry for entry in os.scandir(folder)}
     except OSError:
         return [], True
-    found, whole, stems = [], True, set()
+    pictures, complete, described = [], True, set()
     for name in sorted(entries):
         if name.endswith(".json") and not name.startswith("."):
-            about = _json(samples / name)
-            if about is not None:
-                stems.add(name[:-5])
-                found.append(_drawn(about, samples, root, entries))
+            fields = _read_json(folder / name)
+            if fields is not None:
+                described.add(name[:-5])
+                pictures.append(_from_server(fields, folder, root, entries))
     for name in sorted(entries):
-        if name.endswith(".png") and name[:-4] not in stems and (match := OWN.search(name)):
-            if not is_whole(entries[name].path):
-                whole = False
-                continue
-            number, no = int(match["number"]), int(match["prompt"])
-            epoch, step = (number, step_of(number)) if match["epoch"] else (None, number)
-            text = prompts[no] if no < len(prompts) else ""
-            seed = re.search(r"_(\d+)\.png$", name[match.end("prompt") + 15 :])
-            about = {"text": text, "seed": int(seed[1]) if seed else None, "server": "the trainer"}
-            file = _relative(samples / name, root)
-            stamp = _stamp(entries[name].stat())
-            found.append(Picture(file, no, text, epoch, step, not match["epoch"], None, "done", stamp, about))
-    return found, whole
+        if name.endswith(".png") and name[:-4] not in described and (match := OWN.search(name)):
+            if is_whole(entries[name].path):
+                pictures.append(_from_trainer(entries[name], match, root, prompts, step_of))
+            else:
+                complete = False
+    return pictures, complete
 
 
-def _drawn(about: dict[str, Any], samples: Path, root: Path, entries: dict[str, os.DirEntry[str]]) -> Picture:
-    png = about.get("png")
+def _from_server(
+    fields: Mapping[str, Any], folder: Path, root: Path, entries: Mapping[str, os.DirEntry[str]]
+) -> SamplePicture:
+    """A picture with its `.json`: `fields`."""
+    png = fields.get("png")
     entry = entries.get(png) if isinstance(png, str) else None
-    state = str(about.get("state") or "failed")
+    state = str(fields.get("state") or "failed")
     if state == "done" and entry is None:
-        state, about = "failed", {**about, "reason": "the picture's file is gone"}
-    stem = os.path.splitext(str(about.get("checkpoint") or ""))[0]
-    shown = ("text", "negative", "seed", "infotext", "parameters", "server", "reason", "lora", "checkpoint", "at")
-    kept = {name: _bounded(about[name]) for name in shown if about.get(name) not in (None, "")}
-    weight = about.get("weight")
-    return Picture(
-        file=_relative(samples / entry.name, root) if entry else "",
-        prompt=_whole(about.get("prompt")) or 0,
-        words=without_lora(str(about.get("text") or ""), about.get("lora")),
-        epoch=_whole(about.get("epoch")),
-        step=_whole(about.get("step")),
-        by_step=STEPS.search(stem) is not None,
-        weight=float(weight) if weight is not None and is_number(weight) else None,
+        state, fields = "failed", {**fields, "reason": "the picture's file is gone"}
+    weight = fields.get("weight")
+    stem = os.path.splitext(str(fields.get("checkpoint") or ""))[0]
+    return SamplePicture(
+        file=_relative(folder / entry.name, root) if entry else "",
+        prompt=_whole(fields.get("prompt")) or 0,
+        words=without_lora(str(fields.get("text") or ""), fields.get("lora")),
+        epoch=_whole(fields.get("epoch")),
+        step=_whole(fields.get("step")),
+        by_step=STEP_CHECKPOINT.search(stem) is not None,
+        weight=float(weight) if is_number(weight) else None,
         state=state,
         stamp=_stamp(entry.stat()) if entry else "",
-        about=kept,
+        details={name: _bounded(fields[name]) for name in DETAILS if fields.get(name) not in (None, "")},
     )
 
 
-def baselines(root: Path) -> list[Picture]:
+def _from_trainer(
+    entry: os.DirEntry[str], match: re.Match[str], root: Path, prompts: Sequence[str],
+    step_of: Callable[[int], int | None],
+) -> SamplePicture:  # fmt: skip
+    """A picture of which only the name tells anything; `match` of `OWN`."""
+    number, prompt = int(match["number"]), int(match["prompt"])
+    epoch, step = (number, step_of(number)) if match["epoch"] else (None, number)
+    text = prompts[prompt] if prompt < len(prompts) else ""
+    seed = re.search(r"_(\d+)\.png$", entry.name[match.end("prompt") + 15 :])
+    return SamplePicture(
+        file=_relative(Path(entry.path), root),
+        prompt=prompt,
+        words=text,
+        epoch=epoch,
+        step=step,
+        by_step=not match["epoch"],
+        weight=None,
+        state="done",
+        stamp=_stamp(entry.stat()),
+        details={"text": text, "seed": int(seed[1]) if seed else None, "server": "the trainer"},
+    )
+
+
+def read_baselines(root: Path) -> list[SamplePicture]:
     """`<project>/baseline/`: each prompt's picture without a LoRA."""
-    return [each for each in read(root / "baseline", root, (), lambda epoch: None)[0] if each.file]
+    return [each for each in read_folder(root / "baseline", root, (), lambda epoch: None)[0] if each.file]
 
 
 def without_lora(text: str, lora: object) -> str:
@@ -118,7 +133,7 @@ def without_lora(text: str, lora: object) -> str:
     return text.replace(lora, "").strip()
 
 
-def texts_of(prompt_path: object, cwd: str) -> list[str]:
+def prompt_texts(prompt_path: object, cwd: str) -> list[str]:
     """The texts of a prompt file, as the trainer numbers them; [] when it cannot be read any more."""
     if not isinstance(prompt_path, str) or not prompt_path:
         return []
@@ -128,12 +143,23 @@ def texts_of(prompt_path: object, cwd: str) -> list[str]:
         return []
 
 
-def _json(file: Path) -> dict[str, Any] | None:
+def newest_by_cell(pictures: Iterable[SamplePicture]) -> list[SamplePicture]:
+    """One picture for each cell of the grid. Of several (a run that was sampled twice) a finished one before others,
+    then the last one."""
+    best: dict[tuple[Any, ...], SamplePicture] = {}
+    for each in pictures:
+        cell = (each.prompt, each.words, each.epoch, each.step if each.by_step else None, each.weight)
+        if cell not in best or each.state == "done" or best[cell].state != "done":
+            best[cell] = each
+    return list(best.values())
+
+
+def _read_json(file: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads(file.read_bytes())
+        fields = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and "state" in found else None
+    return fields if isinstance(fields, dict) and "state" in fields else None
 
 
 def _bounded(value: Any) -> Any:
@@ -150,13 +176,3 @@ def _relative(file: Path, root: Path) -> str:
 
 def _stamp(stat: os.stat_result) -> str:
     return f"{stat.st_size:x}-{stat.st_mtime_ns:x}"
-
-
-def cells(pictures: Sequence[Picture]) -> Iterator[Picture]:
-    """One picture a place: of several (a run sampled twice) the newest name, and a finished one before others."""
-    best: dict[tuple[Any, ...], Picture] = {}
-    for each in pictures:
-        where = (each.prompt, each.words, each.epoch, each.step if each.by_step else None, each.weight)
-        if where not in best or each.state == "done" or best[where].state != "done":
-            best[where] = each
-    yield from best.values()

@@ -1,6 +1,6 @@
-"""Each finished run's pictures in a row, a prompt a file: `<target_path>/grid_samples/`.
+"""Strips: each finished run's pictures in a row, one file a prompt, in `<target_path>/grid_samples/`.
 
-Covers: which are missing or older than their pictures. Not: drawing (`canvas`). What the old script made by hand.
+Covers: which strips are missing or older than their pictures. Not: drawing (`canvas`).
 """
 
 from __future__ import annotations
@@ -9,48 +9,47 @@ import os
 from pathlib import Path
 
 from ..config.keys import unset
-from ..store.journal import Row
-from .axes import axes_of
-from .cache import Reading, launch_of
-from .page_data import Found
+from .axes import picture_axes
+from .cache import read_launch
+from .canvas import draw_table
+from .sweep_data import SweepData
 from .thumbs import have_pillow
 
 SIDE = 256
 
 
-def write_strips(found: Found, root: Path) -> None:
+def write_strips(sweep: SweepData) -> None:
     """`OSError` when the target refuses."""
     if not have_pillow():
         return
-    for row, reading in zip(found.rows, found.readings, strict=True):
-        if row.state == "succeeded" and reading and reading.pictures and not unset(row.options.get("target_path")):
-            _write(row, reading, root)
+    for at, run in enumerate(sweep.runs):
+        if run.state == "succeeded" and sweep.pictures(at) and not unset(run.options.get("target_path")):
+            _write(sweep, at)
 
 
-def _write(row: Row, reading: Reading, root: Path) -> None:
-    cwd = str(launch_of(root / row.folder).get("cwd") or root)
-    target = Path(cwd, os.path.expanduser(str(row.options["target_path"]))) / "grid_samples"
-    axes = axes_of(reading.pictures)
-    samples = (root / row.folder / "output" / "sample").stat().st_mtime
-    name = Path(row.folder).parts[0]
-    for prompt, number in zip(axes.prompts, axes.prompt_ids(), strict=True):
-        out = target / f"{name}_{number.zfill(2)}.png"
-        if out.exists() and out.stat().st_mtime >= samples:
+def _write(sweep: SweepData, at: int) -> None:
+    run, root, pictures = sweep.runs[at], sweep.root, sweep.pictures(at)
+    cwd = str(read_launch(root / run.folder).get("cwd") or root)
+    target = Path(cwd, os.path.expanduser(str(run.options["target_path"]))) / "grid_samples"
+    axes = picture_axes(pictures)
+    sampled = (root / run.folder / "output" / "sample").stat().st_mtime
+    name = Path(run.folder).parts[0]
+    for prompt, id_ in zip(axes.prompts, axes.prompt_ids(), strict=True):
+        out = target / f"{name}_{id_.zfill(2)}.png"
+        if out.exists() and out.stat().st_mtime >= sampled:
             continue
-        weights = axes.weights
-        table: list[list[Path | str]] = [["" for _ in axes.moments] for _ in weights]
-        for each in reading.pictures:
-            place = axes.place(each)
-            if place is not None and axes.prompts[place[1]] == prompt:
-                table[place[2]][place[0]] = root / each["file"] if each["file"] else each["state"]
-        from .canvas import draw
-
-        columns = [f"{axes.unit} {moment}" for moment in axes.moments]
-        rows = ["" if weight is None else f"weight {weight:g}" for weight in weights]
-        target.mkdir(parents=True, exist_ok=True)
-        half = out.with_name(f".{out.name}")
+        cells: list[list[Path | str]] = [["" for _ in axes.checkpoints] for _ in axes.weights]
+        for each in pictures:
+            position = axes.position(each)
+            if position is not None and axes.prompts[position[1]] == prompt:
+                cells[position[2]][position[0]] = root / each.file if each.file else each.state
+        columns = [f"{axes.unit} {checkpoint}" for checkpoint in axes.checkpoints]
+        rows = ["" if weight is None else f"weight {weight:g}" for weight in axes.weights]
         try:
-            draw(f"{row.name} · {prompt[1]}", columns, rows, table, SIDE).save(half, "PNG")
-        except ValueError:  # hundreds of checkpoints: nobody looks at such a strip
+            image = draw_table(f"{run.name} · {prompt[1]}", columns, rows, cells, SIDE)
+        except ValueError:  # hundreds of checkpoints make a strip that is too large to draw
             continue
-        half.replace(out)
+        target.mkdir(parents=True, exist_ok=True)
+        temp = out.with_name(f".{out.name}")
+        image.save(temp, "PNG")
+        temp.replace(out)

@@ -10,6 +10,7 @@ import contextlib
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,17 @@ class Pages:
         if self.pid:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(self.pid, 0)
-        from . import write
+        return write_or_explain(self.folder)
 
-        return write(self.folder)
+
+def write_or_explain(folder: SweepFolder, seconds: float = 10.0) -> Path | None:
+    """The path of the new page; None when an error, which must not end the sweep, is in report-error.txt. At most about
+    `seconds` go into new thumbnails; a later report makes the rest."""
+    from .assemble import write_page  # 64 ms, which the first start of a run does not wait for
+
+    try:
+        return write_page(folder, seconds=seconds).path
+    except Exception:
+        with contextlib.suppress(OSError):
+            (folder.path / "report-error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        return None

@@ -18,7 +18,7 @@ from typing import Any
 from PIL import Image
 
 from automate_train.records import Outcome
-from automate_train.report.assemble import Built, build
+from automate_train.report.assemble import WrittenPage, write_page
 from automate_train.store.journal import Journal, Planned
 from automate_train.store.layout import SweepFolder
 
@@ -136,8 +136,8 @@ class Sweep:
                 made.append(file)
         return made[kind % len(made)]
 
-    def build(self, **options: Any) -> Built:
-        return build(self.folder, **options)
+    def build(self, **options: Any) -> WrittenPage:
+        return write_page(self.folder, **options)
 
 
 def _value(text: str) -> Any:

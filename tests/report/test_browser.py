@@ -13,9 +13,11 @@ import pytest
 from browser_kit import Browser
 from report_kit import CJK, EVIL, Sweep
 
-from automate_train.display.status import open_sweep
-from automate_train.report import best_main, main
-from automate_train.report.stars import read
+from automate_train.report.assemble import write_page
+from automate_train.report.best import config_text
+from automate_train.report.marks import read_marks
+from automate_train.report.sweep_data import read_runs
+from automate_train.store.layout import find_sweep
 
 pytestmark = pytest.mark.slow
 SHOWN = "#grid .cell img"
@@ -115,8 +117,8 @@ def test_full_size_shows_facts_and_steps_and_the_focus_comes_back(page: Browser)
     page.key("b")
     assert page.texts("#viewer figcaption") == []
     page.key("ESCAPE")
-    page.until(lambda: not page.js("return document.querySelector('#viewer').open"))
-    assert "open=" not in page.hash() and page.js("return document.activeElement.className").startswith("cell")
+    page.until(lambda: "open=" not in page.hash())  # the dialog's close event comes a moment after it has closed
+    assert page.js("return document.activeElement.className").startswith("cell")
 
 
 def test_two_pinned_pictures_are_compared_under_a_slider(page: Browser, sweep: Sweep):
@@ -215,7 +217,7 @@ def test_marks_are_kept_exported_and_put_back(page: Browser, sweep: Sweep, downl
     assert (mark["run"], mark["epoch"], mark["star"], mark["weight"]) == ("0" * 16, 3, True, 0.6)
     assert mark["note"].startswith("sharp </script>")
     page.js("localStorage.clear()")
-    other = sweep.build(out=tmp_path / "again.html", marks=read(file)).page
+    other = sweep.build(out=tmp_path / "again.html", marks=read_marks(file)).path
     page.open(other, "#tab=marks")
     assert (
         len(page.texts("#marks li")) == 1
@@ -285,7 +287,7 @@ def test_every_control_has_a_name(page: Browser):
 
 
 def test_one_file_with_its_pictures_inside(sweep: Sweep, browser: Browser, tmp_path: Path):
-    page = sweep.build(out=tmp_path / "alone" / "one.html", inline=True).page
+    page = sweep.build(out=tmp_path / "alone" / "one.html", inline=True).path
     browser.open(page)
     browser.until(lambda: loaded(browser))
     assert str(sources(browser)[0]).startswith("data:image/jpeg")
@@ -294,7 +296,7 @@ def test_one_file_with_its_pictures_inside(sweep: Sweep, browser: Browser, tmp_p
 
 
 def test_a_page_without_its_pictures_says_so(sweep: Sweep, browser: Browser, tmp_path: Path):
-    (tmp_path / "sent.html").write_bytes(sweep.build().page.read_bytes())
+    (tmp_path / "sent.html").write_bytes(sweep.build().path.read_bytes())
     browser.open(tmp_path / "sent.html")
     browser.until(lambda: "the picture's file is not beside this page" in browser.texts(".cell .why"))
     browser.driver.get("about:blank")
@@ -302,8 +304,7 @@ def test_a_page_without_its_pictures_says_so(sweep: Sweep, browser: Browser, tmp
 
 
 def test_a_sweep_of_the_tiny_trainer(browser: Browser, tiny_sweep: Path):
-    assert main([str(tiny_sweep)]) == 0
-    browser.open(tiny_sweep / "report.html")
+    browser.open(write_page(find_sweep(tiny_sweep)).path)
     assert browser.texts(".pictures thead th") == ["epoch 1", "epoch 2"]
     assert browser.texts(".pictures tbody th") == ["1e-3", "5e-3"]
     browser.until(lambda: loaded(browser))
@@ -316,17 +317,14 @@ def test_a_sweep_of_the_tiny_trainer(browser: Browser, tiny_sweep: Path):
 
 
 def test_the_best_run_of_the_tiny_trainer_is_the_next_default(
-    tiny_sweep: Path, capsys: pytest.CaptureFixture[str], automate_train: Callable[..., Any], tmp_path: Path
+    tiny_sweep: Path, automate_train: Callable[..., Any], tmp_path: Path
 ):
-    journal, _ = open_sweep(tiny_sweep)
-    keys = [row.key for row in journal.rows()]
-    journal.close()
-    assert best_main([str(tiny_sweep), "--run", "1"]) == 0
-    (tmp_path / "next.json").write_text(capsys.readouterr().out, encoding="utf-8")
+    run = read_runs(find_sweep(tiny_sweep))[1]
+    (tmp_path / "next.json").write_text(config_text(run), encoding="utf-8")
     flags = ["--default_config_path", str(tmp_path / "next.json"), "--dry-run", "--json", "--cpu"]
     done = automate_train(*flags, cwd=Path(__file__).parents[2])
-    (run,) = json.loads(done.stdout)["runs"]
-    assert done.returncode == 0 and run["key"] == keys[1]  # the same model
+    (planned,) = json.loads(done.stdout)["runs"]
+    assert done.returncode == 0 and planned["key"] == run.key  # the same model
 
 
 def test_a_thousand_pictures_paint_at_once(browser: Browser, tmp_path: Path):

@@ -16,14 +16,14 @@ from PIL import Image
 from report_kit import CJK, EVIL, Sweep, data_of
 
 from automate_train.config.layers import read as read_config
-from automate_train.report import write
 from automate_train.report.provenance import commit, masked_text, packages, provenance
+from automate_train.report.worker import write_or_explain
 
 ROOT = Path(__file__).parents[2]
 
 
 def command(*argv: object, seconds: float = 60) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "automate_train.report", *map(str, argv)]
+    words = [sys.executable, "-m", "automate_train", *map(str, argv)]
     return subprocess.run(words, capture_output=True, text=True, timeout=seconds, cwd=ROOT)
 
 
@@ -50,28 +50,28 @@ def marks_file(sweep: Sweep, *marks: dict[str, Any]) -> Path:
 def test_report_says_where_the_page_is_and_puts_marks_back(sweep: Sweep, tmp_path: Path):
     mark = {"id": "00000001", "run": "00000001" + "0" * 8, "star": True, "note": EVIL, "at": 5}
     out = tmp_path / "else where" / "a b.html"
-    done = command(sweep.path, "--out", out, "--marks", marks_file(sweep, mark))
+    done = command("report", sweep.path, "--out", out, "--marks", marks_file(sweep, mark))
     assert done.returncode == 0 and done.stdout.startswith(f"{out}   4 runs, 24 pictures"), done.stderr
     data = data_of(out)
     assert data["marks"] == [mark] and data["thumbs"] == "a%20b_files/thumbs/"
-    assert (out.parent / "a b_files" / "thumbs" / data["runs"][0]["pictures"]["t"][0]).exists()
+    assert (out.parent / "a b_files" / "thumbs" / data["runs"][0]["pictures"]["thumb"][0]).exists()
     assert data["runs"][0]["log"].startswith("../boats/") and (out.parent / data["runs"][0]["log"]).exists()
 
 
 def test_inline_needs_no_file_beside_it(sweep: Sweep, tmp_path: Path):
     out = tmp_path / "one" / "report.html"
-    assert command(sweep.path, "--inline", "--out", out).returncode == 0
+    assert command("report", sweep.path, "--inline", "--out", out).returncode == 0
     assert [path.name for path in out.parent.iterdir()] == ["report.html"]
-    shown = data_of(out)["runs"][0]["pictures"]["t"][0]
+    shown = data_of(out)["runs"][0]["pictures"]["thumb"][0]
     assert f'id="{shown[1:]}">data:image/jpeg;base64,' in out.read_text()
 
 
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["{}", "--marks", "missing.json"], "missing.json: --marks: cannot be read"),
-        (["{}", "--seconds", "many"], "--seconds"),
-        (["nowhere"], "no sweep's journal"),
+        (["report", "{}", "--marks", "missing.json"], "missing.json: --marks: cannot be read"),
+        (["report", "{}", "--seconds", "many"], "--seconds"),
+        (["report", "nowhere"], "no sweep's journal"),
         (["grid", "{}", "--x", "unet_rl", "--y", "epoch", "-o", "/tmp/never.png"], "did you mean unet_lr"),
         (["grid", "{}", "--x", "epoch", "--y", "epoch", "-o", "/tmp/never.png"], "same axis"),
         (
@@ -143,7 +143,7 @@ def test_best_writes_a_config_that_is_the_chosen_run(sweep: Sweep, automate_trai
 def test_best_asks_when_two_runs_are_starred_alike(sweep: Sweep):
     marks = [{"id": f"{index:08x}", "run": f"{index:08x}" + "0" * 8, "star": True} for index in (1, 2)]
     done = command("best", sweep.path, "--marks", marks_file(sweep, *marks))
-    assert done.returncode == 2 and "2 runs are starred alike: 1 (" in done.stderr and "--run 1" in done.stderr
+    assert done.returncode == 2 and "2 runs have equally many stars: 1 (" in done.stderr and "--run 1" in done.stderr
     assert command("best", sweep.path, "--marks", marks_file(sweep, *marks), "--run", "2").returncode == 0
 
 
@@ -156,7 +156,7 @@ def test_secrets_are_not_in_the_next_config(sweep: Sweep):
 
 
 def test_strips_of_finished_runs_lie_with_the_loras(sweep: Sweep, tmp_path: Path):
-    assert write(sweep.folder) is not None
+    assert write_or_explain(sweep.folder) is not None
     strips = sorted(path.name for path in (tmp_path / "loras" / "grid_samples").iterdir())
     assert len(strips) == 6 and not any(name.startswith("000-") for name in strips)  # run 0 failed; 2 prompts each
     with Image.open(tmp_path / "loras" / "grid_samples" / strips[0]) as image:

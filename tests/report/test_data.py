@@ -13,9 +13,10 @@ from PIL import Image
 from report_kit import EVIL, Sweep, data_of
 
 from automate_train.records import Event
-from automate_train.report import curves, write
-from automate_train.report.axes import settings_dims
+from automate_train.report import curves
+from automate_train.report.axes import setting_axes
 from automate_train.report.page import MODULES, safe_json, script, web
+from automate_train.report.worker import write_or_explain
 
 
 def test_runs_and_pictures_have_their_places(tmp_path: Path):
@@ -25,23 +26,23 @@ def test_runs_and_pictures_have_their_places(tmp_path: Path):
     sweep.begin(second, epochs=1, end="failed", reason="out of memory")
     sweep.begin(third, end=None, epochs=0)
     sweep.wait(fourth)
-    data = data_of(sweep.build().page)
-    assert [dim["values"] for dim in data["dims"]] == [["1e-4", "2e-4"], ["4", "16"]]  # by size
-    assert [run["at"] for run in data["runs"]] == [[1, 0], [1, 1], [0, 0], [0, 1]]
+    data = data_of(sweep.build().path)
+    assert [axis["values"] for axis in data["settings"]] == [["1e-4", "2e-4"], ["4", "16"]]  # by size
+    assert [run["positions"] for run in data["runs"]] == [[1, 0], [1, 1], [0, 0], [0, 1]]
     assert [run["state"] for run in data["runs"]] == ["succeeded", "failed", "running", "waiting"]
     assert data["runs"][1]["reason"] == "out of memory"
-    assert (data["unit"], data["moments"]) == ("epoch", [1, 2])
+    assert (data["unit"], data["checkpoints"]) == ("epoch", [1, 2])
     assert {prompt["text"] for prompt in data["prompts"]} == {"a cat", "a dog", "a boat"}
     pictures = data["runs"][0]["pictures"]
-    assert sorted(zip(pictures["m"], pictures["p"], strict=True)) == [(m, p) for m in (0, 1) for p in
+    assert sorted(zip(pictures["checkpoint"], pictures["prompt"], strict=True)) == [(m, p) for m in (0, 1) for p in
         [i for i, prompt in enumerate(data["prompts"]) if prompt["text"] in ("a cat", "a dog")]]  # fmt: skip
     thumbs = sweep.path / "report_files" / "thumbs"
-    assert all((thumbs / name).read_bytes().startswith(b"\xff\xd8") for name in pictures["t"])
+    assert all((thumbs / name).read_bytes().startswith(b"\xff\xd8") for name in pictures["thumb"])
 
 
 def test_keys_that_move_together_are_one_axis():
     runs = [{"dim": d, "alpha": a, "lr": lr} for d, a in (("4", "2"), ("8", "4")) for lr in ("1", "2")]
-    assert [(dim.label, dim.values) for dim in settings_dims(runs)] == [
+    assert [(axis.label, axis.values) for axis in setting_axes(runs)] == [
         ("dim + alpha", (("4", "2"), ("8", "4"))), ("lr", (("1",), ("2",))),
     ]  # fmt: skip
 
@@ -52,8 +53,8 @@ def test_checkpoints_within_epochs_make_steps_the_axis(tmp_path: Path):
     attempt = sweep.begin(run, epochs=2, steps=100)
     for file in (attempt / "output" / "sample").glob("*.json"):
         file.write_text(file.read_text().replace("x-000001.safetensors", "x-step00000050.safetensors"))
-    data = data_of(sweep.build().page)
-    assert (data["unit"], data["moments"]) == ("step", [50, 100])
+    data = data_of(sweep.build().path)
+    assert (data["unit"], data["checkpoints"]) == ("step", [50, 100])
 
 
 def test_the_trainers_own_pictures_have_their_step_seed_and_prompt(tmp_path: Path):
@@ -72,10 +73,10 @@ def test_the_trainers_own_pictures_have_their_step_seed_and_prompt(tmp_path: Pat
     (samples / "boats_e000002_01_20260101120001.png").write_bytes(b"half")
     with (attempt / "events.jsonl").open("a") as out:
         out.write('{"at": 200, "kind": "checkpoint", "path": "x", "which": "epoch", "epoch": 2, "step": 99}\n')
-    data = data_of(sweep.build().page)
+    data = data_of(sweep.build().path)
     assert [prompt["text"] for prompt in data["prompts"]] == ["a cat", "a dog"]
-    assert (data["unit"], data["moments"]) == ("step", [99, 150])
-    assert len(data["runs"][0]["pictures"]["m"]) == 3
+    assert (data["unit"], data["checkpoints"]) == ("step", [99, 150])
+    assert len(data["runs"][0]["pictures"]["checkpoint"]) == 3
 
 
 def test_an_option_that_changed_between_two_starts_is_an_axis_too(tmp_path: Path):
@@ -85,7 +86,7 @@ def test_an_option_that_changed_between_two_starts_is_an_axis_too(tmp_path: Path
     sweep.options["max_train_epochs"] = 9
     (again,) = sweep.runs()
     sweep.begin(type(again)(**{**vars(again), "key": "f" * 16}))
-    (_, changed) = data_of(sweep.build().page)["dims"]
+    (_, changed) = data_of(sweep.build().path)["settings"]
     assert (changed["label"], changed["values"]) == ("max_train_epochs", ["3", "9"])
 
 
@@ -96,19 +97,19 @@ def test_failed_samples_and_baselines_are_told(tmp_path: Path):
     sweep.picture(attempt, 0, 2, 0, "a boat", state="failed", reason="the server said 500").unlink(missing_ok=True)
     sweep.picture(attempt, 0, 1, 0, "a boat", state="wrong checkpoint", reason="another LoRA")
     sweep.baseline(0, "a boat")
-    data = data_of(sweep.build().page)
+    data = data_of(sweep.build().path)
     pictures = data["runs"][0]["pictures"]
-    assert [(data["states"][s], bool(t)) for s, t in zip(pictures["s"], pictures["t"], strict=True)] == [
+    assert [(data["states"][s], bool(t)) for s, t in zip(pictures["state"], pictures["thumb"], strict=True)] == [
         ("wrong checkpoint", True), ("failed", False),
     ]  # fmt: skip
-    assert data["prompts"][0]["baseline"]["t"].endswith(".jpg")
+    assert data["prompts"][0]["baseline"]["thumb"].endswith(".jpg")
 
 
 def test_nothing_in_the_data_becomes_markup(tmp_path: Path):
     sweep = Sweep(tmp_path, note=[EVIL, "plain"])
     for run in sweep.runs():
         sweep.begin(run, prompts=[EVIL], end="failed", reason=EVIL)
-    page = sweep.build().page
+    page = sweep.build().path
     text = page.read_text(encoding="utf-8")
     assert data_of(page)["runs"][0]["reason"] == EVIL and "<img" not in text and "window.evil = 1</script>" not in text
     assert "\u2028" not in text
@@ -127,7 +128,7 @@ def test_nan_and_infinity_become_words(tmp_path: Path):
     with (attempt / "events.jsonl").open("a") as out:
         out.write('{"at": 9, "kind": "metrics", "step": 6, "loss": NaN, "lr": {"unet": Infinity}}\n')
         out.write('{"at": 9, "kind": "metrics", "step": "six", "loss": []}\n{"at": 9, "kind": "metrics"}\nnonsense\n')
-    assert data_of(sweep.build().page)["runs"][0]["nans"] == 2
+    assert data_of(sweep.build().path)["runs"][0]["nans"] == 2
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=400), st.integers(4, 60))
@@ -154,9 +155,9 @@ def test_finished_runs_are_not_read_again_and_new_pictures_are_seen(tmp_path: Pa
     sweep.build()
     (samples / "x-000001_00.json").write_text("{}")  # in place: nobody does this, so it is not seen
     os.utime(samples, (old, old))
-    assert len(data_of(sweep.build().page)["runs"][0]["pictures"]["m"]) == 1
+    assert len(data_of(sweep.build().path)["runs"][0]["pictures"]["checkpoint"]) == 1
     sweep.picture(attempt, 0, 2, 0, "a boat")
-    assert data_of(sweep.build().page)["moments"] == [2]
+    assert data_of(sweep.build().path)["checkpoints"] == [2]
 
 
 def test_thumbnails_of_pictures_that_are_gone_go_too(tmp_path: Path):
@@ -184,7 +185,7 @@ def test_without_time_for_thumbnails_the_originals_are_shown(tmp_path: Path):
     json_ = attempt / "output" / "sample" / "x-000001_00.json"
     json_.write_text(json_.read_text().replace("x-000001_00.png", "x #1.png"))
     built = sweep.build(seconds=-1)
-    (shown,) = data_of(built.page)["runs"][0]["pictures"]["t"]
+    (shown,) = data_of(built.path)["runs"][0]["pictures"]["thumb"]
     assert built.thumbs == 0 and shown.endswith("/output/sample/x%20%231.png")
 
 
@@ -202,11 +203,11 @@ def test_a_picture_that_is_none_is_no_end(tmp_path: Path):
 def test_write_never_raises(tmp_path: Path):
     sweep = Sweep(tmp_path)
     sweep.journal.close()
-    assert write(sweep.folder) == sweep.path / "report.html"
+    assert write_or_explain(sweep.folder) == sweep.path / "report.html"
     sweep.folder.journal.write_bytes(b"no database" * 100)
     for wal in sweep.path.glob("journal.sqlite-*"):
         wal.unlink()
-    assert write(sweep.folder) is None
+    assert write_or_explain(sweep.folder) is None
     assert "cannot be read" in (sweep.path / "report-error.txt").read_text()
 
 
@@ -222,7 +223,7 @@ def test_every_module_is_in_the_page_and_imports_only_earlier_ones():
 
 
 def test_the_page_loads_nothing_and_may_load_nothing(tmp_path: Path):
-    text = Sweep(tmp_path).build().page.read_text(encoding="utf-8")
+    text = Sweep(tmp_path).build().path.read_text(encoding="utf-8")
     policy = text.split('Content-Security-Policy" content="')[1].split('"')[0]
     assert policy.startswith("default-src 'none';") and "unsafe" not in policy and "http" not in policy
     assert " src=" not in text.split("<script")[0] and "@import" not in text

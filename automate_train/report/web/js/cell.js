@@ -1,62 +1,60 @@
-// One cell of the grid: a button with a picture, or with words why there is none.
-// Covers: making it, and filling it anew in place, so that a step through epochs flips the picture under one's eyes.
-// Not: where it stands (grid.js), what opens when it is pressed (viewer.js).
+// One cell of the grid: a button with a picture, or with words that say why there is none.
+// Covers: making it; changing its content in place, so that a step through the epochs changes the picture and nothing moves.
+// Not: its place in the table (grid.js), what opens when it is pressed (viewer.js).
 
 import { h, put } from "./dom.js";
 import { markOf } from "./marks.js";
-import { cellId, describe, shown } from "./sweep.js";
+import { cellId, contentOf, describe } from "./sweep.js";
 import { view } from "./view.js";
 
 const parts = new WeakMap();
 
 export function makeCell() {
   const image = h("img", { alt: "", loading: "lazy", decoding: "async", draggable: "false" });
-  const words = h("span", { class: "why" });
+  const why = h("span", { class: "why" });
   const badges = h("span", { class: "badges" });
-  const element = h("button", { type: "button", class: "cell", tabindex: "-1" }, words, badges);
+  const element = h("button", { type: "button", class: "cell", tabindex: "-1" }, why, badges);
   image.addEventListener("error", () => {
     image.remove();
-    words.textContent = "the picture's file is not beside this page";
+    why.textContent = "the picture's file is not beside this page";
   });
-  parts.set(element, { image, words, badges });
+  parts.set(element, { image, why, badges });
   return element;
 }
 
 export function fillCell(element, cell) {
-  const { image, words } = parts.get(element);
-  const { url, state, reason } = shown(cell);
-  const id = cell.run < 0 ? "" : cellId(cell);
-  element.dataset.id = id;
+  const { image, why } = parts.get(element);
+  const { url, state, reason } = contentOf(cell);
+  element.dataset.id = cell.run < 0 ? "" : cellId(cell);
   if (!url) image.remove();
   else {
     if (image.getAttribute("src") !== url) image.src = url;
     if (!image.parentNode) element.prepend(image);
   }
-  words.textContent = url ? "" : state;
+  why.textContent = url ? "" : state;
   element.dataset.state = state;
   element.title = url ? "" : reason;
-  const label = `${describe(cell)}${state === "done" ? "" : `: ${state}${reason ? `, ${reason}` : ""}`}`;
-  element.dataset.label = label;
-  markCell(element);
+  element.dataset.label = `${describe(cell)}${state === "done" ? "" : `: ${state}${reason ? `, ${reason}` : ""}`}`;
+  showBadges(element);
 }
 
-// Its badges and its name: what changes with a star, a note, a pin.
-export function markCell(element) {
+// What changes with a star, a note or a pin: the badges and the cell's name.
+export function showBadges(element) {
   const { image, badges } = parts.get(element);
   const { id, state } = element.dataset;
-  const drawn = Boolean(image.parentNode);
   const { star, note } = markOf(id);
   const pin = view.pins.indexOf(id);
-  const found = [
+  const pinned = Boolean(id) && pin >= 0;
+  const shown = [
     star && ["star", "★"],
     note && ["note", "✎"],
-    id && pin >= 0 && ["pin", "AB"[pin]],
-    drawn && state !== "done" && ["odd", state],
+    pinned && ["pin", "AB"[pin]],
+    image.parentNode && state !== "done" && ["odd", state],
   ].filter(Boolean);
-  put(badges, ...found.map(([name, text]) => h("span", { class: `badge ${name}` }, text)));
-  const said = [star && "starred", note && `note: ${note}`, id && pin >= 0 && `pinned as ${"AB"[pin]}`].filter(Boolean);
-  element.setAttribute("aria-label", [element.dataset.label, ...said].join("; "));
-  element.classList.toggle("pinned", Boolean(id) && pin >= 0);
+  put(badges, ...shown.map(([name, text]) => h("span", { class: `badge ${name}` }, text)));
+  const words = [element.dataset.label, star && "starred", note && `note: ${note}`, pinned && `pinned as ${"AB"[pin]}`];
+  element.setAttribute("aria-label", words.filter(Boolean).join("; "));
+  element.classList.toggle("pinned", pinned);
 }
 
 export function togglePin(pins, id) {

@@ -1,5 +1,5 @@
-// One plot of many lines, by uPlot.
-// Covers: options, colours of the theme, zoom, the cursor by mouse and keys. Not: which lines there are (curves.js).
+// One plot of many lines, drawn by uPlot.
+// Covers: its options, the theme's colours, zoom, the cursor by mouse and keys. Not: which lines there are (curves.js).
 
 import { h } from "./dom.js";
 import { short } from "./format.js";
@@ -8,7 +8,7 @@ import { onColumns } from "./resample.js";
 const COLUMNS = 1600;
 const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-// lines: [{xs, ys, colour, width, alpha}]; onCursor(x or null)
+// `lines`: [{xs, ys, colour, width, alpha}]; `onCursor` gets the x under the cursor, or null.
 export function chart(box, lines, [low, high], { log, height, label, xLabel, onCursor }) {
   let [from, to] = [low, high];
   const xs = () => Array.from({ length: COLUMNS }, (_, at) => from + ((to - from) * at) / (COLUMNS - 1));

@@ -1,26 +1,26 @@
-// Two pinned pictures on top of each other, with a slider between them, or side by side.
+// The dialog that compares two pinned pictures: one on top of the other with a slider, or side by side.
 // Covers: the dialog. Not: pinning (cell.js, grid.js).
 
+import { data, unpack } from "./data.js";
 import { button, find, h, put } from "./dom.js";
-import { onKey } from "./keys.js";
-import { data, unpack } from "./store.js";
-import { describe, parseCell, pictureAt, shown } from "./sweep.js";
+import { onKey } from "./keyboard.js";
+import { contentOf, describe, fileUrl, parseCell, pictureAt } from "./sweep.js";
 import { change, listen, view } from "./view.js";
 
 const dialog = find("compare");
 const close = () => change({ compare: "" });
 
 async function fullUrl(cell) {
-  const { url } = shown(cell);
+  const { url } = contentOf(cell);
   const at = pictureAt(cell);
   if (at < 0 || url.startsWith("data:")) return url;
   const details = await unpack(`details-${cell.run}`);
-  const file = details?.[data.runs[cell.run].pictures.d[at]]?.file;
-  return file ? data.root + file.split("/").map(encodeURIComponent).join("/") : url;
+  const file = details?.[data.runs[cell.run].pictures.detail[at]]?.file;
+  return file ? fileUrl(file) : url;
 }
 
 function picture(cell, name) {
-  const { url, state } = shown(cell);
+  const { url, state } = contentOf(cell);
   if (!url) return h("span", { class: "why" }, `${name}: ${state}`);
   const image = h("img", { src: url, alt: `${name}: ${describe(cell)}` });
   image.addEventListener("error", () => image.getAttribute("src") !== url && (image.src = url));
@@ -35,27 +35,27 @@ function draw() {
     return;
   }
   const [a, b] = cells;
-  const beside = view.compare === "2";
+  const sideBySide = view.compare === "2";
   const slider = h("input", { type: "range", min: 0, max: 100, step: 1, "aria-label": "Where A ends and B begins",
     oninput: (event) => stage.style.setProperty("--cut", `${event.target.value}%`) });
   slider.value = 50;
-  const stage = h("div", { class: beside ? "two" : "stack", style: { "--cut": "50%" } }, picture(a, "A"), picture(b, "B"),
-    !beside && h("span", { class: "cut", "aria-hidden": "true" }));
+  const stage = h("div", { class: sideBySide ? "two" : "stack", style: { "--cut": "50%" } }, picture(a, "A"), picture(b, "B"),
+    !sideBySide && h("span", { class: "cut", "aria-hidden": "true" }));
   stage.addEventListener("pointermove", (event) => {
-    if (beside || event.buttons === 0) return;
+    if (sideBySide || event.buttons === 0) return;
     const box = stage.getBoundingClientRect();
     slider.value = (100 * (event.clientX - box.left)) / box.width;
     stage.style.setProperty("--cut", `${slider.value}%`);
   });
-  put(dialog, 
+  put(dialog,
     h("div", { class: "head" }, h("h2", {}, "A and B"),
-      button(beside ? "Slider" : "Side by side", () => change({ compare: beside ? "1" : "2" })),
+      button(sideBySide ? "Slider" : "Side by side", () => change({ compare: sideBySide ? "1" : "2" })),
       button("Swap", () => change({ pins: [...view.pins].reverse() })),
       button("✕", close, { class: "icon", "aria-label": "Close" })),
-    stage, !beside && slider,
+    stage, !sideBySide && slider,
     h("p", {}, h("span", { class: "badge pin" }, "A"), ` ${describe(a)}`), h("p", {}, h("span", { class: "badge pin" }, "B"), ` ${describe(b)}`));
   if (!dialog.open) dialog.showModal();
-  if (!beside) slider.focus();
+  if (!sideBySide) slider.focus();
 }
 
 onKey((event) => {

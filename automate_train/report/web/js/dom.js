@@ -1,5 +1,7 @@
 // Making elements. Text becomes text nodes, never markup: prompts, names and logs are untrusted.
-// Covers: h(), what is said to screen readers, the clipboard, downloads. Not: what the elements mean.
+// Covers: elements, messages to screen readers, the clipboard, downloads. Not: what the elements mean.
+
+// An element: properties are attributes; `on...` are listeners, `style` is {property: text}. A child that is null or false is left out.
 
 export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
@@ -10,17 +12,18 @@ export function h(tag, properties = {}, ...children) {
     else if (name === "value" || name === "checked" || name === "selected") element[name] = value;
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...real(children));
+  element.append(...withoutGaps(children));
   return element;
 }
 
-const real = (children) => children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+const withoutGaps = (children) => children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
 
-// New children in place of all old ones; null and false are none.
-export const put = (element, ...children) => element.replaceChildren(...real(children));
+// Replace all children of an element.
+export const put = (element, ...children) => element.replaceChildren(...withoutGaps(children));
 
 export const find = (id) => document.getElementById(id);
 
+// Tell screen readers.
 export function say(text) {
   find("said").textContent = text;
 }
@@ -41,7 +44,7 @@ export function check(label, checked, onchange, properties = {}) {
     h("input", { type: "checkbox", checked, onchange: (event) => onchange(event.target.checked), ...properties }), label);
 }
 
-export async function copy(text, what) {
+export async function copy(text, name) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
@@ -51,7 +54,7 @@ export async function copy(text, what) {
     document.execCommand("copy");
     area.remove();
   }
-  say(`${what} copied`);
+  say(`${name} copied`);
 }
 
 export function download(name, text, type) {

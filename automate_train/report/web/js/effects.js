@@ -1,28 +1,28 @@
 // What each setting does to the final loss: the mean over all runs of a value, and how much two settings depend on each other.
 // Covers: the sums (pure) and their tables. Not: single runs (table.js).
 
+import { data } from "./data.js";
 import { h, put, select } from "./dom.js";
 import { short } from "./format.js";
-import { data } from "./store.js";
-import { settings } from "./sweep.js";
+import { settingAxes } from "./sweep.js";
 import { change, view } from "./view.js";
 
 const mean = (numbers) => numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
 const counted = data.runs.filter((run) => run.state === "succeeded" && typeof run.loss === "number");
 
-// For each value of a setting: {n, mean} over the runs that have it.
+// For each value of a setting: {n, mean} of the runs with that value.
 export function marginal(runs, at, count) {
-  return Array.from({ length: count }, (_, place) => {
-    const losses = runs.filter((run) => run.at[at] === place).map((run) => run.loss);
+  return Array.from({ length: count }, (_, position) => {
+    const losses = runs.filter((run) => run.positions[at] === position).map((run) => run.loss);
     return { n: losses.length, mean: losses.length ? mean(losses) : null };
   });
 }
 
-// Two settings: the mean loss of each pair of values, and which share of its differences neither setting explains alone
-// (0: they add up; 1: all depends on the pair). null where a pair has no run.
+// For two settings: the mean loss of each pair of values, and the share of its differences that neither setting explains
+// alone (0: the effects add up; 1: everything depends on the pair). null where a pair has no run.
 export function interaction(runs, a, b, [rows, columns]) {
   const cells = Array.from({ length: rows }, (_, row) => Array.from({ length: columns }, (_, column) => {
-    const losses = runs.filter((run) => run.at[a] === row && run.at[b] === column).map((run) => run.loss);
+    const losses = runs.filter((run) => run.positions[a] === row && run.positions[b] === column).map((run) => run.loss);
     return losses.length ? mean(losses) : null;
   }));
   if (cells.flat().includes(null)) return null;
@@ -35,7 +35,7 @@ export function interaction(runs, a, b, [rows, columns]) {
   return { cells, share: total > 0 ? alone.reduce((sum, each) => sum + each, 0) / total : 0 };
 }
 
-const varied = () => settings.map((axis, at) => ({ axis, at })).filter(({ axis }) => axis.values.length > 1);
+const varied = () => settingAxes.map((axis, at) => ({ axis, at })).filter(({ axis }) => axis.values.length > 1);
 
 export function drawEffects(root) {
   const parts = varied();
@@ -52,7 +52,7 @@ function drawMarginal({ axis, at }) {
   const width = (value) => (high > low ? 15 + (85 * (value - low)) / (high - low) : 50);
   return h("table", { class: "bars" }, h("caption", {}, axis.label),
     h("thead", { class: "offscreen" }, h("tr", {}, ["value", "mean final loss", "runs"].map((name) => h("th", { scope: "col" }, name)))),
-    h("tbody", {}, found.map((each, place) => h("tr", {}, h("th", { scope: "row" }, axis.values[place]),
+    h("tbody", {}, found.map((each, position) => h("tr", {}, h("th", { scope: "row" }, axis.values[position]),
       h("td", {}, each.mean !== null && h("span", { class: `bar${each.mean === low && high > low ? " lowest" : ""}`, style: { width: `${width(each.mean)}%` } }, h("b", {}, short(each.mean)))),
       h("td", { class: "quiet" }, `${each.n} run${each.n === 1 ? "" : "s"}`)))));
 }

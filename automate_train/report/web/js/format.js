@@ -19,7 +19,7 @@ export function bytes(value) {
   return typeof value === "number" ? `${(value / 2 ** 30).toFixed(1)} GiB` : "";
 }
 
-export function moment(seconds) {
+export function dateTime(seconds) {
   if (!seconds) return "";
   const date = new Date(seconds * 1000);
   const two = (number) => String(number).padStart(2, "0");
@@ -27,11 +27,12 @@ export function moment(seconds) {
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`;
 }
 
-// A cell of a CSV file: quoted, and never a formula to a spreadsheet.
+// A field of a CSV file, quoted where needed; a spreadsheet never takes it for a formula.
 export function csvCell(value) {
   let text = value === null || value === undefined ? "" : String(value);
   if (/^[=+\-@\t\r]/.test(text) && Number.isNaN(Number(text))) text = `'${text}`;
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
+// A word for a shell.
 export const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);

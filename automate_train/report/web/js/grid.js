@@ -1,30 +1,30 @@
-// The grid: pictures by two axes.
-// Covers: the table of cells, steps in place, focus within it, loading the neighbours of what is seen ahead of time.
+// The tab with the grid: pictures by two axes.
+// Covers: the table of cells, steps in place, the focus in it, loading the pictures one step away ahead of time.
 // Not: one cell (cell.js), the controls above (controls.js), full size (viewer.js).
 
-import { fillCell, makeCell, markCell, togglePin } from "./cell.js";
-import { axisControls, followControls, freeControls } from "./controls.js";
+import { fillCell, makeCell, showBadges, togglePin } from "./cell.js";
+import { axisControls, freeControls, updateControls } from "./controls.js";
+import { data } from "./data.js";
 import { button, find, h, put, say } from "./dom.js";
-import { onKey } from "./keys.js";
-import { onMarks, toggleStar } from "./marks.js";
-import { data } from "./store.js";
-import { axisOf, cellAt, settings, shown, title } from "./sweep.js";
-import { byRun, change, choose, freeAxes, listen, placeOn, steppedAxes, view } from "./view.js";
+import { onKey } from "./keyboard.js";
+import { onMarkChange, toggleStar } from "./marks.js";
+import { axisOf, cellAt, contentOf, settingAxes, title } from "./sweep.js";
+import { byRun, change, choose, freeAxes, listen, positionOn, steppedAxes, view } from "./view.js";
 
 const root = find("grid");
 let cells = [];
 let focused = [0, 0];
 
-// The cell at a column and row; `moved`: places that differ from the view's.
-function cellOf(column, row, moved = {}) {
-  const places = { ...moved };
-  for (const axis of freeAxes()) places[axis.id] ??= placeOn(axis);
-  const first = { run: 0, ...Object.fromEntries(data.dims.map((dim) => [dim.id, 0])) };
-  const cell = cellAt({ ...first, ...places, [view.x]: column, [view.y]: row }, byRun());
-  // A run against a setting: each run stands in the column of its own value alone.
-  const other = byRun() && settings.findIndex((axis) => axis.id === (view.x === "run" ? view.y : view.x));
-  const place = view.x === "run" ? row : column;
-  return byRun() && other >= 0 && data.runs[cell.run].at[other] !== place ? { ...cell, run: -1 } : cell;
+// The cell at a column and row; `moved`: positions on other axes that differ from the view's.
+function cellIn(column, row, moved = {}) {
+  const positions = { run: 0, ...Object.fromEntries(settingAxes.map((axis) => [axis.id, 0])) };
+  for (const axis of freeAxes()) positions[axis.id] = moved[axis.id] ?? positionOn(axis);
+  const cell = cellAt({ ...positions, [view.x]: column, [view.y]: row }, byRun());
+  if (!byRun()) return cell;
+  // Runs against a setting: a run has pictures only where the setting has its value.
+  const at = settingAxes.findIndex((axis) => axis.id === (view.x === "run" ? view.y : view.x));
+  const position = view.x === "run" ? row : column;
+  return at >= 0 && data.runs[cell.run].positions[at] !== position ? { ...cell, run: -1 } : cell;
 }
 
 function cellSize() {
@@ -43,19 +43,19 @@ function draw() {
     h("div", { class: "group end" }, h("label", { class: "field" }, h("span", {}, "Size"), size), h("span", { id: "pins", class: "group" })));
   cells = y.values.map(() => x.values.map(makeCell));
   const heads = x.values.map((_, column) => h("th", { scope: "col", title: title(x, column, true) }, h("span", {}, title(x, column))));
-  const lines = y.values.map((_, row) => h("tr", {},
+  const rows = y.values.map((_, row) => h("tr", {},
     h("th", { scope: "row", title: title(y, row, true) }, h("span", {}, title(y, row))), cells[row].map((cell) => h("td", {}, cell))));
-  const wordy = ["prompt", "run"].includes(y.kind);
-  const table = h("table", { class: `pictures${wordy ? " wordy" : ""}` },
+  const longHeadings = ["prompt", "run"].includes(y.kind);
+  const table = h("table", { class: `pictures${longHeadings ? " long-headings" : ""}` },
     h("caption", { class: "offscreen" }, `Samples: columns ${x.label}, rows ${y.label}`),
     h("thead", {}, h("tr", {}, h("td", { class: "corner" }, h("span", {}, `${y.label} ↓`), h("span", {}, `${x.label} →`)), heads)),
-    h("tbody", {}, lines));
+    h("tbody", {}, rows));
   table.addEventListener("click", (event) => {
     const cell = event.target.closest(".cell");
     if (cell?.dataset.id) change({ open: cell.dataset.id });
   });
-  table.addEventListener("focusin", (event) => follow(event.target.closest(".cell")));
-  const hasPictures = data.moments.length > 0;
+  table.addEventListener("focusin", (event) => keepFocus(event.target.closest(".cell")));
+  const hasPictures = data.checkpoints.length > 0;
   put(root, tools, hasPictures ? h("div", { class: "scroll" }, table)
     : h("p", { class: "empty" }, "No sample pictures yet. They appear here when the runs have saved checkpoints: set prompt_path, and sample_opt or a WebUI, in the config."));
   focused = [Math.min(focused[0], y.values.length - 1), Math.min(focused[1], x.values.length - 1)];
@@ -70,12 +70,13 @@ function resize() {
 }
 
 function fill() {
-  cells.forEach((line, row) => line.forEach((cell, column) => fillCell(cell, cellOf(column, row))));
+  cells.forEach((cellsOfRow, row) => cellsOfRow.forEach((cell, column) => fillCell(cell, cellIn(column, row))));
   cells[focused[0]]?.[focused[1]]?.setAttribute("tabindex", "0");
 }
 
-function follow(cell) {
-  cells.forEach((line, row) => line.forEach((each, column) => {
+// Remember the focused cell: Tab enters the grid there.
+function keepFocus(cell) {
+  cells.forEach((cellsOfRow, row) => cellsOfRow.forEach((each, column) => {
     if (each === cell) focused = [row, column];
     each.tabIndex = each === cell ? 0 : -1;
   }));
@@ -91,42 +92,41 @@ function drawPins() {
   ] : []));
 }
 
-// The pictures one step away, for the cells in sight: a flip must not wait for a file.
-const ahead = new Map();
+// The pictures one step away from the visible ones: a step must not wait for a file.
+const preloaded = new Map();
 function preload() {
-  const low = root.getBoundingClientRect();
-  if (view.tab !== "grid" || !low.width) return;
+  if (view.tab !== "grid" || !root.getBoundingClientRect().width) return;
   for (const axis of steppedAxes().filter(Boolean)) {
-    for (const place of [placeOn(axis) - 1, placeOn(axis) + 1]) {
-      if (place < 0 || place >= axis.values.length) continue;
-      cells.forEach((line, row) => {
-        const box = line[0].getBoundingClientRect();
+    for (const position of [positionOn(axis) - 1, positionOn(axis) + 1]) {
+      if (position < 0 || position >= axis.values.length) continue;
+      cells.forEach((cellsOfRow, row) => {
+        const box = cellsOfRow[0].getBoundingClientRect();
         if (box.bottom < 0 || box.top > innerHeight) return;
-        line.forEach((_, column) => {
-          const { url } = shown(cellOf(column, row, { [axis.id]: place }));
-          if (!url || ahead.has(url) || ahead.size > 600) return;
+        cellsOfRow.forEach((_, column) => {
+          const { url } = contentOf(cellIn(column, row, { [axis.id]: position }));
+          if (!url || preloaded.has(url) || preloaded.size > 600) return;
           const image = new Image();
           image.src = url;
-          ahead.set(url, image);
+          preloaded.set(url, image);
         });
       });
     }
   }
 }
-let soon = 0;
+let timer = 0;
 function preloadSoon() {
-  clearTimeout(soon);
-  ahead.size > 500 && ahead.clear();
-  soon = setTimeout(preload, 150);
+  clearTimeout(timer);
+  if (preloaded.size > 500) preloaded.clear();
+  timer = setTimeout(preload, 150);
 }
 
-export function stepBy(axis, by) {
-  const place = Math.min(axis.values.length - 1, Math.max(0, placeOn(axis) + by));
-  choose(axis, place);
-  say(title(axis, place));
+function stepBy(axis, by) {
+  const position = Math.min(axis.values.length - 1, Math.max(0, positionOn(axis) + by));
+  choose(axis, position);
+  say(title(axis, position));
 }
 
-function move(down, right) {
+function moveFocus(down, right) {
   const row = Math.min(cells.length - 1, Math.max(0, focused[0] + down));
   const column = Math.min(cells[0].length - 1, Math.max(0, focused[1] + right));
   cells[row][column].focus();
@@ -138,7 +138,7 @@ onKey((event) => {
   if (view.tab !== "grid" || view.open || view.compare || document.querySelector("dialog[open]") || !cells.length) return false;
   const arrow = ARROWS[event.key];
   if (arrow && event.shiftKey) {
-    move(...arrow);
+    moveFocus(...arrow);
     return true;
   }
   if (arrow) {
@@ -158,16 +158,16 @@ onKey((event) => {
 
 listen((names) => {
   if (view.tab !== "grid") return;
-  if (["x", "y", "flip", "tab"].some((name) => names.has(name))) draw();
+  if (["x", "y", "upDown", "tab"].some((name) => names.has(name))) draw();
   else if (names.has("at")) {
     fill();
-    followControls(root);
-  } else if (names.has("pins")) cells.flat().forEach(markCell);
+    updateControls(root);
+  } else if (names.has("pins")) cells.flat().forEach(showBadges);
   if (names.has("size")) resize();
   if (names.has("pins")) drawPins();
   preloadSoon();
 });
-onMarks((id) => cells.flat().forEach((cell) => cell.dataset.id === id && markCell(cell)));
+onMarkChange((id) => cells.flat().forEach((cell) => cell.dataset.id === id && showBadges(cell)));
 window.addEventListener("scroll", preloadSoon, { passive: true });
 window.addEventListener("resize", resize);
 

@@ -1,14 +1,14 @@
-// The page's frame: what the sweep is, how it stands, the five parts. Starts everything.
+// The page's frame: the sweep's name and states, the five tabs. Starts everything.
 
 import { startCompare } from "./compare.js";
 import { startCurves } from "./curves.js";
+import { data } from "./data.js";
 import { button, find, h, put } from "./dom.js";
-import { moment } from "./format.js";
+import { dateTime } from "./format.js";
 import { startGrid } from "./grid.js";
-import { help, onKey } from "./keys.js";
-import { startNotes } from "./notes.js";
+import { onKey, showHelp } from "./keyboard.js";
+import { startMarksTab } from "./marks_tab.js";
 import { startProvenance } from "./provenance.js";
-import { data } from "./store.js";
 import { startTable } from "./table.js";
 import { change, listen, TABS, view } from "./view.js";
 import { startViewer } from "./viewer.js";
@@ -18,13 +18,13 @@ const NAMES = { grid: "Grid", curves: "Curves", table: "Table", marks: "Marks", 
 function frame() {
   const counts = new Map();
   data.runs.forEach((run) => counts.set(run.state, (counts.get(run.state) ?? 0) + 1));
-  const states = [...counts].map(([state, count]) => button([h("b", {}, String(count)), ` ${state}`], () => change({ tab: "table", states: state }), { class: `state ${state}`, title: `Show these runs in the table` }));
-  const pictures = data.runs.reduce((sum, run) => sum + run.pictures.t.filter(Boolean).length, 0);
-  put(find("top"), 
+  const states = [...counts].map(([state, count]) => button([h("b", {}, String(count)), ` ${state}`], () => change({ tab: "table", states: state }), { class: `state ${state}`, title: "Show these runs in the table" }));
+  const pictures = data.runs.reduce((sum, run) => sum + run.pictures.thumb.filter(Boolean).length, 0);
+  put(find("top"),
     h("div", { class: "title" }, h("h1", {}, data.project), h("div", { class: "states" }, states),
-      h("p", { class: "quiet" }, `${pictures} picture${pictures === 1 ? "" : "s"} · ${moment(data.at)}`)),
+      h("p", { class: "quiet" }, `${pictures} picture${pictures === 1 ? "" : "s"} · ${dateTime(data.at)}`)),
     h("nav", { "aria-label": "Parts of the report" }, TABS.map((tab) => button(NAMES[tab], () => change({ tab }), { id: `tab-${tab}`, class: "tab" })),
-      button("?", help, { class: "icon", "aria-label": "Keys", title: "Keys" })));
+      button("?", showHelp, { class: "icon", "aria-label": "Keys", title: "Keys" })));
 }
 
 function showTab() {
@@ -36,7 +36,7 @@ function showTab() {
 
 onKey((event) => {
   if (document.querySelector("dialog[open]")) return false;
-  if (event.key === "?") help();
+  if (event.key === "?") showHelp();
   else if (/^[1-5]$/.test(event.key)) change({ tab: TABS[event.key - 1] });
   else return false;
   return true;
@@ -51,6 +51,6 @@ startViewer();
 startCompare();
 startCurves();
 startTable();
-startNotes();
+startMarksTab();
 startProvenance();
 document.documentElement.dataset.ready = "1";

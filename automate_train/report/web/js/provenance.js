@@ -1,9 +1,9 @@
-// Where the sweep comes from: commands, both files, versions, machine.
-// Covers: the tab. Not: collecting it (provenance.py).
+// The tab that says where the sweep comes from: commands, both config files, versions, machine.
+// Covers: the tab. Not: collecting the facts (provenance.py).
 
+import { data, unpack } from "./data.js";
 import { button, copy, find, h, put } from "./dom.js";
-import { duration, moment, quoted } from "./format.js";
-import { data, unpack } from "./store.js";
+import { dateTime, duration, quoted } from "./format.js";
 import { listen, view } from "./view.js";
 
 const root = find("provenance");
@@ -20,8 +20,8 @@ async function draw() {
   const busy = data.runs.reduce((sum, run) => sum + (run.seconds ?? 0), 0);
   const facts = [
     ["Folder", data.folder],
-    ["Started", moment(Math.min(...began, Infinity) === Infinity ? 0 : Math.min(...began))],
-    ["Last run ended", moment(Math.max(0, ...ended))],
+    ["Started", dateTime(Math.min(...began, Infinity) === Infinity ? 0 : Math.min(...began))],
+    ["Last run ended", dateTime(Math.max(0, ...ended))],
     ["Training time of all runs", duration(busy)],
     ["Machine", [from.machine, from.platform, from.cores && `${from.cores} cores`].filter(Boolean).join(" · ")],
     ["GPUs", from.gpus?.join(", ")],
@@ -29,12 +29,12 @@ async function draw() {
     ["automate-train", from.automate_train],
     ["Python", from.python],
     ["Packages", Object.entries(from.packages ?? {}).map(([name, version]) => `${name} ${version}`).join(", ")],
-    ["This page", moment(data.at)],
+    ["This page", dateTime(data.at)],
   ].filter(([, text]) => text);
   const command = from.command ?? data.command ?? [];
   const commands = (await unpack("commands")) ?? [];
   if (view.tab !== "provenance") return;
-  put(root, 
+  put(root,
     h("dl", { class: "facts" }, facts.map(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])),
     command.length ? block("The command", ["automate-train", ...command].map(quoted).join(" "), from.cwd && `typed in ${from.cwd}`) : null,
     ...(from.files ?? []).map((file) => block(`The ${file.label}`, file.text, file.path)),

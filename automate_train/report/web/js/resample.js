@@ -1,7 +1,7 @@
-// Curves of many runs on common columns: what a plot needs, whose lines share their x. Pure.
-// Covers: smoothing, columns, the value at a place. A curve is [steps, seconds, values].
+// Curves of many runs on common columns, because the lines of a plot share their x values. Pure.
+// Covers: smoothing, columns, the value at an x. A curve is [steps, seconds, values].
 
-// Exponential moving average without its start's bias; `weight` 0 leaves the curve as it is.
+// Exponential moving average, corrected for its start at 0; `weight` 0 changes nothing.
 export function smooth(values, weight) {
   if (!weight) return values;
   let [sum, bias] = [0, 1];
@@ -22,19 +22,18 @@ export function range(curves, column) {
   return low <= high ? [low, high] : [0, 1];
 }
 
-// A line's values on `count` columns from `low` to `high`; null where it has none. Of several in one column the last stays.
+// A line's values on `count` columns from `low` to `high`; null where it has none. Of several in one column the last one.
 export function onColumns(xs, ys, low, high, count) {
   const line = new Array(count).fill(null);
   const scale = high > low ? (count - 1) / (high - low) : 0;
   for (let at = 0; at < xs.length; at++) {
     const column = Math.round((xs[at] - low) * scale);
-    // The nearest points outside stay at the edges, so that a line does not end before the frame does.
     if (column >= 0 && column < count) line[column] = ys[at];
   }
   return line;
 }
 
-// The value at or before x; null before the line begins and after its end.
+// The value at x or at the last point before it; null outside the line.
 export function valueAt(xs, ys, x) {
   if (!xs.length || x < xs[0] || x > xs.at(-1)) return null;
   let [low, high] = [0, xs.length - 1];

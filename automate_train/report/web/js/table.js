@@ -1,23 +1,23 @@
-// The table: one row a run, sorted, filtered, exported.
-// Covers: columns, sorting, filter, CSV. Not: sums over runs (effects.js).
+// The tab with the table: one row for each run, sorted, filtered, exported.
+// Covers: columns, sorting, filter, CSV. Not: means over runs (effects.js).
 
+import { data } from "./data.js";
 import { button, download, find, h, put } from "./dom.js";
 import { drawEffects } from "./effects.js";
-import { bytes, csvCell, duration, moment, short } from "./format.js";
-import { markOf, onMarks, runMark, toggleStar } from "./marks.js";
-import { data } from "./store.js";
-import { settings } from "./sweep.js";
+import { bytes, csvCell, dateTime, duration, short } from "./format.js";
+import { markOf, onMarkChange, runMarkId, toggleStar } from "./marks.js";
+import { settingAxes } from "./sweep.js";
 import { change, listen, view } from "./view.js";
 
 const root = find("table");
 
-// id, heading, the value that sorts and is exported, how it is shown, whether it is a number
+// `value` sorts and is exported; `text` is exported instead; `show` is what the cell shows.
 const COLUMNS = [
   { id: "index", name: "#", value: (run) => run.index, number: true },
   { id: "state", name: "State", value: (run) => run.state, show: (run) => h("span", { class: `state ${run.state}`, title: run.reason }, run.state) },
-  ...settings.map((axis, at) => ({
-    id: `set.${axis.id}`, name: axis.label, value: (run) => axis.numbers[run.at[at]] ?? axis.values[run.at[at]],
-    show: (run) => axis.values[run.at[at]], text: (run) => axis.values[run.at[at]],
+  ...settingAxes.map((axis, at) => ({
+    id: `set.${axis.id}`, name: axis.label, value: (run) => axis.numbers[run.positions[at]] ?? axis.values[run.positions[at]],
+    show: (run) => axis.values[run.positions[at]], text: (run) => axis.values[run.positions[at]],
   })),
   { id: "loss", name: "Final loss", value: (run) => run.loss, show: (run) => short(run.loss), number: true },
   { id: "mean_loss", name: "Mean loss", value: (run) => run.mean_loss, show: (run) => short(run.mean_loss), number: true },
@@ -26,18 +26,18 @@ const COLUMNS = [
   { id: "seconds", name: "Time", value: (run) => run.seconds, show: (run) => duration(run.seconds), number: true },
   { id: "devices", name: "Device", value: (run) => run.devices.join(","), show: (run) => run.devices.join(", ") || (run.folder ? "CPU" : "") },
   { id: "memory", name: "Peak memory", value: (run) => run.memory, show: (run) => bytes(run.memory), number: true },
-  { id: "started", name: "Started", value: (run) => run.started, show: (run) => moment(run.started) },
+  { id: "started", name: "Started", value: (run) => run.started, show: (run) => dateTime(run.started) },
 ];
 const columns = COLUMNS.filter((column) => ["index", "state", "loss"].includes(column.id)
   || data.runs.some((run) => ![null, undefined, ""].includes(column.value(run))));
 
-// Numbers before words, and what is missing last, whichever way the column is sorted.
+// Numbers come before words, and missing values last, in both directions.
 const rank = (value) => (typeof value === "number" ? 0 : [null, undefined, ""].includes(value) ? 2 : 1);
 const order = (a, b, sign) => rank(a) - rank(b) || sign * (typeof a === "number" ? a - b : String(a ?? "").localeCompare(String(b ?? "")));
 
 function chosenRuns() {
   const words = view.find.toLowerCase().split(/\s+/).filter(Boolean);
-  const text = (run) => [run.name, run.state, run.reason, ...settings.map((axis, at) => `${axis.label}=${axis.values[run.at[at]]}`)].join(" ").toLowerCase();
+  const text = (run) => [run.name, run.state, run.reason, ...settingAxes.map((axis, at) => `${axis.label}=${axis.values[run.positions[at]]}`)].join(" ").toLowerCase();
   const found = data.runs.filter((run) => words.every((word) => text(run).includes(word)) && (!view.states || run.state === view.states));
   const [, down, id] = /^(-?)(.*)$/.exec(view.sort);
   const column = columns.find((each) => each.id === id);
@@ -51,8 +51,8 @@ function head(column) {
     button([column.name, h("span", { "aria-hidden": "true" }, up ? " ▲" : down ? " ▼" : "")], () => change({ sort: up ? `-${column.id}` : column.id }), { "data-sort": column.id }));
 }
 
-function line(run) {
-  const id = runMark(run);
+function row(run) {
+  const id = runMarkId(run);
   const star = button(markOf(id).star ? "★" : "☆", () => toggleStar(id), { class: "icon star", "aria-pressed": String(markOf(id).star), "aria-label": `Star run ${run.index}`, "data-star": id });
   const links = [["folder", run.folder], ["log", run.log], ["LoRA", run.lora]].filter(([, url]) => url).map(([name, url]) => h("a", { href: url }, name));
   const cells = columns.map((column, at) => h(at ? "td" : "th", { scope: at ? null : "row", class: column.number ? "number" : column.text ? "setting" : null }, (column.show ?? column.value)(run) ?? ""));
@@ -61,10 +61,10 @@ function line(run) {
 }
 
 function draw() {
-  const filter = h("input", { type: "search", id: "find", placeholder: "unet_lr=1e-3 failed", oninput: (event) => change({ find: event.target.value }) });
+  const filter = h("input", { type: "search", id: "find", placeholder: "for example unet_lr=1e-3 failed", oninput: (event) => change({ find: event.target.value }) });
   filter.value = view.find;
   const states = [...new Set(data.runs.map((run) => run.state))];
-  put(root, 
+  put(root,
     h("div", { class: "controls" },
       h("div", { class: "group" }, h("label", { class: "field" }, h("span", {}, "Filter"), filter),
         h("div", { class: "chips", role: "group", "aria-label": "State" }, ["", ...states].map((state) => button(state || "all", () => change({ states: state }), { "aria-pressed": String(view.states === state), class: "chip" })))),
@@ -79,12 +79,12 @@ function fill() {
   const runs = chosenRuns();
   const focus = document.activeElement?.dataset?.sort;
   put(root.querySelector("thead"), h("tr", {}, h("td", {}, h("span", { class: "offscreen" }, "Star")), columns.map(head), h("th", { scope: "col" }, "Links")));
-  put(root.querySelector("tbody"), ...runs.flatMap(line).filter(Boolean));
+  put(root.querySelector("tbody"), ...runs.flatMap(row).filter(Boolean));
   find("count").textContent = `${runs.length} of ${data.runs.length} runs`;
   if (focus) root.querySelector(`[data-sort="${CSS.escape(focus)}"]`)?.focus();
 }
 
-export function csv(runs) {
+function csv(runs) {
   const heads = [...columns.map((column) => column.name), "name", "reason", "lora"];
   const rows = runs.map((run) => [...columns.map((column) => (column.text ?? column.value)(run)), run.name, run.reason, run.lora_path]);
   return [heads, ...rows].map((row) => row.map(csvCell).join(",")).join("\r\n") + "\r\n";
@@ -99,7 +99,7 @@ export function startTable() {
     else if (names.has("sort") || names.has("find")) fill();
     else if (names.has("pair")) drawEffects(find("effects"));
   });
-  onMarks(() => {
+  onMarkChange(() => {
     if (view.tab !== "table") return;
     const focus = document.activeElement?.dataset?.star;
     fill();

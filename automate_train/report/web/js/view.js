@@ -1,17 +1,19 @@
-// What is being looked at. All of it is in the URL's hash, so that a view can be sent to a colleague.
-// Covers: the view's fields, hash <-> view, telling who listens. Not: drawing.
+// What is shown now. All of it is in the URL's hash, so that a view can be sent to a colleague.
+// Covers: the view's fields, hash <-> view, calling the listeners. Not: drawing.
 
-import { axes, axisOf, firstShown, momentAxis, settings } from "./sweep.js";
+import { axes, axisOf, checkpointAxis, firstShown, settingAxes } from "./sweep.js";
 
 export const TABS = ["grid", "curves", "table", "marks", "provenance"];
 
+// `x`, `y`: ids of the axes of columns and rows. `at`: axis id -> value, where one was chosen on another axis.
+// `upDown`: the axis of the up and down keys. `open`, `pins`: ids of cells.
 function defaults() {
   const many = (axis) => axis.values.length > 1;
-  const varied = settings.filter(many);
-  const others = [momentAxis, axisOf("prompt"), axisOf("weight"), axisOf("run")].filter(many);
-  const [y, x] = varied.length > 1 ? varied : [...varied, ...others, axisOf("prompt"), momentAxis];
+  const varied = settingAxes.filter(many);
+  const others = [checkpointAxis, axisOf("prompt"), axisOf("weight"), axisOf("run")].filter(many);
+  const [y, x] = varied.length > 1 ? varied : [...varied, ...others, axisOf("prompt"), checkpointAxis];
   return {
-    tab: "grid", x: x.id, y: y.id, at: {}, flip: "", size: 0, pins: [], open: "", compare: "", base: "1",
+    tab: "grid", x: x.id, y: y.id, at: {}, upDown: "", size: 0, pins: [], open: "", compare: "", base: "1",
     metric: "", smooth: "0.6", against: "step", colour: "", log: "", off: [], sort: "", find: "", states: "", pair: "",
   };
 }
@@ -19,35 +21,36 @@ function defaults() {
 export const view = defaults();
 const first = defaults();
 const listeners = [];
+
+// `callback` gets the set of the fields that were changed.
 export const listen = (callback) => listeners.push(callback);
 
-// Change some fields; who listens is told their names.
 export function change(fields) {
   const changed = Object.keys(fields).filter((name) => JSON.stringify(view[name]) !== JSON.stringify(fields[name]));
   if (!changed.length) return;
   if (fields.x && fields.x === view.y && !fields.y) fields.y = view.x;
   if (fields.y && fields.y === view.x && !fields.x) fields.x = view.y;
   Object.assign(view, fields);
-  write();
-  tell(Object.keys(fields));
+  writeHash();
+  callListeners(Object.keys(fields));
 }
 
-const tell = (names) => listeners.forEach((callback) => callback(new Set(names)));
+const callListeners = (names) => listeners.forEach((callback) => callback(new Set(names)));
 
-// The place on an axis that is neither rows nor columns: the moment that most have reached and the first of everything else, unless
-// chosen.
-export function placeOn(axis) {
+// The position on an axis that is neither rows nor columns: the chosen one, else of the checkpoints the one that most runs
+// have reached, of every other axis the first.
+export function positionOn(axis) {
   const chosen = axis.values.indexOf(view.at[axis.id]);
-  return chosen >= 0 ? chosen : axis.kind === "moment" ? firstShown : 0;
+  return chosen >= 0 ? chosen : axis.kind === "checkpoint" ? firstShown : 0;
 }
 
-export function choose(axis, place) {
-  change({ at: { ...view.at, [axis.id]: axis.values[place] } });
+export function choose(axis, position) {
+  change({ at: { ...view.at, [axis.id]: axis.values[position] } });
 }
 
 export const byRun = () => view.x === "run" || view.y === "run";
 
-// Axes that are chosen by sliders and menus: those that differ and are neither rows nor columns.
+// Axes that sliders and menus choose from: those that differ and are neither rows nor columns.
 export function freeAxes() {
   return axes.filter((axis) => axis.values.length > 1 && axis.id !== view.x && axis.id !== view.y
     && axis.kind !== "run" && !(byRun() && axis.kind === "setting"));
@@ -56,12 +59,12 @@ export function freeAxes() {
 // The axes that the arrow keys step through: [left and right, up and down].
 export function steppedAxes() {
   const free = freeAxes();
-  const across = free.find((axis) => axis.kind === "moment") ?? free[0];
-  const others = free.filter((axis) => axis !== across);
-  return [across, others.find((axis) => axis.id === view.flip) ?? others[0]];
+  const leftRight = free.find((axis) => axis.kind === "checkpoint") ?? free[0];
+  const others = free.filter((axis) => axis !== leftRight);
+  return [leftRight, others.find((axis) => axis.id === view.upDown) ?? others[0]];
 }
 
-function write() {
+function writeHash() {
   const hash = new URLSearchParams();
   for (const [name, value] of Object.entries(view)) {
     if (name === "at") Object.entries(value).forEach(([id, text]) => hash.set(`at.${id}`, text));
@@ -73,22 +76,22 @@ function write() {
   if (text !== location.hash) history.replaceState(null, "", text === "#" ? location.pathname + location.search : text);
 }
 
-function read() {
-  const found = defaults();
+function readHash() {
+  const fields = defaults();
   for (const [name, text] of new URLSearchParams(location.hash.slice(1))) {
-    if (name.startsWith("at.")) found.at[name.slice(3)] = text;
-    else if (Array.isArray(found[name])) found[name] = text.split(" ").filter(Boolean);
-    else if (name === "size") found.size = Number(text) || 0;
-    else if (Object.hasOwn(found, name)) found[name] = text;
+    if (name.startsWith("at.")) fields.at[name.slice(3)] = text;
+    else if (Array.isArray(fields[name])) fields[name] = text.split(" ").filter(Boolean);
+    else if (name === "size") fields.size = Number(text) || 0;
+    else if (Object.hasOwn(fields, name)) fields[name] = text;
   }
-  if (!TABS.includes(found.tab)) found.tab = "grid";
-  if (!axisOf(found.x)) found.x = first.x;
-  if (!axisOf(found.y) || found.x === found.y) found.y = found.x === first.y ? first.x : first.y;
-  Object.assign(view, found);
+  if (!TABS.includes(fields.tab)) fields.tab = "grid";
+  if (!axisOf(fields.x)) fields.x = first.x;
+  if (!axisOf(fields.y) || fields.x === fields.y) fields.y = fields.x === first.y ? first.x : first.y;
+  Object.assign(view, fields);
 }
 
-read();
+readHash();
 window.addEventListener("hashchange", () => {
-  read();
-  tell(Object.keys(view));
+  readHash();
+  callListeners(Object.keys(view));
 });

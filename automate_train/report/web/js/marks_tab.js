@@ -1,11 +1,11 @@
-// The marks in a list: stars and notes of runs and pictures.
-// Covers: the tab. Not: keeping them (marks.js).
+// The tab that lists the marks: stars and notes on runs and pictures.
+// Covers: the list, a star for a run, what to do with the exported file. Not: keeping the marks (marks.js).
 
-import { makeCell, fillCell } from "./cell.js";
+import { fillCell, makeCell } from "./cell.js";
+import { data } from "./data.js";
 import { button, find, h, put } from "./dom.js";
 import { quoted } from "./format.js";
-import { allMarks, exportMarks, onMarks, runMark, runOfMark, setNote, toggleStar } from "./marks.js";
-import { data } from "./store.js";
+import { allMarks, exportMarks, markOf, onMarkChange, runMarkId, runOfMark, setNote, toggleStar } from "./marks.js";
 import { describe, parseCell } from "./sweep.js";
 import { change, listen, view } from "./view.js";
 
@@ -29,21 +29,22 @@ function item(mark) {
 
 function draw() {
   const marks = allMarks().sort((a, b) => (b.star - a.star) || runOfMark(a) - runOfMark(b));
-  const add = h("select", { "aria-label": "Run to mark", id: "add" }, data.runs.map((run) => h("option", { value: runMark(run) }, `${run.index}: ${run.name}`)));
-  put(root, 
+  const run = h("select", { "aria-label": "Run to star", id: "run-to-star" }, data.runs.map((each) => h("option", { value: runMarkId(each) }, `${each.index}: ${each.name}`)));
+  const file = quoted(`${data.project}-marks.json`);
+  put(root,
     h("div", { class: "controls" },
-      h("div", { class: "group" }, h("label", { class: "field" }, h("span", {}, "Run"), add), button("Star it", () => allMarks().some((mark) => mark.id === add.value && mark.star) || toggleStar(add.value))),
+      h("div", { class: "group" }, h("label", { class: "field" }, h("span", {}, "Run"), run), button("Star it", () => markOf(run.value).star || toggleStar(run.value))),
       h("div", { class: "group end" }, button("Export", exportMarks, { class: "primary", disabled: !marks.length }))),
     marks.length ? h("ul", { class: "marks" }, marks.map(item))
-      : h("p", { class: "empty" }, "No marks yet. Star a picture with S, or a run in the table; notes are written in full size."),
+      : h("p", { class: "empty" }, "No marks yet. Star a picture with S, or a run in the table. Write a note under a picture in full size."),
     h("section", {}, h("h2", {}, "From marks to the next sweep"),
-      h("p", {}, "Marks are kept in this browser. Export writes them to a file, with which"),
-      h("pre", {}, `automate-train report ${quoted(data.folder)} --marks ${quoted(`${data.project}-marks.json`)}\nautomate-train best ${quoted(data.folder)} --marks ${quoted(`${data.project}-marks.json`)} > next.json`),
-      h("p", {}, "puts them into the page for others, and writes the starred run's settings as the next sweep's default config.")));
+      h("p", {}, "Marks are kept in this browser. Export writes them to a file:"),
+      h("pre", {}, `automate-train report ${quoted(data.folder)} --marks ${file}\nautomate-train best ${quoted(data.folder)} --marks ${file} > next.json`),
+      h("p", {}, "The first command puts them into the page for others. The second writes the starred run's settings as the default config of the next sweep.")));
 }
 
-export function startNotes() {
+export function startMarksTab() {
   listen((names) => view.tab === "marks" && names.has("tab") && draw());
-  onMarks(() => view.tab === "marks" && !root.contains(document.querySelector("textarea:focus")) && draw());
+  onMarkChange(() => view.tab === "marks" && !root.contains(document.querySelector("textarea:focus")) && draw());
   if (view.tab === "marks") draw();
 }

@@ -1,17 +1,17 @@
-// What the page holds: its data, and packed parts that are opened only when somebody asks.
-// Covers: JSON, zlib in base64, the browser's own memory (which may be forbidden). Not: what is in them.
+// What the page holds: its data, and packed parts that are unpacked only when they are needed.
+// Covers: JSON, zlib in base64, the browser's own storage (which may be forbidden). Not: what is in them (page_data.py).
 
 export const data = JSON.parse(document.getElementById("data").textContent);
 
-const opened = new Map();
+const unpacked = new Map();
 
-// The packed value of an element; null where the page has none.
+// A promise of the packed value of an element; of null where the page has none.
 export function unpack(id) {
-  if (!opened.has(id)) opened.set(id, open(id).catch(() => null));
-  return opened.get(id);
+  if (!unpacked.has(id)) unpacked.set(id, unpackElement(id).catch(() => null));
+  return unpacked.get(id);
 }
 
-async function open(id) {
+async function unpackElement(id) {
   if (document.readyState === "loading") {
     await new Promise((done) => document.addEventListener("DOMContentLoaded", done, { once: true }));
   }
@@ -22,7 +22,7 @@ async function open(id) {
   return JSON.parse(await new Response(stream).text());
 }
 
-export function remember(name, value) {
+export function saveLocally(name, value) {
   try {
     localStorage.setItem(name, JSON.stringify(value));
     return true;
@@ -31,7 +31,7 @@ export function remember(name, value) {
   }
 }
 
-export function recall(name) {
+export function loadLocally(name) {
   try {
     return JSON.parse(localStorage.getItem(name));
   } catch {

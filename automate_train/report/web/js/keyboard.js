@@ -1,5 +1,5 @@
-// Keys of the whole page. Each place says what it does with a key; the first that does something ends it.
-// Covers: when keys are ours (not in a text field, not with Ctrl), the list for the help. Not: what they do.
+// Keys of the whole page. Each part adds a handler; the first one that returns true has used the key.
+// Covers: when a key is the page's (not in a text field, not with Ctrl), the list of keys. Not: what the keys do.
 
 import { button, find, h, put } from "./dom.js";
 
@@ -7,15 +7,15 @@ const handlers = [];
 export const onKey = (handler) => handlers.push(handler);
 
 const HELP = [
-  ["← →", "through the epochs, every picture in its place"],
-  ["↑ ↓", "through the other free axis"],
-  ["Shift + arrows", "from cell to cell (Tab enters the grid)"],
-  ["Enter", "full size, with its prompt and settings"],
-  ["P", "pin the picture; two pinned ones are compared"],
+  ["← →", "step through the epochs; every picture stays in its place"],
+  ["↑ ↓", "step through another axis"],
+  ["Shift + arrows", "move from cell to cell (Tab enters the grid)"],
+  ["Enter", "open in full size, with prompt and settings"],
+  ["P", "pin the picture; two pinned pictures can be compared"],
   ["C", "compare the two pinned pictures"],
-  ["S", "star"],
-  ["N", "note (in full size)"],
-  ["B", "baseline beside it (in full size)"],
+  ["S", "star or unstar the picture"],
+  ["N", "write a note (in full size)"],
+  ["B", "show or hide the baseline (in full size)"],
   ["1 – 5", "grid, curves, table, marks, provenance"],
   ["?", "this list"],
 ];
@@ -28,9 +28,9 @@ document.addEventListener("keydown", (event) => {
   if (handlers.some((handler) => handler(event))) event.preventDefault();
 });
 
-export function help() {
+export function showHelp() {
   const dialog = find("help");
-  put(dialog, 
+  put(dialog,
     h("h2", {}, "Keys"),
     h("dl", { class: "keys" }, HELP.map(([key, text]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, text)])),
     button("Close", () => dialog.close(), { class: "primary" }));

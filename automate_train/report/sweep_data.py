@@ -1,0 +1,93 @@
+"""Everything that a report is made from: a sweep's runs, their data, the baselines, the axes.
+
+Covers: reading the journal and the attempts' folders; what differs between the runs.
+Not: reading one run (`cache`), what the page gets (`page_data`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..config.keys import NEUTRAL, canonical
+from ..store.journal import Journal, Row
+from ..store.layout import AttemptFolder, SweepFolder
+from .axes import PictureAxes, SettingAxis, picture_axes, setting_axes
+from .cache import RunData, read_run
+from .sample_files import SamplePicture, read_baselines
+
+
+@dataclass(frozen=True)
+class SweepData:
+    root: Path
+    """The sweep's folder."""
+    runs: Sequence[Row]
+    run_data: Sequence[RunData | None]
+    """One for each run; None before it has begun."""
+    baselines: Sequence[SamplePicture]
+    notes: Mapping[str, Any]
+    """The journal's."""
+
+    @property
+    def project(self) -> str:
+        return self.root.name
+
+    def pictures(self, run: int) -> Sequence[SamplePicture]:
+        data = self.run_data[run]
+        return data.pictures if data else ()
+
+    @cached_property
+    def settings(self) -> list[dict[str, str]]:
+        """What differs between the runs, as texts, the same keys for all: the varied keys, and options that changed
+        when the same sweep was started again with other files."""
+        keys = dict.fromkeys(key for run in self.runs for key in run.varied)
+        known = {canonical(key) for key in keys} | NEUTRAL
+        for key in dict.fromkeys(key for run in self.runs for key in run.options if key not in known):
+            if len({_text(run.options.get(key)) for run in self.runs}) > 1:
+                keys[key] = None
+        return [
+            {key: run.varied[key] if key in run.varied else _text(run.options.get(canonical(key))) for key in keys}
+            for run in self.runs
+        ]
+
+    @cached_property
+    def setting_axes(self) -> list[SettingAxis]:
+        return setting_axes(self.settings)
+
+    @cached_property
+    def picture_axes(self) -> PictureAxes:
+        return picture_axes(each for run in range(len(self.runs)) for each in self.pictures(run))
+
+
+def read_runs(folder: SweepFolder) -> list[Row]:
+    """The journal's runs. `UserError` when the journal cannot be read."""
+    journal = Journal(folder.journal, read_only=True)
+    try:
+        return list(journal.rows())
+    finally:
+        journal.close()
+
+
+def read_sweep(folder: SweepFolder) -> SweepData:
+    """What the journal and the attempts' folders hold now. `UserError` when the journal cannot be read."""
+    root = Path(folder.path)
+    journal = Journal(folder.journal, read_only=True)
+    try:
+        runs, notes = list(journal.rows()), journal.notes()
+    finally:
+        journal.close()
+    cache = root / "report_files" / "read"
+    cache.mkdir(parents=True, exist_ok=True)
+    run_data = [
+        read_run(AttemptFolder(root / run.folder), root, cache, run.options.get("prompt_path")) if run.folder else None
+        for run in runs
+    ]
+    return SweepData(root, runs, run_data, read_baselines(root), notes)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
