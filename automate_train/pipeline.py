@@ -13,18 +13,18 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import islice
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .config.keys import unset
 from .display.live import Plain, choose
 from .executors.local import Local
 from .machine import lock
 from .records import Device, Run, SweepContext
-from .report.worker import Pages
+from .report.worker import ReportWorker
 from .store.layout import SweepFolder
 from .store.rebuild import opened
 from .trainers import load
@@ -86,8 +86,8 @@ def work(order: Order) -> int:
         loop.chores.append(_import_what_comes_last)
         loop.take_over(actives)
         taken |= {each.run_key for each in actives if each.outcome and each.outcome.kind == "succeeded"}
-        pages = Pages(folder, journal, lambda: _provenance(order))
-        loop.chores.append(pages.note)
+        reports = ReportWorker(folder)
+        loop.chores.append(lambda: _write_provenance(order, reports))
         with _signals(loop, executor, display):
             beside = _sampler(order, loop, executor, display)
 
@@ -96,7 +96,7 @@ def work(order: Order) -> int:
                     if news:
                         each.tell()
                     each.listen()
-                pages.turn(news)
+                reports.update(news)
 
             loop.beside = each_turn
             loop.run()
@@ -110,7 +110,7 @@ def work(order: Order) -> int:
         from .display import status, summary
 
         status.write_results(journal, folder)
-        page = pages.finish()
+        page = reports.finish()
         for line in summary.lines(folder, journal, time.monotonic() - began, order.argv, page):
             with contextlib.suppress(OSError):
                 print(line)
@@ -122,15 +122,11 @@ def _import_what_comes_last() -> None:
     the meantime must not give its last lines to another version."""
 
 
-def _provenance(order: Order) -> dict[str, Any]:
-    from .report.provenance import provenance
-
+def _write_provenance(order: Order, reports: ReportWorker) -> None:
+    files = {label: path for label, path in order.files.items() if path}
+    context = replace(order.context, command=order.argv, cwd=os.getcwd(), config_files=files)
     options = next((run.options for run in order.todo()), {})
-    chosen = {key: options[key].value for key in ("repo_dir", "venv_path") if key in options}
-    repo, venv = (chosen.get(key) for key in ("repo_dir", "venv_path"))
-    python = None if unset(venv) else os.path.join(str(venv), "bin", "python")
-    trainer = None if unset(repo) or repo == "tiny" else str(repo)
-    return provenance(order.files, order.argv, [gpu.name for gpu in order.gpus], trainer, python)
+    reports.begin(context, options, [gpu.name for gpu in order.gpus])
 
 
 def _sampler(order: Order, loop: Loop, executor: Local, display: Plain) -> list[Beside]:

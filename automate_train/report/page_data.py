@@ -46,7 +46,7 @@ def page_data(sweep: SweepData, thumb: Thumb, link: Link, marks: Sequence[Mark])
         "runs": [_run(sweep, at, thumb, link) for at in range(len(sweep.runs))],
         "marks": list(marks),
         "command": notes.get("command") or [],
-        "provenance": notes.get("provenance"),
+        "provenance": sweep.provenance,
     }
 
 

@@ -18,6 +18,7 @@ from ..store.journal import Journal, Row
 from ..store.layout import AttemptFolder, SweepFolder
 from .axes import PictureAxes, SettingAxis, picture_axes, setting_axes
 from .cache import RunData, read_run
+from .provenance import read_provenance
 from .sample_files import SamplePicture, read_baselines
 
 
@@ -31,6 +32,7 @@ class SweepData:
     baselines: Sequence[SamplePicture]
     notes: Mapping[str, Any]
     """The journal's."""
+    provenance: Mapping[str, Any] | None
 
     @property
     def project(self) -> str:
@@ -86,7 +88,8 @@ def read_sweep(folder: SweepFolder) -> SweepData:
         read_run(AttemptFolder(root / run.folder), root, cache, run.options.get("prompt_path")) if run.folder else None
         for run in runs
     ]
-    return SweepData(root, runs, run_data, read_baselines(root), notes)
+    provenance = read_provenance(root) or notes.get("provenance")  # a note in sweeps of the first edition
+    return SweepData(root, runs, run_data, read_baselines(root), notes, provenance)
 
 
 def _text(value: Any) -> str:

@@ -1,7 +1,7 @@
-"""The report beside the sweep: where it comes from is noted once, the page is made again as runs finish.
+"""The report of a sweep that is training: provenance at the start, pages while runs finish, the last page at the end.
 
-Covers: when. While runs train, a page is made by a process of its own at low priority; the last one at the end of the
-sweep. Not: what it shows (`report`).
+Covers: when each is made, and that none of them delays the sweep: provenance and the last page are made by threads, the
+pages between by a process at low priority. Not: what they show (`assemble`, `provenance`).
 """
 
 from __future__ import annotations
@@ -9,52 +9,71 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from ..store.journal import Journal
+from ..records import Setting, SweepContext
 from ..store.layout import SweepFolder
 
-SELDOM = 30.0
-"""Seconds between two pages while runs train."""
+SECONDS_BETWEEN_PAGES = 30.0
+LAST_PAGE_SECONDS = 120.0
+"""How long the sweep's command waits for its last page: longer on a disk that hangs only."""
 
 
-class Pages:
-    def __init__(self, folder: SweepFolder, journal: Journal, provenance: Callable[[], dict[str, Any]]) -> None:
-        self.folder, self.journal, self.provenance = folder, journal, provenance
-        self.made = time.monotonic()
+class ReportWorker:
+    def __init__(self, folder: SweepFolder) -> None:
+        self.folder = folder
+        self.last_start = time.monotonic()
         self.pid = 0
+        self.beginning: threading.Thread | None = None
+        self.page: Path | None = None
 
-    def note(self) -> None:
-        """Where the sweep comes from. Looking at the installed packages takes a tenth of a second: it belongs to the
-        moment in which the first runs have just started and none can end yet."""
-        self.journal.note(provenance=self.provenance())
+    def begin(self, context: SweepContext, options: Mapping[str, Setting], gpus: Sequence[str]) -> None:
+        """Write provenance.json; called when the first runs have started. `options`: the first run's; `gpus`: names."""
+        self.beginning = threading.Thread(target=self._begin, args=(context, options, gpus), daemon=True)
+        self.beginning.start()
 
-    def turn(self, news: bool) -> None:
-        """Called each turn of the loop; `news`: a checkpoint was saved, or a run has ended."""
+    def _begin(self, context: SweepContext, options: Mapping[str, Setting], gpus: Sequence[str]) -> None:
+        from . import assemble  # noqa: F401  # 64 ms; now, because the package may be updated while the sweep runs
+        from .provenance import write_provenance
+
+        with contextlib.suppress(OSError):
+            write_provenance(self.folder, context, options, gpus)
+
+    def update(self, news: bool) -> None:
+        """Called at each turn of the loop; `news`: a checkpoint was saved, or a run has ended."""
         now = time.monotonic()
         if self.pid and os.waitpid(self.pid, os.WNOHANG)[0]:
             self.pid = 0
-        if news and not self.pid and now - self.made > SELDOM:
-            self.made = now
-            self._start()
+        if news and not self.pid and now - self.last_start > SECONDS_BETWEEN_PAGES:
+            self.last_start = now
+            self._start_page()
 
-    def _start(self) -> None:
+    def _start_page(self) -> None:
         argv = [sys.executable, "-m", "automate_train", "report", str(self.folder.path)]
         nothing = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
-        with contextlib.suppress(OSError):  # the next one will do
+        with contextlib.suppress(OSError):  # the next page will do
             self.pid = os.posix_spawn("/bin/sh", ["sh", "-c", 'exec nice "$@"', "sh", *argv], os.environ,
                                       file_actions=nothing, setsid=True)  # fmt: skip
 
     def finish(self) -> Path | None:
-        """The last page; None when it could not be made."""
+        """Make the last page; None when there is none after `LAST_PAGE_SECONDS` or Ctrl-C."""
+        thread = threading.Thread(target=self._finish, daemon=True)
+        thread.start()
+        with contextlib.suppress(KeyboardInterrupt):
+            thread.join(LAST_PAGE_SECONDS)
+        return self.page
+
+    def _finish(self) -> None:
+        if self.beginning is not None:
+            self.beginning.join()
         if self.pid:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(self.pid, 0)
-        return write_or_explain(self.folder)
+            os.waitpid(self.pid, 0)
+            self.pid = 0
+        self.page = write_or_explain(self.folder)
 
 
 def write_or_explain(folder: SweepFolder, seconds: float = 10.0) -> Path | None:

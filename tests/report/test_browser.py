@@ -304,7 +304,9 @@ def test_a_page_without_its_pictures_says_so(sweep: Sweep, browser: Browser, tmp
 
 
 def test_a_sweep_of_the_tiny_trainer(browser: Browser, tiny_sweep: Path):
-    browser.open(write_page(find_sweep(tiny_sweep)).path)
+    browser.open(write_page(find_sweep(tiny_sweep)).path, "#tab=provenance")
+    browser.until(lambda: '"num_repeats": 4' in "".join(browser.texts("#provenance pre")))  # the tuning file
+    browser.key("1")
     assert browser.texts(".pictures thead th") == ["epoch 1", "epoch 2"]
     assert browser.texts(".pictures tbody th") == ["1e-3", "5e-3"]
     browser.until(lambda: loaded(browser))

@@ -16,7 +16,6 @@ from automate_train.records import Event
 from automate_train.report import curves
 from automate_train.report.axes import setting_axes
 from automate_train.report.page import MODULES, safe_json, script, web
-from automate_train.report.worker import write_or_explain
 
 
 def test_runs_and_pictures_have_their_places(tmp_path: Path):
@@ -198,17 +197,6 @@ def test_a_picture_that_is_none_is_no_end(tmp_path: Path):
     file.write_bytes(b"no picture")
     built = sweep.build()
     assert (built.pictures, built.thumbs) == (2, 1)
-
-
-def test_write_never_raises(tmp_path: Path):
-    sweep = Sweep(tmp_path)
-    sweep.journal.close()
-    assert write_or_explain(sweep.folder) == sweep.path / "report.html"
-    sweep.folder.journal.write_bytes(b"no database" * 100)
-    for wal in sweep.path.glob("journal.sqlite-*"):
-        wal.unlink()
-    assert write_or_explain(sweep.folder) is None
-    assert "cannot be read" in (sweep.path / "report-error.txt").read_text()
 
 
 def test_every_module_is_in_the_page_and_imports_only_earlier_ones():
