@@ -1,6 +1,6 @@
-"""Beside the tests of the report: Debian's Chromium, driven without a screen, and what a test says to it.
+"""A browser for the tests of the report: Chromium without a screen, and what a person does with it.
 
-Without chromium and its driver the tests are skipped, with the reason; with AUTOMATE_TRAIN_NEEDS_BROWSER=1 that fails.
+Without chromium and its driver the tests are skipped with the reason; with AUTOMATE_TRAIN_NEEDS_BROWSER=1 they fail.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Browser:
         self.driver = driver
 
     def size(self, width: int, height: int) -> None:
-        """Of what the page sees."""
+        """Set the size of the page's viewport."""
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
@@ -75,7 +75,7 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
 
     def open(self, page: Path, hash_: str = "") -> None:
-        """Load a page anew and wait until it stands."""
+        """Load a page and wait until it is ready."""
         self.driver.get("about:blank")
         self.driver.get(page.as_uri() + hash_)
         self.until(lambda: self.js("return document.documentElement.dataset.ready === '1'"))
@@ -83,15 +83,15 @@ class Browser:
     def js(self, script: str, *arguments: Any) -> Any:
         return self.driver.execute_script(script, *arguments)
 
-    def until(self, true: Callable[[], Any], seconds: float = 20) -> Any:
+    def until(self, condition: Callable[[], Any], seconds: float = 20) -> Any:
         end = time.monotonic() + seconds
-        while not (found := true()):
+        while not (found := condition()):
             assert time.monotonic() < end, f"waited {seconds} s; console: {self.console()}"
             time.sleep(0.02)
         return found
 
     def key(self, name: str, shift: bool = False) -> None:
-        """A key for whatever has the focus."""
+        """Press a key; the element with the focus gets it."""
         from selenium.webdriver.common.action_chains import ActionChains
         from selenium.webdriver.common.keys import Keys
 
@@ -114,7 +114,7 @@ class Browser:
                 selector, value)  # fmt: skip
 
     def texts(self, selector: str) -> list[str]:
-        """Of what can be seen."""
+        """The texts of the visible elements."""
         return list(self.js("return [...document.querySelectorAll(arguments[0])].filter(e => e.checkVisibility())"
                             ".map(e => e.innerText.trim())", selector))  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""One browser and one sweep of the tiny trainer for all tests of the page: both take seconds to begin."""
+"""One browser and one sweep of the tiny trainer for all tests of the page: each takes seconds to start."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def one_browser(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> It
 
 @pytest.fixture
 def browser(one_browser: browser_kit.Browser) -> Iterator[browser_kit.Browser]:
-    """Wide and light; a test after which the console holds an error has failed."""
+    """A wide, light window. A test fails when the console has an error after it."""
     one_browser.size(1280, 800)
     one_browser.dark(False)
     one_browser.console()
@@ -38,7 +38,7 @@ def browser(one_browser: browser_kit.Browser) -> Iterator[browser_kit.Browser]:
 
 @pytest.fixture(scope="session")
 def tiny_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """2 runs of the built-in trainer, 2 epochs and 2 prompts each: `<temp_dir>/<project>`."""
+    """The folder of a sweep with 2 runs of the built-in trainer, each with 2 epochs and 2 prompts."""
     home = tmp_path_factory.mktemp("tiny")
     default = home / "default.json"
     default.write_text((ROOT / "configs" / "quickstart" / "default.json").read_text(encoding="utf-8"), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Beside the tests of the report: sweeps made by hand, through the journal and the files that others write.
+"""Sweeps for the tests of the report, made through the journal and the files that the other rooms write.
 
 sweep = Sweep(tmp_path, unet_lr=["1e-4", "2e-4"], network_dim=["4", "16"])
 for run in sweep.runs():
@@ -58,7 +58,7 @@ class Sweep:
         weights: Sequence[float | None] = (None,), end: str | None = "succeeded", reason: str = "", steps: int = 100,
         size: tuple[int, int] = (64, 64),
     ) -> Path:  # fmt: skip
-        """A run that was trained and sampled; its attempt's folder."""
+        """Make a run that was trained and sampled; its attempt's folder."""
         id_, folder, number = self.journal.begin(run, ("0",), 1_700_000_000.0 + run.index)
         attempt = self.path / folder / f"attempt-{number}"
         (attempt / "output" / "sample").mkdir(parents=True)
@@ -98,7 +98,7 @@ class Sweep:
         self, attempt: Path, run: int, epoch: int, no: int, text: str, *, weight: float | None = None,
         state: str = "done", reason: str = "", step: int = 0, size: tuple[int, int] = (64, 64),
     ) -> Path:  # fmt: skip
-        """As the sampler writes it: the PNG and then its JSON."""
+        """Write a picture as the sampler does: the PNG, then its JSON."""
         lora = f"at-0-{run}-e{epoch:06d}"
         mark = "" if weight is None else f"_w{weight:g}"
         png = attempt / "output" / "sample" / f"x-{epoch:06d}_{no:02d}{mark}.png"
@@ -125,7 +125,7 @@ class Sweep:
         png.with_suffix(".json").write_text(json.dumps(about))
 
     def _drawn(self, kind: int, size: tuple[int, int]) -> Path:
-        """A few different pictures, linked as often as they are wanted: a large sweep needs no large disk."""
+        """One of a few pictures, which are linked as often as needed: a large sweep needs no large disk."""
         made = self.kinds.setdefault(size, [])
         if not made:
             for hue in range(24):
@@ -148,7 +148,7 @@ def _value(text: str) -> Any:
 
 
 def data_of(page: Path) -> dict[str, Any]:
-    """What a page holds."""
+    """The data in a page."""
     text = page.read_text(encoding="utf-8")
     start = text.index('id="data">') + len('id="data">')
     return dict(json.loads(text[start : text.index("</script>", start)]))

@@ -1,4 +1,4 @@
-"""The page in a real browser: what a person does with it, by mouse and keys. No console errors (conftest)."""
+"""The page in a real browser, used by mouse and keys. A console error fails the test (conftest)."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ const behind = (e) => { let found = [];
 const low = [];
 for (const e of document.querySelectorAll('body *')) {
   const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-  if (!own || !e.checkVisibility() || e.closest('.offscreen, #said, script, :disabled')) continue;
+  if (!own || !e.checkVisibility() || e.closest('.offscreen, #announcement, script, :disabled')) continue;
   const [a, b] = [light(rgba(getComputedStyle(e).color)), light(behind(e))].sort((x, y) => y - x);
   const ratio = (a + 0.05) / (b + 0.05);
   if (ratio < 4.5) low.push(`${e.tagName}.${e.className} ${e.innerText.slice(0, 30)} ${ratio.toFixed(2)}`);
@@ -266,7 +266,7 @@ return low;
 
 
 def test_the_markup_is_what_the_parser_makes_of_it(page: Browser):
-    """Elements that may not stand in each other, and ids that stand twice, do not survive being parsed again."""
+    """Elements that may not contain each other, and ids that are used twice, do not survive being parsed again."""
     for tab in ("grid", "curves", "table", "marks", "provenance"):
         page.js("location.hash = `#tab=${arguments[0]}`", tab)
         page.until(lambda tab=tab: page.texts(f"#{tab} *"))
@@ -345,5 +345,5 @@ def test_a_thousand_pictures_paint_at_once(browser: Browser, tmp_path: Path):
     browser.choose("#x", "epoch")
     browser.choose("#y", "run")
     assert browser.js("return document.querySelectorAll('.cell').length") == 250
-    asked = "return [...document.querySelectorAll('.cell img')].filter(i => i.complete && i.naturalWidth).length"
-    assert browser.js(asked) < 250  # those out of sight wait
+    loaded_now = "return [...document.querySelectorAll('.cell img')].filter(i => i.complete && i.naturalWidth).length"
+    assert browser.js(loaded_now) < 250  # those out of sight are not loaded yet

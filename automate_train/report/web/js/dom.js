@@ -25,7 +25,7 @@ export const find = (id) => document.getElementById(id);
 
 // Tell screen readers.
 export function say(text) {
-  find("said").textContent = text;
+  find("announcement").textContent = text;
 }
 
 export function button(label, onclick, properties = {}) {

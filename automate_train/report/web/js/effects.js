@@ -63,7 +63,7 @@ function drawPairs(parts) {
     const found = interaction(counted, one.at, other.at, [one.axis.values.length, other.axis.values.length]);
     if (found) pairs.push({ one, other, ...found, id: `${one.axis.id}|${other.axis.id}` });
   }));
-  if (!pairs.length) return parts.length > 1 && h("p", { class: "quiet" }, "Which pairs of settings depend on each other can be said when every combination has a finished run.");
+  if (!pairs.length) return parts.length > 1 && h("p", { class: "quiet" }, "Which pairs of settings depend on each other is shown when every combination has a finished run.");
   pairs.sort((a, b) => b.share - a.share);
   const pair = pairs.find((each) => each.id === view.pair) ?? pairs[0];
   const options = pairs.map((each) => [each.id, `${each.one.axis.label} × ${each.other.axis.label} (${Math.round(100 * each.share)} %)`]);
