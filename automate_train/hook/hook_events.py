@@ -1,7 +1,8 @@
-"""One line of JSON for each thing that happened, appended to events.jsonl.
+"""events.jsonl, written: one line of JSON for each thing that happens in a training.
 
-Covers: whole lines (one write each, so that nobody reads half of one or two mixed), strict JSON (no NaN), a full disk.
-Not: what is worth a line (`hook_watch`, `run`), nor how the lines are read (`automate_train/folder.py`).
+Covers: whole lines (one write each, so that a reader never finds two mixed), strict JSON (no NaN), a full disk.
+Not: what is worth a line (`hook_patches`, `hook_metrics`, `hook_live_trackers`, `run`), reading the lines
+(`automate_train/store`).
 """
 
 from __future__ import annotations
@@ -17,48 +18,49 @@ LONGEST_TEXT = 2000
 
 
 class Events:
-    """`file` None: nothing is written (another process of this run does it, or nobody asked for events)."""
+    """`file` None: nothing is written (another process of this run writes, or the script was started by hand)."""
 
     def __init__(self, file: str | None) -> None:
         self.pid = os.getpid()
         self.file = file
         self.descriptor = -1
         self.torn = False
-        self.told = False
+        """Whether the file may end within a line: the next event must not be glued to it."""
+        self.warned = False
         self.troubles: set[str] = set()
         if file is not None:
             try:
                 self.descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
             except OSError as error:
-                self._tell(error)
+                self._warn(error)
 
     def write(self, kind: str, **fields: Any) -> None:
         """Never raises: an event that cannot be written is lost, and the training goes on."""
-        if self.descriptor < 0 or os.getpid() != self.pid:  # a forked child has nothing to tell
+        if self.descriptor < 0 or os.getpid() != self.pid:  # a forked child writes nothing
             return
         try:
             line = json.dumps({"at": round(time.time(), 3), "kind": kind, **plain(fields)}, allow_nan=False) + "\n"
             data = (b"\n" if self.torn else b"") + line.encode()
-            self.torn = True  # until all of it is there: a later line must not be glued to the rest of this one
+            self.torn = True
             self.torn = os.write(self.descriptor, data) != len(data)
         except Exception as error:  # no space left; a value whose text cannot be made
-            self._tell(error)
+            self._warn(error)
 
     def trouble(self, where: str, error: BaseException) -> None:
-        """What went wrong in the hook itself; once for each kind, or a fault in a step would fill the disk."""
+        """A fault of the hook itself; once for each kind, because a fault in every step would fill the disk."""
         kind = f"{where}: {type(error).__name__}"
         if kind not in self.troubles:
             self.troubles.add(kind)
             self.write("trouble", where=where, error=describe(error))
 
-    def _tell(self, error: Exception) -> None:
-        if not self.told:
-            self.told = True
+    def _warn(self, error: Exception) -> None:
+        if not self.warned:
+            self.warned = True
             print(f"automate-train: events are lost: {self.file}: {error}", file=sys.stderr)
 
 
 def describe(error: BaseException) -> str:
-    """`ValueError: what it says`, at most LONGEST_TEXT characters."""
+    """`ValueError: its message`, at most LONGEST_TEXT characters."""
     try:
         return f"{type(error).__name__}: {error}"[:LONGEST_TEXT]
     except Exception:
@@ -66,7 +68,7 @@ def describe(error: BaseException) -> str:
 
 
 def plain(value: Any) -> Any:
-    """The same in what JSON has; NaN and infinities become null, unknown things their text."""
+    """The value in JSON's types: NaN and infinities become null, objects their text."""
     if value is None or isinstance(value, (bool, int)):
         return value
     if isinstance(value, str):

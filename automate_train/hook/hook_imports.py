@@ -1,6 +1,6 @@
-"""Do something to a module right after the trainer has imported it, and nothing before.
+"""Change a module right after the trainer has imported it, without importing anything before.
 
-Covers: one import finder that wraps the loader of the modules it was told of. Not: modules that are imported already.
+Covers: an import finder that wraps the loaders of the named modules. Not: modules that are imported already.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+Patch = Callable[[Any], None]
+Rescue = Callable[[Any, Exception], None]
+
 
 class AfterImport:
-    """An import finder that finds nothing itself: modules named in `patches` are found by the others and, once they
-    have run, handed to their patch; those in `rescues` may raise, and are handed over as they then are. So the
-    trainer's imports keep their order, and cost nothing before their time."""
+    """An import finder that finds nothing itself. The other finders find the modules named in `patches`; once such a
+    module has run, its patch gets it. A module in `rescues` may raise, and its rescue gets it as it is then. So the
+    trainer's imports keep their order and their cost."""
 
-    def __init__(
-        self,
-        patches: dict[str, Callable[[Any], None]],
-        rescues: dict[str, Callable[[Any, Exception], None]] | None = None,
-    ) -> None:
+    def __init__(self, patches: dict[str, Patch], rescues: dict[str, Rescue] | None = None) -> None:
         self.patches, self.rescues = patches, rescues or {}
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
@@ -30,20 +29,15 @@ class AfterImport:
             spec = find(name, path, target) if find is not None and finder is not self else None
             if spec is not None:
                 if spec.loader is not None:
-                    spec.loader = ThenPatch(spec.loader, self.patches.get(name), self.rescues.get(name))
+                    spec.loader = PatchingLoader(spec.loader, self.patches.get(name), self.rescues.get(name))
                 return spec
         return None
 
 
-class ThenPatch:
-    """A loader that does what the real one does and then calls `patch(module)`, or `rescue(module, error)`."""
+class PatchingLoader:
+    """A loader that loads as the real one does and then calls `patch(module)`, or `rescue(module, error)`."""
 
-    def __init__(
-        self,
-        loader: Any,
-        patch: Callable[[Any], None] | None,
-        rescue: Callable[[Any, Exception], None] | None = None,
-    ) -> None:
+    def __init__(self, loader: Any, patch: Patch | None, rescue: Rescue | None = None) -> None:
         self.loader, self.patch, self.rescue = loader, patch, rescue
 
     def __getattr__(self, name: str) -> Any:

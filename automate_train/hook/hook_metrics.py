@@ -1,7 +1,7 @@
-"""The hook's tracker: a training's numbers, at most two lines a second.
+"""The hook's own tracker beside accelerate's: it writes a training's numbers as events, at most two lines a second.
 
 Covers: sd-scripts' network trainers (`loss/current`, `loss/average`, `lr/...`), its full trainers (`loss`, `lr/...`),
-epochs' averages and validations. Not: pictures, tables, the run's settings: they are for the user's own trackers.
+epochs' averages and validations. Not: images, tables, the run's settings: they are for the user's own trackers.
 """
 
 from __future__ import annotations
@@ -13,28 +13,23 @@ from typing import Any
 
 INTERVAL = 0.5
 """Seconds between two lines of metrics."""
-LOOK_INTERVAL = 5.0
-"""Seconds between two calls of `look`: steps are the training's clock."""
+POLL_INTERVAL = 5.0
+"""Seconds between two calls of `poll`, which is called from a step: the training has no other clock."""
 FIELDS = {"loss/current": "loss", "loss": "loss", "loss/average": "average"}
 
 
 class Metrics:
-    """A tracker in accelerate's eyes. In ours, a log with the step's loss is a step's: kept, and written when it is
-    time. Any other (an epoch's average, a validation) is rare and written at once with the step's; its `step` is not
-    trusted, sd-scripts gives the epoch's number there."""
+    """To accelerate this is a tracker. A log with the step's loss is a step's: it is kept, and written at intervals.
+    Any other log (an epoch's average, a validation) is rare and written at once, together with the step's; its `step`
+    is not used, because sd-scripts gives the epoch's number there."""
 
     name = "automate_train"
     requires_logging_directory = False
     main_process_only = True
 
-    def __init__(
-        self,
-        write: Callable[..., None],
-        trouble: Callable[[str, Exception], None],
-        look: Callable[[], None] | None = None,
-    ) -> None:
-        self.write, self.trouble, self.look = write, trouble, look
-        self.looked = time.monotonic()
+    def __init__(self, events: Any, poll: Callable[[], None] | None = None) -> None:
+        self.events, self.poll = events, poll
+        self.polled = time.monotonic()
         self.step: int | None = None
         self.finished = 0
         """Epochs that are over."""
@@ -42,7 +37,7 @@ class Metrics:
         """Epoch -> the step at its end."""
         self.epoch = 1
         self.kept: dict[str, Any] = {}
-        """What was logged and not yet written, by the trainer's own names."""
+        """What was logged and is not written yet, by the trainer's names."""
         self.written = self.written_rare = 0.0
         self.was_bad = False
 
@@ -63,11 +58,11 @@ class Metrics:
             if now - self.written >= INTERVAL or (bad and not self.was_bad):
                 self.written, self.was_bad = now, bool(bad)
                 self.flush()
-            if self.look is not None and now - self.looked >= LOOK_INTERVAL:
-                self.looked = now
-                self.look()
+            if self.poll is not None and now - self.polled >= POLL_INTERVAL:
+                self.polled = now
+                self.poll()
         except Exception as error:
-            self.trouble("metrics", error)
+            self.events.trouble("metrics", error)
 
     def _rare(self, values: Mapping[str, Any], step: int | None, now: float) -> None:
         self.kept.update(values)
@@ -97,12 +92,12 @@ class Metrics:
             else:
                 other[key] = value_of(value)
         named = {name: rate for name, rate in rates.items() if not re.fullmatch(r"group\d+", name)}
-        fields["lr"] = named or rates  # sd-scripts gives the same rates again under `group1` and so on
+        fields["lr"] = named or rates  # sd-scripts logs the same rates again as `group1` and so on
         if other:
             fields["other"] = other
         if any(value - value != 0 for key, value in fields.items() if key in ("loss", "average")):
             fields["nan"] = True
-        self.write("metrics", **fields)
+        self.events.write("metrics", **fields)
 
     def start(self) -> None: ...
 
@@ -123,7 +118,7 @@ def number(value: Any, otherwise: int | None) -> int | None:
 
 
 def value_of(value: Any) -> Any:
-    """A number out of whatever stands for one: tensors have `item()`."""
+    """The number in whatever holds one: tensors have `item()`."""
     if isinstance(value, (int, float, str)):
         return value
     return value.item() if hasattr(value, "item") else str(value)

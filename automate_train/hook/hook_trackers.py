@@ -1,193 +1,214 @@
-"""The user's trackers: opened one by one under the run's name, kept from failing the training, given the pictures.
+"""TensorBoard, Aim and W&B: what each is opened with, how it takes an image, how a closed run is opened again.
 
-Covers: what `Accelerator.init_trackers` opens (names, folders, options as config; the user's own tracker config wins),
-the events `tracker` (which run, where) and `picture` (logged to), faults as events. For attempts whose hook.json has
-`trackers`. Not: how each tracker is spoken to (`hook_logs`), which pictures there are (`hook_pictures`), what comes
-after the training's end (`log_pictures`).
+Covers: TensorBoard (one folder a run), Aim (one repository for all runs of all sweeps), W&B (files under the same
+root). A class each, with the same methods: `arguments`, `opened`, `identity` (what reopening needs to know), `log`
+(yields each image that it has taken), `close`, `reopened`. A tracker's package is imported where it is used and not
+before. Not: when this happens and what is done about faults (`hook_live_trackers`, `hook_backfill_images`).
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import functools
+import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+import struct
+import textwrap
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import hook_logs  # type: ignore[import-not-found]  # beside this file
-import hook_pictures  # type: ignore[import-not-found]
+from hook_sample_images import SampleImage  # type: ignore[import-not-found]  # beside this file
+
+Arguments = tuple[str, str, dict[str, Any]]
+"""`(project's name, folder, keyword arguments)` for accelerate's tracker."""
 
 
-class Trackers:
-    """`settings` is hook.json. Its `trackers` has what the user wants to log `with`, the `name` of the run, `project`,
-    `group`, `tags`, `config` (the options), `folder` (TensorBoard's, of this run) and `prompts` (the trainer's prompt
-    file); `tracker_home` is for the trackers that keep all runs in one place."""
+class TensorBoard:
+    name = "tensorboard"
 
-    def __init__(
-        self, write: Callable[..., None], trouble: Callable[[str, Exception], None], settings: Any, attempt: str
-    ) -> None:
-        self.write, self.trouble = write, trouble
-        self.wanted = {**settings["trackers"], "home": settings["tracker_home"]}
-        self.live: dict[str, Any] = {}
-        """Name -> one of `hook_logs`' classes, for trackers that pictures can go to."""
-        self.pictures = hook_pictures.Folder(attempt, settings.get("output_dir"), self.wanted.get("prompts"))
-        self.lock = hold(os.path.join(attempt, "events.jsonl"))
-        self.logged: dict[str, set[str]] = {}
+    def __init__(self, add: Callable[[Any, int], None], writer: Any, where: str) -> None:
+        self.add, self.writer, self.where = add, writer, where
 
-    def init(self, original: Callable[..., Any], accelerator: Any, *args: Any, **kwargs: Any) -> None:
-        """In place of `Accelerator.init_trackers`: the same for each tracker by itself, so that one which fails is left
-        out and the others and the training go on."""
-        _, config, user = [*args, None, None, None][:3]
-        config = {**(kwargs.get("config", config) or {}), **self.wanted.get("config", {})}
-        user = kwargs.get("init_kwargs", user) or {}
-        chosen, opened = list(accelerator.log_with), list(accelerator.trackers)
-        for each in chosen:
-            accelerator.log_with, accelerator.trackers = [each], []
-            name = each.name if hasattr(each, "log") else str(each)  # a tracker, or an enum's member
-            try:
-                self._open(name, original, accelerator, config, user)
-            except Exception as error:
-                self.trouble(f"tracker {name}", error)
-            else:
-                opened += [self._guarded(tracker) for tracker in accelerator.trackers]
-        accelerator.log_with, accelerator.trackers = chosen, opened
+    @staticmethod
+    def arguments(wanted: Mapping[str, Any], given: dict[str, Any]) -> Arguments:
+        folder, name = os.path.split(wanted["folder"])
+        return name, folder, given
 
-    def rescues(self) -> dict[str, Callable[[Any, Exception], None]]:
-        """sd-scripts imports W&B at its start, where a broken package would end the training: let it fail later."""
+    @classmethod
+    def opened(cls, tracker: Any, wanted: Mapping[str, Any], config: Mapping[str, Any]) -> TensorBoard:
+        """The options go into the run's own folder: accelerate would make them another run in TensorBoard."""
+        from torch.utils.tensorboard.summary import hparams  # type: ignore[attr-defined]
 
-        def rescue(module: Any, error: Exception) -> None:
-            def init(*_: Any, **__: Any) -> None:
-                raise error
+        writer = tracker.writer
+        plain = {key: value if isinstance(value, (bool, int, float, str)) else json.dumps(value, default=str)
+                 for key, value in config.items() if value is not None}  # fmt: skip
+        if plain:
+            for summary in hparams(plain, {"loss/average": 0}):  # type: ignore[no-untyped-call]
+                writer.file_writer.add_summary(summary)
+        return cls(writer.file_writer.add_summary, writer, os.path.abspath(writer.log_dir))
 
-            module.init, module.login = init, lambda *_, **__: False
+    @classmethod
+    def reopened(cls, event: Mapping[str, Any], wanted: Mapping[str, Any]) -> TensorBoard:
+        from tensorboard.compat.proto.event_pb2 import Event  # type: ignore[import-untyped]
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter  # type: ignore[import-untyped]
 
-        return {"wandb": rescue} if self.wanted.get("with") in ("wandb", "all") else {}
+        writer = EventFileWriter(event["where"], filename_suffix=".pictures")
 
-    def _open(
-        self, name: str, original: Callable[..., Any], accelerator: Any, config: dict[str, Any], user: Mapping[str, Any]
-    ) -> None:
-        kind = hook_logs.KINDS.get(name)
-        if kind is None:
-            original(accelerator, self.wanted["project"], config=config, init_kwargs=dict(user))
-            return
-        given = dict(user.get(name) or {})
-        wanted = {**self.wanted, "tags": list(dict.fromkeys([*given.pop("tags", ()), *self.wanted["tags"]]))}
-        project, folder, kwargs = kind.arguments(wanted, given)
-        settings = accelerator.project_configuration
-        before = settings.logging_dir
-        try:
-            os.makedirs(folder, exist_ok=True)
-            settings.logging_dir = folder
-            with exclusive(os.path.join(folder, ".aim.lock") if name == "aim" else None):
-                original(accelerator, project, init_kwargs={name: kwargs})
-        finally:
-            settings.logging_dir = before
-        for tracker in accelerator.trackers:
-            try:
-                self.live[name] = log = kind.opened(tracker, {**wanted, **kwargs}, config)
-                self.write("tracker", name=name, **identity(log))
-            except Exception as error:
-                self.trouble(f"tracker {name}", error)
+        def add(summary: Any, step: int) -> None:
+            writer.add_event(Event(summary=summary, step=step, wall_time=time.time()))
 
-    def _guarded(self, tracker: Any) -> Any:
-        """The same tracker; its methods write an event where they would raise."""
-        for method in ("log", "log_images", "log_table", "store_init_configuration", "finish"):
-            call = getattr(tracker, method, None)
-            if call is not None:
-                setattr(tracker, method, self._harmless(tracker.name, method, call))
-        return tracker
+        return cls(add, writer, event["where"])
 
-    def _harmless(self, name: str, method: str, call: Callable[..., Any]) -> Callable[..., None]:
-        @functools.wraps(call)
-        def harmless(*args: Any, **kwargs: Any) -> None:
-            try:
-                if method == "log" and name == "wandb" and kwargs.get("step") is not None and name in self.live:
-                    self.live[name].counted = True
-                call(*args, **kwargs)
-            except Exception as error:
-                self.trouble(f"tracker {name}: {method}", error)
+    def identity(self) -> dict[str, Any]:
+        return {"run": None, "where": self.where}
 
-        return harmless
+    def log(self, images: Sequence[SampleImage]) -> Iterator[SampleImage]:
+        from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
+        from tensorboard.compat.proto.tensor_pb2 import TensorProto  # type: ignore[import-untyped]
+        from tensorboard.compat.proto.types_pb2 import DT_STRING  # type: ignore[import-untyped]
+        from tensorboard.plugins.image.metadata import create_summary_metadata  # type: ignore[import-untyped]
 
-    def look(self, step_of: Callable[[int], int]) -> None:
-        """Log what has come since the last look; nearly nothing is done when the folder has not changed."""
-        if self.live and self.pictures.changed():
-            self._log(step_of)
+        for image in images:
+            with open(image.file, "rb") as stream:
+                data = stream.read()
+            size = [b"%d" % side for side in struct.unpack(">II", data[16:24])]  # where each PNG has it
+            tensor = TensorProto(dtype=DT_STRING, string_val=[*size, data])
+            tensor.tensor_shape.dim.add(size=3)
+            # The older form for images, which torch writes, loses the caption on its way to the browser.
+            # TensorBoard reads it as Markdown: as code, so that what stands between `<` and `>` is shown.
+            text = textwrap.indent(image.caption, "    ")
+            about = create_summary_metadata(display_name=image.tag, description=text)
+            self.add(Summary(value=[Summary.Value(tag=image.tag, tensor=tensor, metadata=about)]), image.step)
+            self.writer.flush()
+            yield image
 
-    def last_look(self, step_of: Callable[[int], int]) -> None:
-        """The training is over, the trackers are still open."""
-        if not self.live:
-            return
-        if (wandb := self.live.get("wandb")) is not None:
-            wandb.counted = False
-        self._log(step_of)
-        if wandb is not None:
-            self.write("tracker", name="wandb", **identity(wandb))  # now with its last row
-
-    def _log(self, step_of: Callable[[int], int]) -> None:
-        everywhere = {path for path, names in self.logged.items() if names >= set(self.live)}
-        pictures = self.pictures.finished(everywhere, step_of)
-        for picture in pictures:
-            names = self.logged.setdefault(picture.path, set())
-            if picture.own:  # the trainer itself has logged it there
-                names.add("wandb")
-        for name, log in self.live.items():
-            left = [picture for picture in pictures if name not in self.logged[picture.path]]
-            try:
-                for picture in log.log(left):
-                    self.logged[picture.path].add(name)
-                    tell(self.write, picture, name)
-            except Exception as error:
-                self.trouble(f"tracker {name}: picture", error)
-            else:
-                if any(name not in self.logged[picture.path] for picture in left):
-                    self.pictures.seen = None  # it took a part: look again
+    def close(self) -> None:
+        self.writer.close()
 
 
-def identity(log: Any) -> dict[str, Any]:
-    """What reopening needs to know: `run` (None: the folder says it), `where`, and more for W&B."""
-    row = {"row": log.run.step} if log.name == "wandb" else {}
-    return {**log.identity(), **row}
+class Aim:
+    name = "aim"
+
+    def __init__(self, run: Any) -> None:
+        self.run = run
+
+    @staticmethod
+    def arguments(wanted: Mapping[str, Any], given: dict[str, Any]) -> Arguments:
+        kwargs = {"experiment": wanted["project"], "capture_terminal_logs": False, **given}  # there is console.log
+        return kwargs.pop("name", wanted["name"]), kwargs.pop("repo", wanted["home"]), kwargs
+
+    @classmethod
+    def opened(cls, tracker: Any, wanted: Mapping[str, Any], config: Mapping[str, Any]) -> Aim:
+        for tag in wanted["tags"]:
+            tracker.writer.add_tag(tag)
+        tracker.writer["hparams"] = {key: value for key, value in config.items() if value is not None}
+        return cls(tracker.writer)
+
+    @classmethod
+    def reopened(cls, event: Mapping[str, Any], wanted: Mapping[str, Any]) -> Aim:
+        import logging
+
+        from aim import Run  # type: ignore[attr-defined]
+
+        # A killed training leaves its lock behind, and no other process has this run: force, without a warning.
+        logging.getLogger("aim.sdk.lock_manager").setLevel(logging.ERROR)
+        quiet = {"system_tracking_interval": None, "capture_terminal_logs": False}
+        return cls(Run(run_hash=event["run"], repo=event["where"], force_resume=True, **quiet))
+
+    def identity(self) -> dict[str, Any]:
+        return {"run": self.run.hash, "where": os.path.abspath(self.run.repo.root_path)}
+
+    def log(self, images: Sequence[SampleImage]) -> Iterator[SampleImage]:
+        import aim
+        from PIL import Image
+
+        for image in images:
+            with open(image.file, "rb") as stream, Image.open(stream) as opened:
+                # Aim would compress each image anew, which takes 0.3 s; the file's own bytes are as good.
+                opened.save = functools.partial(copy, image.file)
+                value = aim.Image(opened, caption=image.caption)  # type: ignore[attr-defined]
+            self.run.track(value, name=image.tag, step=image.step, epoch=image.epoch)
+            yield image
+
+    def close(self) -> None:
+        self.run.close()
 
 
-def tell(write: Callable[..., None], picture: Any, name: str) -> None:
-    """The event that keeps a picture from being logged to this tracker again."""
-    write("picture", path=picture.path, trackers=[name], tag=picture.tag, step=picture.step, epoch=picture.epoch)
+class Wandb:
+    name = "wandb"
+
+    def __init__(self, run: Any, where: str, row: int | None = None) -> None:
+        self.run, self.where = run, where
+        self.row = row
+        """The next row's number, where it must be given: W&B does not know it in a second offline file of a run."""
+        self.counted = False
+        """Whether the trainer numbers W&B's rows itself, as sd-scripts' full trainers do."""
+
+    @staticmethod
+    def arguments(wanted: Mapping[str, Any], given: dict[str, Any]) -> Arguments:
+        ours = {"name": wanted["name"], "group": wanted["group"], "dir": wanted["home"], "tags": wanted["tags"]}
+        kwargs = {**ours, **given}
+        return kwargs.pop("project", wanted["project"]), wanted["home"], kwargs
+
+    @classmethod
+    def opened(cls, tracker: Any, wanted: Mapping[str, Any], config: Mapping[str, Any]) -> Wandb:
+        tracker.run.config.update(dict(config), allow_val_change=True)
+        tracker.run.define_metric("sample/*", step_metric="global_step")
+        return cls(tracker.run, os.path.abspath(wanted["dir"]))
+
+    @classmethod
+    def reopened(cls, event: Mapping[str, Any], wanted: Mapping[str, Any]) -> Wandb:
+        import wandb
+
+        names = {key: event[key] for key in ("project", "entity", "group") if event.get(key)}
+        run = wandb.init(
+            id=event["run"],
+            resume="allow",
+            dir=event["where"],
+            name=event.get("title"),
+            mode="offline" if event.get("offline") else None,
+            settings=wandb.Settings(console="off", silent=True),
+            **names,
+        )
+        run.define_metric("sample/*", step_metric="global_step")
+        return cls(run, event["where"], event["row"] if event.get("offline") else None)
+
+    def identity(self) -> dict[str, Any]:
+        run = self.run
+        who = {"project": run.project, "entity": run.entity, "title": run.name, "group": run.group}
+        return {"run": run.id, "where": self.where, **who, "offline": bool(run.offline), "row": run.step}
+
+    def log(self, images: Sequence[SampleImage]) -> Iterator[SampleImage]:
+        """The images of a step are one row, with `global_step`. Where the trainer numbers the rows, only one of ours
+        fits between two of its rows: the caller offers the others again."""
+        import wandb
+
+        rows: dict[int, list[SampleImage]] = {}
+        for image in images:
+            rows.setdefault(image.step, []).append(image)
+        for step, row in list(rows.items())[: 1 if self.counted else None]:
+            shown: dict[str, list[Any]] = {}
+            for image in row:
+                shown.setdefault(image.tag, []).append(wandb.Image(image.file, caption=image.caption))
+            values = {"epoch": row[0].epoch, "global_step": step}
+            known = {key: value for key, value in values.items() if value is not None}
+            self.run.log({**shown, **known}, step=self.row)
+            self.row = None if self.row is None else self.row + 1
+            yield from row
+
+    def close(self) -> None:
+        self.run.finish()
 
 
-def hold(file: str, seconds: float = 0.0) -> int | None:
-    """Mark `file` as this process's for as long as the process lives; None when another one has it, or there is none.
-
-    `seconds`: how long to wait for it. Where locks are not supported everything is free."""
-    import time
-
-    try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                os.close(descriptor)
-                return None
-            time.sleep(0.05)
-        except OSError:
-            return descriptor
-        else:
-            return descriptor
+def copy(source: str, file: Any, **_: Any) -> None:
+    """In place of an image's `save`: the file that it was read from."""
+    with open(source, "rb") as stream:
+        file.write(stream.read())
 
 
-@contextlib.contextmanager
-def exclusive(file: str | None) -> Iterator[None]:
-    """One process at a time: two that make an Aim repo at once spoil it for each other. None: no lock."""
-    if file is None:
-        yield
-        return
-    with open(file, "w") as stream:
-        with contextlib.suppress(OSError):
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+KINDS: dict[str, Any] = {kind.name: kind for kind in (TensorBoard, Aim, Wandb)}
+
+
+def write_logged(events: Any, image: SampleImage, name: str) -> None:
+    """The event that keeps an image from being logged to this tracker again."""
+    events.write("picture", path=image.path, trackers=[name], tag=image.tag, step=image.step, epoch=image.epoch)

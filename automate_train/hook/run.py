@@ -1,15 +1,17 @@
-"""The hook: runs a trainer's script unchanged and tells what it sees of it in `<attempt>/events.jsonl`.
+"""The hook: runs a trainer's script unchanged and writes what it sees of the training to `<attempt>/events.jsonl`.
 
     python <attempt>/hook/run.py <script> <arguments of the script>
 
-Covers: the script runs as if it had been started itself (argv, sys.path, `__main__`, exit code, traceback); events
+Covers: the script runs as if it had been started itself (argv, sys.path, `__main__`, exit code, traceback); the events
 `begin`, `training`, `metrics`, `checkpoint`, `tracker`, `picture`, `trouble`, `end`; the process's title. Only the
-first process of a run writes. Not: what is wrapped and when (`hook_watch`, `hook_trackers`), how a line is written
-(`hook_events`). Standard library only; what goes wrong in the hook becomes an event and never a failed training.
+first process of a run writes. Not: which of the trainer's functions are changed (`hook_patches`), the user's trackers
+(`hook_live_trackers`), how a line is written (`hook_events`). Standard library only; an error in the hook becomes an
+event and never a failed training.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import runpy
 import sys
@@ -17,7 +19,7 @@ from typing import Any
 
 
 def attempt_folder() -> str | None:
-    """From the environment, or the folder that this file was copied into; None: nobody asked for events."""
+    """From the environment, or the folder that this file was copied into; None: no events are wanted."""
     folder = os.environ.get("AUTOMATE_TRAIN_ATTEMPT")
     if folder:
         return folder
@@ -26,12 +28,10 @@ def attempt_folder() -> str | None:
 
 
 def read_settings(folder: str) -> dict[str, Any]:
-    import json
-
     with open(os.path.join(folder, "hook.json"), encoding="utf-8") as file:
         settings = json.load(file)
     if not isinstance(settings, dict):
-        raise ValueError("hook.json is no object")
+        raise ValueError("hook.json must hold an object")
     return settings
 
 
@@ -49,11 +49,11 @@ def set_title(title: str) -> None:
 
 
 def begin() -> tuple[Any, Any]:
-    """The events and the watch, or `(None, None)` when the hook cannot work: the training starts all the same."""
+    """The events and the patches, or `(None, None)` when the hook cannot work: the training starts all the same."""
     here = os.path.dirname(os.path.abspath(__file__))
     keep = sys.dont_write_bytecode
     try:
-        sys.dont_write_bytecode = True  # this folder belongs to the attempt: no __pycache__ in it
+        sys.dont_write_bytecode = True  # no __pycache__ in the attempt's folder
         sys.path.insert(0, here)
         return start()
     except Exception as error:
@@ -66,7 +66,7 @@ def begin() -> tuple[Any, Any]:
 
 def start() -> tuple[Any, Any]:
     import hook_events  # type: ignore[import-not-found]
-    import hook_watch  # type: ignore[import-not-found]
+    import hook_patches  # type: ignore[import-not-found]
 
     folder = attempt_folder()
     first = os.environ.get("RANK", "0") == "0"
@@ -80,20 +80,20 @@ def start() -> tuple[Any, Any]:
     except Exception as error:
         events.trouble("hook.json", error)
     trackers = None
-    if settings.get("trackers"):  # only then: most runs of a script do without
+    if settings.get("trackers"):  # only then: most runs do without
         try:
-            import hook_trackers  # type: ignore[import-not-found]
+            import hook_live_trackers  # type: ignore[import-not-found]
 
-            trackers = hook_trackers.Trackers(events.write, events.trouble, settings, folder)
+            trackers = hook_live_trackers.LiveTrackers(events, settings, folder)
         except Exception as error:
             events.trouble("trackers", error)
-    watch = hook_watch.Watch(events.write, events.trouble, settings, trackers)
-    watch.guarded(watch.install)()
-    return events, watch
+    patches = hook_patches.Patches(events, settings, trackers)
+    patches.guarded(patches.install)()
+    return events, patches
 
 
 def peak_memory() -> int | None:
-    """Bytes: what torch has reserved at most on the GPUs that this process used; without one, the process's own."""
+    """Bytes: the most that torch has reserved on this process's GPUs; without a GPU, the most memory of the process."""
     try:
         torch = sys.modules.get("torch")
         if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
@@ -108,9 +108,9 @@ def main() -> None:
     if len(sys.argv) < 2:
         sys.exit(f"usage: {sys.argv[0]} SCRIPT [ARGUMENTS]")
     script = sys.argv[1]
-    events, watch = begin()
+    events, patches = begin()
     sys.argv = sys.argv[1:]
-    if not getattr(sys.flags, "safe_path", False):  # with -P Python puts no folder first, ours neither
+    if not getattr(sys.flags, "safe_path", False):  # with -P Python puts no folder first
         sys.path[0] = os.path.dirname(os.path.realpath(script))
     error: str | None = None
     pid = os.getpid()
@@ -123,10 +123,9 @@ def main() -> None:
         error = f"{type(failure).__name__}: {failure}"
         raise
     finally:
-        if watch is not None and os.getpid() == pid:  # not in a child that the script forked
-            watch.finish()
-            told = {"error": error} if error is not None else {}
-            events.write("end", ok=error is None, peak_memory=peak_memory(), **told)
+        if patches is not None and os.getpid() == pid:  # not in a child that the script forked
+            patches.finish()
+            events.write("end", ok=error is None, peak_memory=peak_memory(), **({"error": error} if error else {}))
 
 
 if __name__ == "__main__":

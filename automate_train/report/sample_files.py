@@ -17,7 +17,7 @@ from typing import Any
 
 from ..config.prompts import read as read_prompt_file
 from ..errors import UserError
-from ..hook.hook_pictures import OWN, is_whole
+from ..hook.hook_sample_images import OWN, is_whole
 from .curves import is_number
 
 STEP_CHECKPOINT = re.compile(r"-step\d{8,}$")

@@ -1,7 +1,7 @@
 """Pictures that came after a training's end, brought into its trackers by the trainer's own Python.
 
-Covers: when `hook/log_pictures.py` of an attempt is to be run, one at a time beside everything else. Its failure is
-told and never fatal. Not: which pictures it logs (it knows itself).
+Covers: when an attempt's own backfill script (`hook/hook_backfill_images.py`) is to be run, one at a time beside
+everything else. Its failure is told and never fatal. Not: which pictures it logs (it knows itself).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from pathlib import Path
 
 from .image_store import write
 
-SCRIPT = "hook/log_pictures.py"
+SCRIPTS = ("hook/hook_backfill_images.py", "hook/log_pictures.py")
+"""By this edition's name, and by the first edition's: an attempt keeps the hook that it was started with."""
 LIMIT = 900.0
 MARK = ".logged"
 
@@ -45,7 +46,9 @@ class Late:
                 return
             process.kill()
             said = process.communicate()[0].strip().splitlines()
-            self._say(f"{attempt.parent.name}: {said[-1] if said else f'{SCRIPT} ended with {process.returncode}'}")
+            self._say(
+                f"{attempt.parent.name}: {said[-1] if said else f'logging late pictures ended with {process.returncode}'}"
+            )
             if process.returncode == 0:
                 write(attempt / "output" / "sample" / MARK, f"{pictures}\n".encode())
             self._now = None
@@ -62,7 +65,7 @@ class Late:
         pictures = count(attempt)
         try:
             launch = json.loads((attempt / "launch.json").read_text(encoding="utf-8"))
-            command = [str(launch["argv"][0]), str(attempt / SCRIPT)]
+            command = [str(launch["argv"][0]), str(script(attempt))]
             env = {**os.environ, **{str(name): str(value) for name, value in launch["env"].items()}}
             null, pipe = subprocess.DEVNULL, subprocess.PIPE
             process = subprocess.Popen(
@@ -86,9 +89,13 @@ def logged(attempt: Path) -> int:
         return 0
 
 
+def script(attempt: Path) -> Path | None:
+    return next((attempt / name for name in SCRIPTS if (attempt / name).is_file()), None)
+
+
 def has_trackers(attempt: Path) -> bool:
     try:
         settings = json.loads((attempt / "hook.json").read_text(encoding="utf-8"))
-        return bool(settings.get("trackers")) and (attempt / SCRIPT).is_file()
+        return bool(settings.get("trackers")) and script(attempt) is not None
     except (OSError, ValueError, AttributeError):
         return False

@@ -130,7 +130,7 @@ def test_script_sees_what_it_sees_when_started_itself(attempt: Attempt, tmp_path
     )
     *same, modules = hooked
     assert same == plain[:-1]
-    assert plain[-1] == [] and modules == ["hook_events", "hook_imports", "hook_metrics", "hook_watch"]
+    assert plain[-1] == [] and modules == ["hook_events", "hook_imports", "hook_metrics", "hook_patches"]
     assert not (attempt.path / "hook" / "__pycache__").exists()
 
 
@@ -349,7 +349,7 @@ def test_broken_settings_are_an_event(attempt: Attempt, text: str) -> None:
 
 
 def test_missing_parts_of_the_hook(attempt: Attempt) -> None:
-    (attempt.path / "hook" / "hook_watch.py").unlink()
+    (attempt.path / "hook" / "hook_patches.py").unlink()
     ran = attempt.run("print('trained')")
     assert (ran.returncode, ran.stdout) == (0, "trained\n") and "hook does not work" in ran.stderr
 
@@ -392,15 +392,15 @@ def test_half_a_line_spoils_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyP
 )
 def test_names_of_checkpoints(monkeypatch: pytest.MonkeyPatch, stem: str, name: str | None, expected: Any) -> None:
     monkeypatch.syspath_prepend(str(HOOK))
-    import hook_watch
+    import hook_patches
 
-    assert hook_watch.place(stem, name) == expected
+    assert hook_patches.parse_name(stem, name) == expected
 
 
 def test_bad_tensors_are_counted_in_every_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
     monkeypatch.syspath_prepend(str(HOOK))
-    import hook_watch
+    import hook_patches
 
     good = [torch.zeros(3, dtype=t) for t in (torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.int64)]
     good += [torch.zeros(0), torch.tensor(1.0), torch.nn.Parameter(torch.ones(2, 2)), torch.ones(2, 3).T]
@@ -408,7 +408,7 @@ def test_bad_tensors_are_counted_in_every_precision(monkeypatch: pytest.MonkeyPa
     bad += [torch.tensor(math.nan), torch.tensor([[math.inf, math.nan]])]
     infinite = [torch.tensor([1e6]).half(), torch.tensor([-math.inf, 0])]
     named = {str(number): tensor for number, tensor in enumerate(good + bad + infinite)}
-    assert hook_watch.count_bad(named) == (len(bad), len(infinite))
+    assert hook_patches.count_bad(named) == (len(bad), len(infinite))
 
 
 # --- what it costs
@@ -425,9 +425,10 @@ def test_costs(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
     assert min(took["hook"]) - min(took["plain"]) < 0.05
 
     monkeypatch.syspath_prepend(str(HOOK))
+    import hook_events
     import hook_metrics
 
-    metrics = hook_metrics.Metrics(lambda *_, **__: None, lambda *_: None)
+    metrics = hook_metrics.Metrics(hook_events.Events(None))
     values = {"loss/current": 0.1, "loss/average": 0.1, "lr/unet": 1e-4, "lr/textencoder": 1e-4, "lr/group1": 1e-4}
     start = time.perf_counter()
     for step in range(10_000):

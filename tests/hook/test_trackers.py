@@ -86,11 +86,11 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Any:
     ],
 )
 def test_the_trainers_own_pictures(attempt: Attempt, hook: Any, name: str, expected: Any) -> None:
-    folder = hook("hook_pictures").Folder(str(attempt.path), None)
+    folder = hook("hook_sample_images").SampleFolder(str(attempt.path), None)
     attempt.picture(name[:-4], 1)
     (attempt.output / "sample" / f"{name[:-4]}.json").unlink()
     (attempt.output / "sample" / f"{name[:-4]}.png").rename(attempt.output / "sample" / name)
-    found = [(p.tag, p.step, p.epoch) for p in folder.finished((), lambda epoch: epoch * 10)]
+    found = [(p.tag, p.step, p.epoch) for p in folder.complete((), lambda epoch: epoch * 10)]
     assert found == ([] if expected is None else [expected])
 
 
@@ -106,21 +106,21 @@ def test_pictures_of_a_webui_count_when_they_are_done(attempt: Attempt, hook: An
     attempt.picture("lora-000003_01", 30)
     png = attempt.output / "sample" / "lora-000003_01.png"
     png.write_bytes(png.read_bytes()[:-5])
-    folder = hook("hook_pictures").Folder(str(attempt.path), str(attempt.output))
-    found = folder.finished((), int)
+    folder = hook("hook_sample_images").SampleFolder(str(attempt.path), str(attempt.output))
+    found = folder.complete((), int)
     assert [(p.path, p.tag, p.caption, p.step, p.epoch, p.own) for p in found] == [
         ("output/sample/lora-000001_00.png", "sample/00", "first", 10, 1, False),
         ("output/sample/lora-000001_01_w0.6.png", "sample/01_w0.6", "weaker", 10, 1, False),
         ("output/sample/lora-000001_02_w1_p0a1b.png", "sample/02_w1_p0a1b", "of another prompt file", 10, 1, False),
         ("output/sample/lora_01.png", "sample/01", "last", 30, 3, False),
     ]
-    assert [p.tag for p in folder.finished({found[0].path, *(each.path for each in found[2:])}, int)] == [
+    assert [p.tag for p in folder.complete({found[0].path, *(each.path for each in found[2:])}, int)] == [
         "sample/01_w0.6"
     ]
 
 
 def test_a_folder_that_does_not_change_is_not_read(attempt: Attempt, hook: Any) -> None:
-    folder = hook("hook_pictures").Folder(str(attempt.path), None)
+    folder = hook("hook_sample_images").SampleFolder(str(attempt.path), None)
     assert not folder.changed()
     attempt.picture("lora_00", 1)
     assert folder.changed() and folder.changed()  # so young that it may change within the clock's tick
@@ -141,15 +141,15 @@ def test_a_folder_that_does_not_change_is_not_read(attempt: Attempt, hook: Any) 
 )
 def test_captions_are_the_prompts(tmp_path: Path, hook: Any, name: str, text: str, expected: list[str]) -> None:
     (tmp_path / name).write_text(text)
-    assert hook("hook_pictures").read_prompts(str(tmp_path / name)) == expected
-    assert hook("hook_pictures").read_prompts(str(tmp_path / "missing.txt")) == []
+    assert hook("hook_sample_images").read_prompts(str(tmp_path / name)) == expected
+    assert hook("hook_sample_images").read_prompts(str(tmp_path / "missing.txt")) == []
 
 
 # --- what a tracker is opened with
 
 
 def test_the_users_own_options_win(hook: Any) -> None:
-    kinds = hook("hook_logs").KINDS
+    kinds = hook("hook_trackers").KINDS
     wanted = {"name": "n", "project": "p", "group": "g", "tags": ["t"], "home": "/logs", "folder": "/logs/g/n-1"}
     assert kinds["tensorboard"].arguments(wanted, {"flush_secs": 9}) == ("n-1", "/logs/g", {"flush_secs": 9})
     assert kinds["aim"].arguments(wanted, {})[:2] == ("n", "/logs")
@@ -212,7 +212,7 @@ def test_a_package_that_cannot_be_imported_fails_when_it_is_opened(attempt: Atte
 
 
 def test_a_broken_part_of_the_hook_leaves_the_trackers_to_the_trainer(attempt: Attempt) -> None:
-    (attempt.path / "hook" / "hook_logs.py").write_text("1 +* 2")
+    (attempt.path / "hook" / "hook_trackers.py").write_text("1 +* 2")
     ran = train(attempt, "from accelerate import *\na = Accelerator(Tracker())\na.init_trackers('p')")
     assert (ran.returncode, ran.stdout) == (0, "started\n")
     assert [event["where"] for event in attempt.of("trouble")] == ["trackers"]
@@ -235,7 +235,7 @@ def test_costs(attempt: Attempt) -> None:
 
 def test_a_look_costs_a_stat(attempt: Attempt, hook: Any) -> None:
     attempt.picture("lora_00", 1)
-    folder = hook("hook_pictures").Folder(str(attempt.path), None)
+    folder = hook("hook_sample_images").SampleFolder(str(attempt.path), None)
     os.utime(folder.path, (1, 1))
     folder.changed()
     start = time.perf_counter()

@@ -41,4 +41,4 @@ def test_all_options_are_told_but_no_secret(bench: Bench) -> None:
 
 def test_without_trackers_the_hook_hears_of_none(bench: Bench) -> None:
     assert "trackers" not in told(bench) and "trackers" not in told(bench, log_with="None")
-    assert {"hook/log_pictures.py", "hook/hook_trackers.py"} <= bench.prepare({}).files.keys()
+    assert {"hook/hook_backfill_images.py", "hook/hook_trackers.py"} <= bench.prepare({}).files.keys()

@@ -38,8 +38,8 @@ def ended(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Attempt:
     assert (beside.communicate(timeout=120), beside.returncode)[1] == 0 and other.of("trouble") == []
     attempt.picture("lora_02", 8, "late", epoch=2)
     attempt.picture("lora_03_w0.6", 8, "late, weaker", epoch=2)
-    assert attempt.late() == "pictures logged: 2 in tensorboard, 2 in wandb, 2 in aim"
-    assert attempt.late() == "no pictures to log"
+    assert attempt.late() == "images logged: 2 in tensorboard, 2 in wandb, 2 in aim"
+    assert attempt.late() == "no images to log"
     return attempt
 
 
@@ -133,11 +133,12 @@ def test_the_users_own_tracker_config_wins(tmp_path: Path, colours: Path) -> Non
 COUNTED = """
     import sys, wandb
     sys.path.insert(0, sys.argv[1])
-    import hook_logs, hook_pictures
+    import hook_sample_images, hook_trackers
     run = wandb.init(dir=sys.argv[3])
-    log = hook_logs.Wandb(run, sys.argv[3])
+    log = hook_trackers.Wandb(run, sys.argv[3])
     log.counted = True
-    left = [hook_pictures.Picture(sys.argv[2], str(i), f"sample/0{i % 2}", "", i // 2, None, False) for i in range(6)]
+    image = hook_sample_images.SampleImage
+    left = [image(sys.argv[2], str(i), f"sample/0{i % 2}", "", i // 2, None, False) for i in range(6)]
     for step in range(1, 6):
         run.log({"loss": 0.5}, step=step)
         for picture in list(log.log(left)):
@@ -181,8 +182,8 @@ def test_runs_of_a_killed_training_get_their_pictures(tmp_path: Path) -> None:
     with (attempt.path / "events.jsonl").open("a") as events:
         events.write('{"at": 1.0, "kind": "metr')  # cut off
     attempt.picture("lora_01", 3, "after")
-    assert attempt.late() == "pictures logged: 1 in tensorboard, 1 in aim"
-    assert attempt.late() == "no pictures to log"
+    assert attempt.late() == "images logged: 1 in tensorboard, 1 in aim"
+    assert attempt.late() == "no images to log"
     expected = [("sample/00", 2, "before"), ("sample/01", 3, "after")]
     assert in_tensorboard(attempt.folder)[0] == expected
     assert in_aim(attempt.home)[attempt.name][1] == expected

@@ -32,7 +32,7 @@ class Attempt:
         (self.path / "hook").mkdir(parents=True)
         for file in (PACKAGE / "hook").glob("*.py"):
             text = (
-                file.read_text().replace("LOOK_INTERVAL = 5.0", "LOOK_INTERVAL = 0.0").replace("WAIT = 20", "WAIT = 0")
+                file.read_text().replace("POLL_INTERVAL = 5.0", "POLL_INTERVAL = 0.0").replace("WAIT = 20", "WAIT = 0")
             )
             (self.path / "hook" / file.name).write_text(text)
         self.settings()
@@ -73,8 +73,8 @@ class Attempt:
         return [sys.executable, str(self.path / "hook" / "run.py"), str(script), *args]
 
     def late(self, **env: str) -> str:
-        """What `log_pictures.py` says."""
-        command = [sys.executable, str(self.path / "hook" / "log_pictures.py")]
+        """What the backfill says."""
+        command = [sys.executable, str(self.path / "hook" / "hook_backfill_images.py")]
         ran = subprocess.run(command, capture_output=True, text=True, env=environment(**env), timeout=60)
         assert ran.returncode == 0, ran.stderr
         assert len(ran.stdout.splitlines()) == 1

@@ -140,20 +140,21 @@ def test_half_a_checkpoint_is_not_sent(double, tmp_path):
     assert double.log()["uploads"] == []
 
 
-def test_late_pictures_go_into_the_trackers_once(double, tmp_path):
+@pytest.mark.parametrize("name", ["hook_backfill_images.py", "log_pictures.py"])  # the second: the first edition's
+def test_late_pictures_go_into_the_trackers_once(double, tmp_path, name):
     """The hook's own script is run with the trainer's Python, after the run has ended and its samples are final."""
     sweep = Sweep(tmp_path / "a", [double.url])
     attempt = sweep.run("k0", epochs=2)
     (attempt.path / "hook").mkdir()
     (attempt.path / "hook.json").write_text(json.dumps({"trackers": {"with": "tensorboard"}}))
     script = "print('called', file=open('calls.txt', 'a')); print('pictures logged: 2')"
-    (attempt.path / "hook" / "log_pictures.py").write_text(script)
+    (attempt.path / "hook" / name).write_text(script)
     (attempt.path / "launch.json").write_text(json.dumps({"argv": [sys.executable], "cwd": str(tmp_path), "env": {}}))
     code, said = sweep.sample()
     assert code == 0 and "pictures logged: 2" in said
     assert len((tmp_path / "calls.txt").read_text().splitlines()) == 1
     assert sweep.sample()[0] == 0 and len((tmp_path / "calls.txt").read_text().splitlines()) == 1
-    (attempt.path / "hook" / "log_pictures.py").write_text("raise SystemExit('no tracker')")
+    (attempt.path / "hook" / name).write_text("raise SystemExit('no tracker')")
     (attempt.samples / ".logged").unlink()
     code, said = sweep.sample()
     assert code == 0 and "ended with 1" in said

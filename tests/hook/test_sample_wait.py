@@ -16,7 +16,7 @@ from automate_train.config.sampling_options import SampleRule
 from automate_train.sampling.schedule import Checkpoint, is_due
 
 sys.path.insert(0, str(HOOK))
-import hook_wait
+import hook_sample_wait
 
 SCRIPT = """
     import sys, time
@@ -76,4 +76,4 @@ def test_it_does_not_wait_for_ever(attempt: Attempt) -> None:
 )
 def test_the_hook_waits_where_the_sampler_samples(which, epoch, step, unit, count):
     ours = is_due(Checkpoint("x", which, epoch, step), SampleRule(unit, count))
-    assert hook_wait.is_due(which, epoch, step, unit, count) == ours
+    assert hook_sample_wait.is_due(which, epoch, step, unit, count) == ours

@@ -1,10 +1,10 @@
-"""What the hook sees of a training: that it began, each saved checkpoint; and trackers that stay open to the end.
+"""What the hook changes in the trainer's modules: each saved checkpoint and the training's begin become events.
 
-Covers: a tracker of our own beside accelerate's (sd-scripts hands its metrics to each tracker, not to
-`Accelerator.log`), `safetensors.torch.save_file`, `Accelerator.end_training` put off until the script has returned
-(sd-scripts saves its last checkpoint after it). The two modules are wrapped when the trainer imports them.
-Not: checkpoints that are not written with `save_file` (.ckpt, diffusers folders), where a file goes; the user's own
-trackers and the pictures in them (`hook_trackers`): only when it is time for them.
+Covers: `Accelerator.init_trackers` (a tracker of the hook's own is added: sd-scripts hands its metrics to each tracker,
+not to `Accelerator.log`), `safetensors.torch.save_file`, and `Accelerator.end_training`, put off until the script has
+returned because sd-scripts saves its last checkpoint after it. The modules are changed when the trainer imports them.
+Not: checkpoints that are not written with `save_file` (.ckpt, diffusers folders), the metrics themselves
+(`hook_metrics`), the user's trackers and their images (`hook_live_trackers`).
 """
 
 from __future__ import annotations
@@ -23,27 +23,24 @@ import hook_metrics  # type: ignore[import-not-found]
 ENDINGS = re.compile(r"-step(?P<step>\d{8,})$|-(?P<epoch>\d{6,})$")
 
 
-class Watch:
-    """`write(kind, **fields)` and `trouble(where, error)` take the events. `settings` is hook.json; of it `output_dir`
-    and `output_name` say which of the saved files are checkpoints (without them: all but saved states). `trackers` is
-    `hook_trackers.Trackers`, or None where the user wants none. With `wait_for_samples` the training stands still after
-    a checkpoint (`hook_wait`)."""
+class Patches:
+    """`settings` is hook.json; its `output_dir` and `output_name` say which of the saved files are checkpoints (without
+    them: all but saved states). `trackers` is `hook_live_trackers.LiveTrackers`, or None where the user wants none. With
+    `wait_for_samples` the training stands still after a checkpoint (`hook_sample_wait`)."""
 
-    def __init__(
-        self, write: Callable[..., None], trouble: Callable[[str, Exception], None], settings: Any, trackers: Any = None
-    ) -> None:
-        self.write, self.trouble, self.trackers = write, trouble, trackers
+    def __init__(self, events: Any, settings: Mapping[str, Any], trackers: Any = None) -> None:
+        self.events, self.trackers = events, trackers
         self.output_dir = settings.get("output_dir")
         self.output_name = settings.get("output_name")
-        self.wait = None
+        self.sample_wait = None
         if settings.get("wait_for_samples"):  # only then: most runs do without
-            import hook_wait  # type: ignore[import-not-found]
+            import hook_sample_wait  # type: ignore[import-not-found]
 
-            self.wait = hook_wait.Wait(settings, trouble)
+            self.sample_wait = hook_sample_wait.SampleWait(settings)
         self.total: int | None = None
         self.epochs: int | None = None
-        look = self.guarded(functools.partial(trackers.look, self.step_of), "pictures") if trackers else None
-        self.metrics = hook_metrics.Metrics(write, trouble, look)
+        poll = self.guarded(functools.partial(trackers.log_new_images, self.step_of), "images") if trackers else None
+        self.metrics = hook_metrics.Metrics(events, poll)
         self.put_off: list[Callable[[], Any]] = []
 
     def install(self) -> None:
@@ -59,14 +56,14 @@ class Watch:
             sys.meta_path.insert(0, hook_imports.AfterImport(waiting, rescues))
 
     def guarded(self, call: Callable[..., Any], name: str = "") -> Callable[..., None]:
-        """The same, but what goes wrong in it becomes an event."""
+        """The same call; an error in it becomes an event."""
         where = name or call.__name__
 
         def guarded(*args: Any, **kwargs: Any) -> None:
             try:
                 call(*args, **kwargs)
             except Exception as error:
-                self.trouble(where, error)
+                self.events.trouble(where, error)
 
         return guarded
 
@@ -102,15 +99,15 @@ class Watch:
         module.Accelerator.end_training = end
 
     def training(self, accelerator: Any, frame: Any) -> None:
-        """Models are loaded, latents cached: the first step is next."""
+        """The models are loaded and the latents cached: the first step is next."""
         if not accelerator.is_main_process or self.metrics in accelerator.trackers:
             return
         accelerator.trackers.append(self.metrics)
         self.total, self.epochs, self.metrics.finished = announced(frame)
-        self.write("training", total_steps=self.total, epochs=self.epochs)
+        self.events.write("training", total_steps=self.total, epochs=self.epochs)
 
     def step_of(self, epoch: int) -> int:
-        """At which step an epoch ended, or must have ended."""
+        """The step at which an epoch ended, or must have ended."""
         known = self.metrics.ended.get(epoch)
         if known is None and self.total and self.epochs:
             return min(self.total, round(self.total * epoch / self.epochs))
@@ -126,33 +123,33 @@ class Watch:
             return
         metadata = metadata or {}
         known = self.output_name or metadata.get("ss_output_name")
-        which, epoch, step = place(os.path.splitext(name)[0], None if known == "None" else known)
+        which, epoch, step = parse_name(os.path.splitext(name)[0], None if known == "None" else known)
         if which == "last":
             epoch = self.epochs
         epoch = hook_metrics.number(metadata.get("ss_epoch"), epoch)
         step = hook_metrics.number(metadata.get("ss_steps"), self.metrics.step if step is None else step)
         nan, infinite = count_bad(tensors)
         fields = {"path": path, "which": which, "epoch": epoch, "step": step, "size": os.path.getsize(path)}
-        self.write("checkpoint", **fields, tensors=len(tensors), nan=nan, inf=infinite)
-        if self.wait is not None:
-            self.wait(path, which, epoch, step)
+        self.events.write("checkpoint", **fields, tensors=len(tensors), nan=nan, inf=infinite)
+        if self.sample_wait is not None:
+            self.guarded(self.sample_wait.wait, "wait_for_samples")(path, which, epoch, step)
 
     def finish(self) -> None:
-        """The script has returned or failed: write what is left, close the trackers that it wanted closed."""
+        """The script has returned or failed: write what is left, then close the trackers that it wanted closed."""
         self.guarded(self.metrics.flush)()
         if self.trackers is not None:
-            self.guarded(self.trackers.last_look)(self.step_of)
+            self.guarded(self.trackers.log_last_images)(self.step_of)
         for end_training in self.put_off:
             try:
                 end_training()
             except Exception as error:
-                self.trouble("end_training", error)
+                self.events.trouble("end_training", error)
         self.put_off.clear()
 
 
 def announced(frame: Any) -> tuple[int | None, int | None, int]:
-    """`(total steps, epochs, epochs skipped)` as the trainer has them in its variables where it calls init_trackers:
-    sd-scripts' scripts all name them alike. None where they are not found; nothing is changed."""
+    """`(total steps, epochs, epochs skipped)`, read from the trainer's variables where it calls init_trackers: all of
+    sd-scripts' scripts give them the same names. None where they are not found."""
     found: dict[str, int | None] = {"max_train_steps": None, "num_train_epochs": None, "epoch_to_start": None}
     for _ in range(4):
         if frame is None:
@@ -163,9 +160,9 @@ def announced(frame: Any) -> tuple[int | None, int | None, int]:
     return found["max_train_steps"], found["num_train_epochs"], found["epoch_to_start"] or 0
 
 
-def place(stem: str, output_name: str | None) -> tuple[str, int | None, int | None]:
-    """`(which, epoch, step)` from a checkpoint's name: `epoch`, `step`, `last`, or `other` for a file that is saved
-    beside the checkpoints under a name of its own. A run whose own name ends in digits is not an epoch of another."""
+def parse_name(stem: str, output_name: str | None) -> tuple[str, int | None, int | None]:
+    """`(which, epoch, step)` of a checkpoint's name: `epoch`, `step`, `last`, or `other` for a file that is saved under
+    a name of its own among the checkpoints. Digits at the end of the run's own name are not an epoch."""
     if output_name is not None:
         if not stem.startswith(output_name):
             return "other", None, None
@@ -180,8 +177,8 @@ def place(stem: str, output_name: str | None) -> tuple[str, int | None, int | No
 
 
 def count_bad(tensors: Mapping[str, Any]) -> tuple[int, int]:
-    """How many tensors hold a NaN, and how many others an infinity. Smallest and largest show both, and are found ten
-    times as fast as by asking each number: a full model has billions."""
+    """How many tensors hold a NaN, and how many an infinity. The smallest and the largest number show both, ten times
+    as fast as a test of each number: a full model has billions."""
     nan = infinite = 0
     for tensor in tensors.values():
         if not tensor.is_floating_point() or tensor.numel() == 0:

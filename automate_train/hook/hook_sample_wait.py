@@ -1,7 +1,7 @@
-"""The training stands still at a checkpoint until its samples are final, for a WebUI on the same GPU.
+"""The training stands still after a checkpoint until its samples are drawn, for a WebUI on the same GPU.
 
-Covers: which checkpoints it waits at (the sampler's own rule, `sampler/due.py`, which nothing here can import), for
-how long. Not: who makes the samples. For attempts whose hook.json has `wait_for_samples`.
+Covers: at which checkpoints it waits (the rule of `sampling/schedule`, which nothing here can import; a test compares
+them), and for how long. Not: who draws the samples. Only for attempts whose hook.json has `wait_for_samples`.
 """
 
 from __future__ import annotations
@@ -10,37 +10,35 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-TOGETHER = 300.0
+LIMIT_OF_SEVERAL = 300.0
 """Seconds, where several processes train: the others wait in a collective call, which gives up after ten minutes."""
 
 
-class Wait:
+class SampleWait:
     """`settings` is hook.json: `wait_for_samples` in seconds, `sample_opt` (epoch or step), `sample_num`."""
 
-    def __init__(self, settings: Mapping[str, Any], trouble: Callable[[str, Exception], None]) -> None:
-        self.trouble = trouble
+    def __init__(self, settings: Mapping[str, Any]) -> None:
         self.limit = float(settings["wait_for_samples"])
         if int(os.environ.get("WORLD_SIZE") or 1) > 1:
-            self.limit = min(self.limit, TOGETHER)
+            self.limit = min(self.limit, LIMIT_OF_SEVERAL)
         self.unit = settings.get("sample_opt") or "epoch"
         self.count = max(1, int(settings.get("sample_num") or 1))
 
-    def __call__(self, path: str, which: str, epoch: int | None, step: int | None) -> None:
+    def wait(self, path: str, which: str, epoch: int | None, step: int | None) -> None:
+        """Return when the checkpoint's samples are final or not due; `TimeoutError` when the time is over."""
         if not is_due(which, epoch, step, self.unit, self.count):
             return
         folder, name = os.path.split(path)
-        mark = os.path.join(folder, "sample", f"{os.path.splitext(name)[0]}.final")
-        room_on_the_gpu()
+        final = os.path.join(folder, "sample", f"{os.path.splitext(name)[0]}.final")
+        free_gpu_memory()
         end, pause = time.monotonic() + self.limit, 0.05
-        while not os.path.exists(mark):
+        while not os.path.exists(final):
             left = end - time.monotonic()
             if left <= 0:
-                late = TimeoutError(f"the samples of {name} were not final after {self.limit:.0f} s: training goes on")
-                self.trouble("wait_for_samples", late)
-                return
+                raise TimeoutError(f"the samples of {name} were not final after {self.limit:.0f} s: training goes on")
             time.sleep(min(pause, left))
             pause = min(1.0, pause * 1.5)
 
@@ -54,8 +52,8 @@ def is_due(which: str, epoch: int | None, step: int | None, unit: str, count: in
     return number is not None and number % count == 0
 
 
-def room_on_the_gpu() -> None:
-    """What torch keeps for later use, the WebUI may need now."""
+def free_gpu_memory() -> None:
+    """Give back what torch keeps for later use: the WebUI may need it now."""
     torch = sys.modules.get("torch")
     if torch is not None:
         with contextlib.suppress(Exception):

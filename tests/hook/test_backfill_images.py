@@ -30,20 +30,20 @@ def broken_packages(folder: Path) -> str:
 
 def test_nothing_to_do_costs_nothing(attempt: Attempt) -> None:
     path = broken_packages(attempt.root)
-    assert attempt.late(PYTHONPATH=path) == "no pictures to log: there are no trackers"
+    assert attempt.late(PYTHONPATH=path) == "no images to log: there are no trackers"
     runs = [{"kind": "tracker", "name": name, "run": "r", "where": "w"} for name in ("aim", "wandb")]
     told(attempt, *runs)
-    assert attempt.late(PYTHONPATH=path) == "no pictures to log"
+    assert attempt.late(PYTHONPATH=path) == "no images to log"
     attempt.picture("lora_00", 1)
     attempt.picture("lora_01", 1, state="failed")
     done = [{"kind": "picture", "path": "output/sample/lora_00.png", "trackers": [name]} for name in ("aim", "wandb")]
     metrics = [{"kind": "metrics", "step": step, "epoch": 1, "loss": 0.5, "lr": {"unet": 1e-4}} for step in range(9999)]
     told(attempt, *runs, *metrics, *done)
     start = time.perf_counter()
-    assert attempt.late(PYTHONPATH=path) == "no pictures to log"
+    assert attempt.late(PYTHONPATH=path) == "no images to log"
     assert time.perf_counter() - start < 0.5
     told(attempt, *runs, done[1])
-    assert attempt.late(PYTHONPATH=path) == "pictures logged: none in aim: RuntimeError: aim was imported"
+    assert attempt.late(PYTHONPATH=path) == "images logged: none in aim: RuntimeError: aim was imported"
 
 
 def test_what_cannot_be_logged_is_an_event_and_tried_again(attempt: Attempt) -> None:
@@ -51,7 +51,7 @@ def test_what_cannot_be_logged_is_an_event_and_tried_again(attempt: Attempt) -> 
     attempt.picture("lora_00", 1)
     told(attempt, {"kind": "tracker", "name": "wandb", "run": "r", "where": "w"}, end='\n{"kind": "pict')
     for _ in range(2):
-        assert attempt.late(PYTHONPATH=path) == "pictures logged: none in wandb: RuntimeError: wandb was imported"
+        assert attempt.late(PYTHONPATH=path) == "images logged: none in wandb: RuntimeError: wandb was imported"
     lines = (attempt.path / "events.jsonl").read_text().splitlines()
     assert lines[1] == '{"kind": "pict' and [json.loads(line)["kind"] for line in lines[2:]] == ["trouble"] * 2
 
@@ -62,13 +62,13 @@ def test_a_running_training_logs_its_pictures_itself(attempt: Attempt) -> None:
     with open(attempt.path / "events.jsonl") as training:
         fcntl.flock(training, fcntl.LOCK_EX)
         said = attempt.late(PYTHONPATH=broken_packages(attempt.root))
-    assert said == "no pictures logged: the training is still running, or another process logs them"
+    assert said == "no images logged: the training is still running, or another process logs them"
 
 
 @pytest.mark.parametrize("text", ["{", '{"trackers": null}'])
 def test_settings_that_cannot_be_read_are_said(attempt: Attempt, text: str) -> None:
     (attempt.path / "hook.json").write_text(text)
-    assert attempt.late().startswith(("no pictures logged: JSONDecodeError", "no pictures to log: there are no"))
+    assert attempt.late().startswith(("no images logged: JSONDecodeError", "no images to log: there are no"))
 
 
 def test_the_steps_of_epochs(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +82,7 @@ def test_the_steps_of_epochs(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) 
         {"kind": "metrics", "step": 22, "epoch": 3},
     )
     monkeypatch.syspath_prepend(str(PACKAGE / "hook"))
-    import log_pictures
+    import hook_backfill_images
 
-    history = log_pictures.History(str(attempt.path / "events.jsonl"))
-    assert [history.step_of(epoch) for epoch in (1, 2, 3, 4, 5)] == [11, 21, 30, 40, 40]
+    training = hook_backfill_images.TrainingEvents(str(attempt.path / "events.jsonl"))
+    assert [training.step_of(epoch) for epoch in (1, 2, 3, 4, 5)] == [11, 21, 30, 40, 40]

@@ -1,8 +1,9 @@
-"""Sample pictures on the disk: which are finished, what they show, at which step.
+"""An attempt's sample images on the disk: which are complete, their prompt, their step.
 
-Covers: a WebUI's pictures (a `.json` beside each, written last: `state`, `text`, `step`, `epoch`) and the trainer's
-own, which have only their names (`[name_]e000002_00_20260101120000_42.png`, `[name_]000150_...`) and the prompt file;
-when it is worth looking. Nothing is decoded. Not: where they are logged to (`hook_logs`), which are (`hook_trackers`).
+Covers: an image server's images (a `.json` beside each, written last: `state`, `text`, `step`, `epoch`) and the
+trainer's own, of which only the name (`[name_]e000002_00_20260101120000_42.png`, `[name_]000150_...`) and the prompt
+file tell something; whether the folder has changed. No image is decoded. Not: which of them are logged
+(`hook_live_trackers`, `hook_backfill_images`), how (`hook_trackers`).
 """
 
 from __future__ import annotations
@@ -15,26 +16,26 @@ from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 TICK = 2_000_000_000
-"""Nanoseconds in which a folder may change again without a new time of change: coarse clocks, network disks."""
+"""Nanoseconds within which a folder may change without a new modification time: coarse clocks, network disks."""
 OWN = re.compile(r"(?:^|_)(?P<epoch>e?)(?P<number>\d{6,})_(?P<prompt>\d{2,})_\d{14}(?:_-?\d+)?\.png$")
 GIVEN = re.compile(r"_(?P<prompt>\d{2,})(?P<weight>_w[-+.\de]+?)?(?P<file>_p[0-9a-f]{4})?\.png$")
 PNG_END = b"IEND\xaeB`\x82"
 
 
-class Picture(NamedTuple):
+class SampleImage(NamedTuple):
     file: str
     path: str
-    """`output/sample/x.png`, from the attempt's folder: a picture's name in events."""
+    """`output/sample/x.png`, from the attempt's folder: the image's name in events."""
     tag: str
-    """`sample/<no>`, and `_w<weight>` after it where the prompt is drawn with several weights."""
+    """`sample/<prompt's number>`, with `_w<weight>` where the prompt is drawn with several weights."""
     caption: str
     step: int
     epoch: int | None
     own: bool
-    """Drawn by the trainer, which has logged it to W&B itself."""
+    """Drawn by the trainer, which logs it to W&B itself."""
 
 
-class Folder:
+class SampleFolder:
     """An attempt's `output/sample`. `prompts` is the file that the trainer's own sampler reads, or None."""
 
     def __init__(self, attempt: str, output: str | None, prompts: str | None = None) -> None:
@@ -43,10 +44,11 @@ class Folder:
         self.prompts_file = prompts
         self.prompts: list[str] | None = None
         self.seen: int | None = None
-        """The folder's time of change at the last look, None when it may have changed since."""
+        """The folder's modification time when it was last read; None when it may have changed since without a new
+        one."""
 
     def changed(self) -> bool:
-        """One stat; True once for each change. Until the folder is there: False."""
+        """Whether the folder has changed since the last call; costs one stat. False until there is a folder."""
         try:
             now = os.stat(self.path).st_mtime_ns
         except OSError:
@@ -56,9 +58,9 @@ class Folder:
         self.seen = now if time.time_ns() - now > TICK else None
         return True
 
-    def finished(self, skip: Collection[str], step_of: Callable[[int], int]) -> list[Picture]:
-        """Pictures in the order of their steps, but for those whose `path` is in `skip`. `step_of(epoch)` is asked for
-        names that tell only the epoch. What is half written, was refused or is no sample is left out."""
+    def complete(self, skip: Collection[str], step_of: Callable[[int], int]) -> list[SampleImage]:
+        """The images in the order of their steps, without those whose `path` is in `skip`. `step_of(epoch)` is called
+        for names that hold only the epoch. Half-written and rejected images are left out, and files of other names."""
         try:
             names = set(os.listdir(self.path))
         except OSError:
@@ -68,13 +70,13 @@ class Folder:
             if name.endswith(".png"):
                 file = os.path.join(self.path, name)
                 path = os.path.relpath(file, self.attempt)
-                if path not in skip and (picture := self._picture(name, file, path, names, step_of)) is not None:
-                    found.append(picture)
-        return sorted(found, key=lambda picture: (picture.step, picture.tag, picture.path))
+                if path not in skip and (image := self._image(name, file, path, names, step_of)) is not None:
+                    found.append(image)
+        return sorted(found, key=lambda image: (image.step, image.tag, image.path))
 
-    def _picture(
+    def _image(
         self, name: str, file: str, path: str, names: Collection[str], step_of: Callable[[int], int]
-    ) -> Picture | None:
+    ) -> SampleImage | None:
         if not is_whole(file):
             return None
         if f"{name[:-4]}.json" in names:
@@ -84,13 +86,13 @@ class Folder:
                 return None
             tag = f"sample/{match['prompt']}{match['weight'] or ''}{match['file'] or ''}"
             epoch = about.get("epoch")
-            return Picture(file, path, tag, str(about.get("text") or ""), int(about.get("step") or 0), epoch, False)
+            return SampleImage(file, path, tag, str(about.get("text") or ""), int(about.get("step") or 0), epoch, False)
         match = OWN.search(name)
         if match is None:
             return None
         number, prompt = int(match["number"]), int(match["prompt"])
         epoch, step = (number, step_of(number)) if match["epoch"] else (None, number)
-        return Picture(file, path, f"sample/{prompt:02d}", self._caption(prompt), step, epoch, True)
+        return SampleImage(file, path, f"sample/{prompt:02d}", self._caption(prompt), step, epoch, True)
 
     def _caption(self, number: int) -> str:
         if self.prompts is None:
@@ -99,7 +101,7 @@ class Folder:
 
 
 def read(file: str) -> dict[str, Any]:
-    """A picture's `.json`; {} for one that cannot be read."""
+    """An image's `.json`; {} where it cannot be read."""
     try:
         with open(file, encoding="utf-8") as stream:
             about = json.load(stream)
@@ -109,7 +111,7 @@ def read(file: str) -> dict[str, Any]:
 
 
 def is_whole(file: str) -> bool:
-    """With several GPUs another process may be writing it."""
+    """Whether a PNG is written to its end: with several GPUs another process may be writing it."""
     try:
         with open(file, "rb") as stream:
             stream.seek(-len(PNG_END), os.SEEK_END)

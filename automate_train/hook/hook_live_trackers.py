@@ -1,0 +1,144 @@
+"""The user's trackers while the training runs: opened under the run's name, kept from failing it, given the images.
+
+Covers: what `Accelerator.init_trackers` opens (names, folders, options as config; the user's own tracker config wins),
+the events `tracker` (which run, where) and `picture` (logged to), faults as events. Only for attempts whose hook.json
+has `trackers`. Not: how each tracker is written to (`hook_trackers`), which images there are (`hook_sample_images`),
+images that come after the training's end (`hook_backfill_images`).
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import hook_locks  # type: ignore[import-not-found]  # beside this file
+import hook_sample_images  # type: ignore[import-not-found]
+import hook_trackers  # type: ignore[import-not-found]
+
+
+class LiveTrackers:
+    """`settings` is hook.json. Its `trackers` holds what the user wants to log `with`, the `name` of the run,
+    `project`, `group`, `tags`, `config` (the options), `folder` (TensorBoard's, of this run) and `prompts` (the
+    trainer's prompt file); `tracker_home` is for the trackers that keep all runs in one place."""
+
+    def __init__(self, events: Any, settings: Mapping[str, Any], attempt: str) -> None:
+        self.events = events
+        self.wanted = {**settings["trackers"], "home": settings["tracker_home"]}
+        self.open: dict[str, Any] = {}
+        """Name -> one of `hook_trackers`' classes, for trackers that take images."""
+        prompts = self.wanted.get("prompts")
+        self.images = hook_sample_images.SampleFolder(attempt, settings.get("output_dir"), prompts)
+        self.lock = hook_locks.hold(os.path.join(attempt, "events.jsonl"))
+        self.logged: dict[str, set[str]] = {}
+        """Path of an image -> the trackers that have it."""
+
+    def init(self, original: Callable[..., Any], accelerator: Any, *args: Any, **kwargs: Any) -> None:
+        """In place of `Accelerator.init_trackers`: calls it for one tracker at a time, so that one which fails is left
+        out, and the others and the training go on."""
+        _, config, user = [*args, None, None, None][:3]
+        config = {**(kwargs.get("config", config) or {}), **self.wanted.get("config", {})}
+        user = kwargs.get("init_kwargs", user) or {}
+        chosen, opened = list(accelerator.log_with), list(accelerator.trackers)
+        for each in chosen:
+            accelerator.log_with, accelerator.trackers = [each], []
+            name = each.name if hasattr(each, "log") else str(each)  # a tracker, or an enum's member
+            try:
+                self._open(name, original, accelerator, config, user)
+            except Exception as error:
+                self.events.trouble(f"tracker {name}", error)
+            else:
+                opened += [self._guarded(tracker) for tracker in accelerator.trackers]
+        accelerator.log_with, accelerator.trackers = chosen, opened
+
+    def rescues(self) -> dict[str, Callable[[Any, Exception], None]]:
+        """sd-scripts imports W&B at its start, where a broken package would end the training: let it fail later."""
+
+        def rescue(module: Any, error: Exception) -> None:
+            def init(*_: Any, **__: Any) -> None:
+                raise error
+
+            module.init, module.login = init, lambda *_, **__: False
+
+        return {"wandb": rescue} if self.wanted.get("with") in ("wandb", "all") else {}
+
+    def _open(
+        self, name: str, original: Callable[..., Any], accelerator: Any, config: dict[str, Any], user: Mapping[str, Any]
+    ) -> None:
+        kind = hook_trackers.KINDS.get(name)
+        if kind is None:
+            original(accelerator, self.wanted["project"], config=config, init_kwargs=dict(user))
+            return
+        given = dict(user.get(name) or {})
+        wanted = {**self.wanted, "tags": list(dict.fromkeys([*given.pop("tags", ()), *self.wanted["tags"]]))}
+        project, folder, kwargs = kind.arguments(wanted, given)
+        settings = accelerator.project_configuration
+        before = settings.logging_dir
+        try:
+            os.makedirs(folder, exist_ok=True)
+            settings.logging_dir = folder
+            with hook_locks.exclusive(os.path.join(folder, ".aim.lock") if name == "aim" else None):
+                original(accelerator, project, init_kwargs={name: kwargs})
+        finally:
+            settings.logging_dir = before
+        for tracker in accelerator.trackers:
+            try:
+                self.open[name] = log = kind.opened(tracker, {**wanted, **kwargs}, config)
+                self.events.write("tracker", name=name, **log.identity())
+            except Exception as error:
+                self.events.trouble(f"tracker {name}", error)
+
+    def _guarded(self, tracker: Any) -> Any:
+        """The same tracker; its methods write an event where they would raise."""
+        for method in ("log", "log_images", "log_table", "store_init_configuration", "finish"):
+            call = getattr(tracker, method, None)
+            if call is not None:
+                setattr(tracker, method, self._harmless(tracker.name, method, call))
+        return tracker
+
+    def _harmless(self, name: str, method: str, call: Callable[..., Any]) -> Callable[..., None]:
+        @functools.wraps(call)
+        def harmless(*args: Any, **kwargs: Any) -> None:
+            try:
+                if method == "log" and name == "wandb" and kwargs.get("step") is not None and name in self.open:
+                    self.open[name].counted = True
+                call(*args, **kwargs)
+            except Exception as error:
+                self.events.trouble(f"tracker {name}: {method}", error)
+
+        return harmless
+
+    def log_new_images(self, step_of: Callable[[int], int]) -> None:
+        """Log the images that have come since the last call; costs one stat when the folder has not changed."""
+        if self.open and self.images.changed():
+            self._log(step_of)
+
+    def log_last_images(self, step_of: Callable[[int], int]) -> None:
+        """The training is over; the trackers are still open."""
+        if not self.open:
+            return
+        if (wandb := self.open.get("wandb")) is not None:
+            wandb.counted = False
+        self._log(step_of)
+        if wandb is not None:
+            self.events.write("tracker", name="wandb", **wandb.identity())  # now with its last row
+
+    def _log(self, step_of: Callable[[int], int]) -> None:
+        everywhere = {path for path, names in self.logged.items() if names >= set(self.open)}
+        images = self.images.complete(everywhere, step_of)
+        for image in images:
+            names = self.logged.setdefault(image.path, set())
+            if image.own:  # the trainer itself logs it there
+                names.add("wandb")
+        for name, log in self.open.items():
+            missing = [image for image in images if name not in self.logged[image.path]]
+            try:
+                for image in log.log(missing):
+                    self.logged[image.path].add(name)
+                    hook_trackers.write_logged(self.events, image, name)
+            except Exception as error:
+                self.events.trouble(f"tracker {name}: picture", error)
+            else:
+                if any(name not in self.logged[image.path] for image in missing):
+                    self.images.seen = None  # it took only some of them: try again
