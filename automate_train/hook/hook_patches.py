@@ -25,8 +25,8 @@ ENDINGS = re.compile(r"-step(?P<step>\d{8,})$|-(?P<epoch>\d{6,})$")
 
 class Patches:
     """`settings` is hook.json; its `output_dir` and `output_name` say which of the saved files are checkpoints (without
-    them: all but saved states). `trackers` is `hook_live_trackers.LiveTrackers`, or None where the user wants none. With
-    `wait_for_samples` the training stands still after a checkpoint (`hook_sample_wait`)."""
+    them: all but saved states). `trackers` is a `hook_live_trackers.LiveTrackers`, or None where the user wants none.
+    With `wait_for_samples` the training stands still after a checkpoint (`hook_sample_wait`)."""
 
     def __init__(self, events: Any, settings: Mapping[str, Any], trackers: Any = None) -> None:
         self.events, self.trackers = events, trackers

@@ -46,9 +46,8 @@ class Late:
                 return
             process.kill()
             said = process.communicate()[0].strip().splitlines()
-            self._say(
-                f"{attempt.parent.name}: {said[-1] if said else f'logging late pictures ended with {process.returncode}'}"
-            )
+            ended = f"logging late pictures ended with {process.returncode}"
+            self._say(f"{attempt.parent.name}: {said[-1] if said else ended}")
             if process.returncode == 0:
                 write(attempt / "output" / "sample" / MARK, f"{pictures}\n".encode())
             self._now = None
