@@ -18,10 +18,11 @@ from ..errors import RunError, UserError
 from ..records import Device, Outcome, Run
 from ..store.journal import Journal
 from ..store.layout import is_filled, mark_filled
+from ..sweep.product import planned
 from ..trainers import failure_causes
 from .device_release import Leaving
 from .placement import Start, decide
-from .prepare import Display, Executor, Job, Ready, planned, prepare, retries
+from .prepare import Display, Executor, Job, Ready, prepare, retries
 from .running_attempt import DIVERGED, Active, Handle
 
 WINDOW = 16

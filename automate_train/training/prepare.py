@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..config.keys import MASKED, unset
+from ..config.keys import unset
 from ..records import Device, Launch, Outcome, Run, SweepContext
 from ..store.journal import Journal, Planned
 from ..store.layout import AttemptFolder, SweepFolder, is_filled
+from ..sweep.product import planned
 from ..trainers import Trainer
 from .placement import Policy, Want
 from .running_attempt import Active, Handle
@@ -52,11 +53,6 @@ class Job:
     stop_on_failure: bool = True
     total: int = 0
     """Runs that are to be done, as far as known."""
-
-
-def planned(run: Run) -> Planned:
-    options = {key: option.value for key, option in run.options.items() if key not in MASKED}
-    return Planned(run.key, run.index, run.number, run.name, run.slug, dict(run.varied), options)
 
 
 def retries(run: Run) -> int:

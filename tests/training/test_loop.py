@@ -121,7 +121,7 @@ def history(
 ) -> list[str]:
     """Run `count` runs through the loop; the states in the order of the sweep."""
     layer = Layer(Source("x"), {"project_name_base": "p", "n_list": list(range(count)), "z": 1, **keys})
-    sweep = expand(merge([built_in(), layer])[0].settings)
+    sweep = expand(merge([built_in(), layer])[0])
     folder = SweepFolder(tmp_path, "p")
     folder.path.mkdir(exist_ok=True)
     journal = Journal(folder.journal)
