@@ -18,6 +18,7 @@ from ..config.layers import text_of
 from ..errors import Problem, UserError, nearest
 from ..records import Event, Launch, Outcome, SweepContext
 from ..store.layout import AttemptFolder, new_events
+from . import own_keys
 from .failure_causes import explain
 
 if TYPE_CHECKING:
@@ -32,11 +33,11 @@ def problems(run: Run, context: SweepContext) -> list[Problem]:
     del context
     setting = run.options.get("command")
     source = str(setting.source) if setting else "command trainer"
+    found = list(own_keys.problems({key: option for key, option in run.options.items() if not unset(option.value)}))
     try:
         parts = _command(run)
     except UserError as error:
-        return [error.problem]
-    found: list[Problem] = []
+        return [*(problem for problem in found if problem.key != "command"), error.problem]
     used = {canonical(name) for part in parts for name in PLACEHOLDER.findall(part)}
     for name in sorted(used - run.options.keys() - set(PLACES)):
         hint = nearest(name, [*run.options, *PLACES]) or f"placeholders are keys of the configs and {', '.join(PLACES)}"

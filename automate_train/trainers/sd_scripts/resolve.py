@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...config.keys import ALIASES, DATASET, OURS, TRANSLATED
+from ...config.keys import ALIASES, DATASET, OURS, SECRETS, SWEEP_ONLY
 from ...errors import Problem, UserError, nearest
 from ...records import Setting
 from .. import arguments
 from . import custom, dataset
-from .legacy_keys import Options, learning_rates, masks, min_snr, optimizer, precision, samples, schedule, warmup
+from .legacy_keys import OLD, Options, learning_rates, masks, min_snr, optimizer, precision, samples, schedule, warmup
 from .network import network
 from .value_types import built_in, given, is_on, number, pairs, plain, problem, rank, shown, text_in
 
@@ -120,18 +120,18 @@ def _sort(
     old: dict[str, Setting] = {}
     found: list[Problem] = []
     for key, setting in said.items():
-        if key in OURS or key in DATASET or key in dataset.KEYS:
+        if key in OURS or key in SWEEP_ONLY or key in SECRETS or key in DATASET or key in dataset.KEYS:
             continue
         if key in WRITTEN:
             found.append(problem(setting, WRITTEN[key], "take it out"))
         elif key in accepted:
             own[key] = setting
-        elif key in TRANSLATED:
+        elif key in OLD:
             old[key] = setting
         elif match := FORK.fullmatch(key):
             found.append(_of_a_fork(key, setting, next(filter(None, match.groups())), said, script))
         elif setting.source.label != "built-in":
-            known = {*accepted, *OURS, *DATASET, *TRANSLATED, *ALIASES, *dataset.KEYS}
+            known = {*accepted, *OURS, *DATASET, *OLD, *ALIASES, *dataset.KEYS}
             text = f"is no option of {script.name} nor of automate-train"
             listing = f"automate-train args {script.parent} {script.name} lists what there is"
             hint = nearest(setting.written, sorted(known)) or listing
