@@ -78,12 +78,14 @@ def best(argv: Sequence[str]) -> int:
 def args(argv: Sequence[str]) -> int:
     from pathlib import Path
 
-    from ..trainers import arguments, listing
+    from ..trainers.script_options import table
+    from ..trainers.script_options.reader import accepted
+    from ..trainers.sd_scripts.script import find_script
 
     flags = args_parser().parse_args(spell(argv))
     script, word = (flags.word, "") if flags.word.endswith(".py") else (None, flags.word)
-    path = arguments.find_script(Path(flags.repo), script, None, False)
-    rows = listing.table(arguments.accepted(path), word)
+    path = find_script(Path(flags.repo), script, None, False)
+    rows = table.rows(accepted(path), word)
     if not rows:
         raise UserError(f"{path.name} accepts nothing with {word!r} in its name or help", source=str(path))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]

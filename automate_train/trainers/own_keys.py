@@ -13,7 +13,7 @@ from typing import Any
 from ..config.keys import OURS
 from ..errors import Problem, UserError
 from ..records import Setting
-from .arguments import Argument, check, convert
+from .script_options.argument import Argument, check, convert
 
 DEVICES = re.compile(r"\s*[0-9]+(\s*,\s*[0-9]+)*\s*")
 RANGES = {"port": (1, 65535), "sample_num": (1, 2**31)}

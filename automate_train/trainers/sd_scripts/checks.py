@@ -15,11 +15,12 @@ from functools import lru_cache
 from ...config.keys import unset
 from ...errors import Problem, Severity, UserError, nearest
 from ...records import SweepContext
+from ..script_options.argument import shown
 from . import caches, checkpoint, custom, dataset_checks, samples
 from .dataset import each_subset, effective
 from .dataset import is_on as on_somewhere
 from .resolve import Resolved, gpus
-from .value_types import is_on, number, path_in, problem, shown, text_in
+from .value_types import is_on, number, path_in, problem, text_in
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 MODEL_FILES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")

@@ -16,7 +16,7 @@ from typing import Any
 from ...config.keys import DATASET
 from ...errors import Problem, nearest
 from ...records import Setting
-from ..arguments import Argument
+from ..script_options.argument import Argument
 from .dataset import KEYS, OF_SUBSET, TYPES, Document, apply_masks, bucket_defaults, each_subset, typed
 from .value_types import number, path_in, problem
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from ...errors import Problem
 from ...records import Setting
-from ..arguments import Argument, check, convert
+from ..script_options.argument import Argument, check, convert, shown
 from . import image_files
-from .value_types import absolute, path_in, plain, problem, rank, shown
+from .value_types import absolute, path_in, plain, problem, rank
 
 Document = dict[str, Any]
 

@@ -15,8 +15,8 @@ from ...config.keys import unset
 from ...config.layers import text_of
 from ...errors import Problem
 from ...records import Setting
-from ..arguments import Argument
-from .value_types import built_in, is_on, number, pairs, path_in, problem, rank, shown, text_in
+from ..script_options.argument import Argument, shown
+from .value_types import built_in, is_on, number, pairs, path_in, problem, rank, text_in
 
 OLD = frozenset(
     "adamw_betas adamw_eps adamw_weight_decay lr_scheduler_number min_snr_gamma_value precision_type lora_type "

@@ -11,8 +11,9 @@ from typing import Any
 
 from ...config.layers import text_of
 from ...records import Setting
+from ..script_options.argument import shown
 from .legacy_keys import Options
-from .value_types import built_in, is_on, number, problem, rank, shown, text_in
+from .value_types import built_in, is_on, number, problem, rank, text_in
 
 ALGORITHMS = {
     **dict.fromkeys("lora locon loha lokr ia3 dylora full diag-oft boft glora".split()),

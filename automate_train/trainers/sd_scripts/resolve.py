@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...config.keys import ALIASES, DATASET, OURS, SECRETS, SWEEP_ONLY
-from ...errors import Problem, UserError, nearest
+from ...errors import Problem, nearest
 from ...records import Setting
-from .. import arguments
+from ..script_options.argument import Argument, check, convert, shown
+from ..script_options.reader import accepted as options_of
 from . import custom, dataset
 from .legacy_keys import OLD, Options, learning_rates, masks, min_snr, optimizer, precision, samples, schedule, warmup
 from .network import network
-from .value_types import built_in, given, is_on, number, pairs, plain, problem, rank, shown, text_in
+from .script import TINY, family_of, script_of
+from .value_types import built_in, given, is_on, number, pairs, plain, problem, rank
 
 if TYPE_CHECKING:
     from ...records import Run, SweepContext
@@ -42,7 +44,7 @@ PAIRS = frozenset({"network_args", "optimizer_args", "lr_scheduler_args"})
 @dataclass(frozen=True)
 class Resolved:
     script: Path
-    accepted: Mapping[str, arguments.Argument]
+    accepted: Mapping[str, Argument]
     given: Mapping[str, Setting]
     """What the user said, by canonical keys, without what is not set."""
     settings: Mapping[str, Setting]
@@ -55,7 +57,7 @@ class Resolved:
 
     @property
     def is_tiny(self) -> bool:
-        return self.script.parent == arguments.TINY
+        return self.script.parent == TINY
 
     @property
     def family(self) -> str:
@@ -63,16 +65,11 @@ class Resolved:
         return family_of(self.script)
 
 
-def family_of(script: Path) -> str:
-    match = re.match(r"(\w+?)_train", script.stem)
-    return match[1] if match else ""
-
-
 def resolve(run: Run, context: SweepContext) -> Resolved:
     """Everything about a run that does not depend on its attempt; `UserError` when there is no script to ask."""
     said = given(run.options)
-    script = find_script(said)
-    accepted = arguments.accepted(script)
+    script = script_of(said)
+    accepted = options_of(script)
     own, old, found = _sort(said, accepted, script)
     options = Options(own, old, said, accepted, found=found)
     optimizer(options)
@@ -91,29 +88,8 @@ def resolve(run: Run, context: SweepContext) -> Resolved:
     return Resolved(script, accepted, said, options.settings, training, document, tuple(options.found))
 
 
-def find_script(said: Mapping[str, Setting]) -> Path:
-    repo = said.get("repo_dir")
-    if text_in(repo) is None:
-        hint = "give the folder of kohya-ss/sd-scripts, or tiny for the built-in trainer"
-        where = str(repo.source) if repo else "configs"
-        raise UserError("is not given" if repo is None else "needs a path", source=where, key="repo_dir", hint=hint)
-    try:
-        return arguments.find_script(
-            Path(text_in(repo) or ""), text_in(said.get("train_script")), text_in(said.get("model_type")),
-            is_on(said.get("sdxl")),
-        )  # fmt: skip
-    except UserError as error:
-        setting = said.get(error.problem.key) or repo
-        raise UserError(
-            error.problem.message,
-            source=str(setting.source) if setting else "",
-            key=setting.written if setting else error.problem.key,
-            hint=error.problem.hint,
-        ) from None
-
-
 def _sort(
-    said: Mapping[str, Setting], accepted: Mapping[str, arguments.Argument], script: Path
+    said: Mapping[str, Setting], accepted: Mapping[str, Argument], script: Path
 ) -> tuple[dict[str, Setting], dict[str, Setting], list[Problem]]:
     """(the trainer's own names, old names, problems); ours and the dataset's keys are in neither."""
     own: dict[str, Setting] = {}
@@ -153,7 +129,7 @@ def _of_a_fork(key: str, setting: Setting, group: str, said: Mapping[str, Settin
 
 
 def _document(
-    said: Mapping[str, Setting], accepted: Mapping[str, arguments.Argument], how: str, found: list[Problem]
+    said: Mapping[str, Setting], accepted: Mapping[str, Argument], how: str, found: list[Problem]
 ) -> dataset.Document:
     files = [said[key] for key in ("custom_dataset", "dataset_config") if key in said]
     if files:
@@ -217,10 +193,10 @@ def _typed(options: Options) -> dict[str, Any]:
     for name, setting in options.settings.items():
         argument = options.accepted[name]
         value = pairs(setting.value) if name in PAIRS else setting.value
-        if message := arguments.check(argument, value):
+        if message := check(argument, value):
             options.say(setting, message)
             continue
-        found = plain(arguments.convert(argument, value))
+        found = plain(convert(argument, value))
         if name in PAIRS and (wrong := [pair for pair in found if "=" not in pair]):
             options.say(setting, f"{shown(wrong[0])} is no key=value", 'give a list like ["a=1", "b=2"]')
             continue

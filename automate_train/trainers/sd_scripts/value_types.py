@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...config.keys import on, unset
-from ...config.layers import text_of
 from ...errors import Problem, Severity
 from ...records import Setting, Source
 
@@ -100,12 +99,3 @@ def plain(value: Any) -> Any:
 def on_one_line(text: str) -> str:
     """A path in a message: a name may hold line breaks."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
-def shown(value: Any) -> str:
-    """A value in a message: short, however long or deep it is."""
-    import reprlib
-
-    short = reprlib.Repr()
-    short.maxstring = short.maxother = 60
-    return text_of(value) if isinstance(value, (bool, int, float)) and len(str(value)) < 60 else short.repr(value)

@@ -283,9 +283,9 @@ def test_options_that_fail(tmp_path: Path, options: dict[str, Any], said: str) -
 
 
 def test_options_are_read_without_running_the_script(parts: Any) -> None:
-    from automate_train.trainers import arguments
+    from automate_train.trainers.script_options.reader import accepted
 
-    read = arguments.accepted(TINY / "train_network.py")
+    read = accepted(TINY / "train_network.py")
     parser = argparse.ArgumentParser()
     for name, function in vars(parts("options")).items():
         if name.startswith("add_"):

@@ -12,7 +12,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automate_train.trainers.arguments import Argument, accepted
+from automate_train.trainers.script_options.argument import Argument
+from automate_train.trainers.script_options.reader import accepted
 
 ASK_PYTHON = """
 import argparse, json, sys

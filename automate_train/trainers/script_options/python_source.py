@@ -1,25 +1,29 @@
-"""Python source as data: the modules beside a script, what a name leads to, the value of a simple expression.
+"""Python source as data: a script's own modules, what a name stands for, the value of a simple expression.
 
 Covers: parsing with an error in a sentence, imports as Python resolves them for a started script (its own folder is
 sys.path[0]), aliases, relative and star imports, classes (as modules inside modules), import circles, literals.
-Not: running anything, installed packages, calls (`argparse_walk` gives their meaning in as `call`).
+Not: running anything, installed packages, what a call returns (`parser_walk` passes that in as `call`).
 """
 
 from __future__ import annotations
 
 import ast
+import platform
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import UserError
+from ...errors import UserError
 
 MAX_BYTES = 16 << 20
-MAX_LETTERS = 10_000  # of a sum's parts: nobody's choices are longer
+MAX_LETTERS = 10_000
+"""Of a sum's parts: no choices are longer."""
 
 BUILTINS = {"int": int, "float": float, "str": str, "bool": bool}
-Call = Callable[[ast.Call, "Scope"], Any]
+Call = Callable[[ast.Call, "Scope"], object]
+"""What a call returns, as far as it is known."""
 
 
 class Unknown:
@@ -45,8 +49,8 @@ class Import:
 class Function:
     module: Module
     node: ast.FunctionDef | ast.AsyncFunctionDef
-    outer: dict[str, Any]
-    """The names of the function round it: a nested function sees them."""
+    outer: dict[str, object]
+    """The names of the enclosing function, which a nested function sees."""
 
 
 @dataclass
@@ -56,8 +60,8 @@ class Module:
     body: list[ast.stmt] = field(default_factory=list)
     names: dict[str, ast.AST | Import] = field(default_factory=dict)
     stars: list[Import] = field(default_factory=list)
-    values: dict[str, Any] = field(default_factory=dict)
-    """Names that were looked up or, where the body was walked, set."""
+    values: dict[str, object] = field(default_factory=dict)
+    """Values of names that were looked up or, where the body was walked, set."""
 
     @property
     def is_package(self) -> bool:
@@ -65,43 +69,40 @@ class Module:
 
 
 class Scope(NamedTuple):
-    """Where an expression stands: its module, and the names of its function so far."""
+    """Where an expression stands: its module, and the names that its function has set so far."""
 
     module: Module
-    names: dict[str, Any]
+    names: dict[str, object]
 
 
 def parse(path: Path) -> list[ast.stmt]:
-    """A Python file's statements; `UserError` in a sentence for whatever is in the way."""
-    import warnings
-
+    """A Python file's statements; `UserError` with a sentence when it cannot be read."""
     try:
         if not path.is_file():
-            raise UserError("is a folder, no script" if path.is_dir() else "there is no such file", source=str(path))
+            raise UserError("is a folder, not a script" if path.is_dir() else "there is no such file", source=str(path))
         if path.stat().st_size > MAX_BYTES:
             raise UserError("is too big to be a Python script", source=str(path))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "\d" in somebody else's string is not our user's business
+            warnings.simplefilter("ignore")  # about "\d" in a string that our user did not write
             return ast.parse(path.read_bytes()).body
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror})", source=str(path)) from None
     except SyntaxError as error:
-        import platform
-
-        hint = f"read by Python {platform.python_version()}"
-        raise UserError(f"line {error.lineno or '?'} is no Python: {error.msg}", source=str(path), hint=hint) from None
+        text = f"line {error.lineno or '?'} is not valid Python: {error.msg}"
+        raise UserError(text, source=str(path), hint=f"read by Python {platform.python_version()}") from None
     except (ValueError, RecursionError, MemoryError) as error:  # NUL bytes, thousands of brackets
-        raise UserError(f"is no Python script: {error}", source=str(path)) from None
+        raise UserError(f"is not valid Python: {error}", source=str(path)) from None
 
 
 class Modules:
-    """The modules that were needed so far, by path, and what stands in them. `call` says what calls give."""
+    """The modules that were needed so far, by path, and the values of their names."""
 
     def __init__(self, root: Path, call: Call) -> None:
         self.root = root
         self.call = call
         self.loaded: dict[Path, Module] = {}
         self.circle: tuple[Path, str] | None = None
+        """A module and a name whose value leads back to it."""
         self._active: set[tuple[Path, str]] = set()
 
     def load(self, path: Path, dotted: tuple[str, ...]) -> Module:
@@ -111,13 +112,13 @@ class Modules:
         return self.loaded[path]
 
     def forget(self) -> list[Path]:
-        """Let go of the trees (upstream's are 15 MB, and point at each other); the files that were read."""
+        """Free the trees (upstream's take 15 MB, and refer to each other); returns the files that were read."""
         for module in self.loaded.values():
             for part in (module.body, module.names, module.values):
                 part.clear()
         return list(self.loaded)
 
-    def imported(self, module: Module, wanted: Import) -> Any:
+    def imported(self, module: Module, wanted: Import) -> object:
         dotted = wanted.module
         if wanted.level:  # each dot after the first climbs one package
             here = module.dotted if module.is_package else module.dotted[:-1]
@@ -125,8 +126,8 @@ class Modules:
         found = self._find(dotted)
         return self.lookup(found, wanted.name) if found and wanted.name else found or UNKNOWN
 
-    def lookup(self, module: Module, name: str) -> Any:
-        """What a name of a module stands for; remembered, so that a parser stays the same parser."""
+    def lookup(self, module: Module, name: str) -> object:
+        """What a name of a module stands for; remembered, so that a parser is found as the same object again."""
         key = (module.path, name)
         if name not in module.values:
             if key in self._active:
@@ -149,14 +150,14 @@ class Modules:
         return inner
 
     def _find(self, dotted: tuple[str, ...]) -> Module | None:
-        """A module beside the script, or None: then it is an installed package."""
+        """A module in the script's folder; None for an installed package."""
         base = self.root.joinpath(*dotted)
         for path in (base / "__init__.py", base.with_name(base.name + ".py")):
             if dotted and path.is_file():
                 return self.load(path, dotted)
         return Module(base / "__init__.py", dotted) if base.is_dir() else None
 
-    def _resolve(self, module: Module, name: str) -> Any:
+    def _resolve(self, module: Module, name: str) -> object:
         node = module.names.get(name)
         if isinstance(node, Import):
             return self.imported(module, node)
@@ -172,8 +173,8 @@ class Modules:
                 return found
         return (module.is_package and self._find((*module.dotted, name))) or UNKNOWN
 
-    def value(self, node: ast.expr, scope: Scope) -> Any:
-        """A constant, a tuple or dict of them, a Parser, a Function, a Module; else UNKNOWN."""
+    def value(self, node: ast.expr, scope: Scope) -> object:
+        """A constant, a tuple or dict of them, a Function, a Module, what `call` returns; else UNKNOWN."""
         if isinstance(node, ast.Constant):
             return node.value
         if isinstance(node, ast.Name):
@@ -204,7 +205,8 @@ class Modules:
 
 
 def collect(body: Sequence[ast.stmt], module: Module) -> None:
-    """Note what each module-level name is; of `try`/`except ImportError` and `if`/`else` the first branch counts."""
+    """Note what each module-level name is bound to; of `try`/`except ImportError` and `if`/`else` the first branch
+    counts."""
     for node in body:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             module.names[node.name] = node
@@ -240,8 +242,8 @@ def imports(node: ast.Import | ast.ImportFrom) -> list[tuple[str, Import]]:
     return found
 
 
-def _combine(node: ast.expr, parts: list[Any]) -> Any:
-    """`a + b`, f-strings and simple conditions of known parts."""
+def _combine(node: ast.expr, parts: list[Any]) -> object:
+    """`a + b`, f-strings and simple conditions of known parts. `TypeError` as Python itself would raise it."""
     if isinstance(node, ast.JoinedStr):
         return "".join(map(str, parts))
     if isinstance(node, ast.FormattedValue):
@@ -263,10 +265,10 @@ def _combine(node: ast.expr, parts: list[Any]) -> Any:
     return UNKNOWN
 
 
-def is_known(value: Any) -> bool:
-    """A tuple may hold parts that are not."""
+def is_known(value: object) -> bool:
+    """Whether nothing in it is UNKNOWN: a tuple may hold parts that are."""
     return all(map(is_known, value)) if isinstance(value, tuple) else value is not UNKNOWN
 
 
-def _hashable(value: Any) -> bool:
+def _hashable(value: object) -> bool:
     return isinstance(value, (str, int, float))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from automate_train.trainers.arguments import Argument, accepted
+from automate_train.trainers.script_options.argument import Argument
+from automate_train.trainers.script_options.reader import accepted
 
 
 def read(tmp_path: Path, body: str, before: str = "") -> dict[str, Argument]:

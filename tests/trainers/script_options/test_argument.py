@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from automate_train.config import layers
 from automate_train.errors import UserError
-from automate_train.trainers.arguments import Argument, accepted, check, convert
+from automate_train.trainers.script_options.argument import Argument, check, convert
+from automate_train.trainers.script_options.reader import accepted
 
 
 @pytest.fixture(scope="module")

@@ -1,23 +1,21 @@
-"""What a trainer accepts, as rows of text for `automate-train args REPO [SCRIPT|search]`.
+"""The options of a script as rows of text, for `automate-train args REPO [SCRIPT|search]`.
 
-Covers: the rows and the search in them. Not: finding and reading the script (`arguments`), printing (`cli`).
+Covers: the rows and the search in them. Not: reading the script (`reader`), printing (`cli`).
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from .arguments import Argument
+from .argument import Argument
 
 HELP_LENGTH = 72
 Row = tuple[str, str, str, str, str]
 
 
-def table(arguments: dict[str, Argument], search: str = "") -> list[Row]:
+def rows(arguments: dict[str, Argument], search: str = "") -> list[Row]:
     """Rows of (name, type, default, choices, help's first words) in the source's order.
 
-    With `search`: those whose name holds it (`lr` also finds learning_rate), then those whose help does; case, `-` and
-    `_` make no difference.
+    With `search`: first the options whose name contains it (`lr` also finds learning_rate), then those whose help does;
+    case, `-` and `_` make no difference.
     """
     wanted = _plain(search)
     named = [
@@ -41,7 +39,7 @@ def _row(argument: Argument) -> Row:
     return argument.name, kind, _word(argument.default), choices, _first_words(argument.help)
 
 
-def _word(value: Any) -> str:
+def _word(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, (list, tuple)):
@@ -50,7 +48,7 @@ def _word(value: Any) -> str:
 
 
 def _first_words(text: str) -> str:
-    """Up to the first line's end and before the translation that upstream puts behind ` / `, cut between two words."""
+    """The first line, without the translation that upstream puts behind ` / `, cut between two words."""
     line = text.strip().partition("\n")[0].partition(" / ")[0].strip()
     if len(line) <= HELP_LENGTH:
         return line
