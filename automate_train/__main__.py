@@ -1,25 +1,10 @@
-"""`python -m automate_train` and the console command: one door, and `--version` without further imports."""
+"""`python -m automate_train`, and where the console command begins."""
 
 from __future__ import annotations
 
 import sys
 
-
-def main() -> int:
-    try:
-        if sys.argv[1:] in (["--version"], ["-V"]):
-            from . import __version__
-
-            print(f"automate-train {__version__}", flush=True)
-            return 0
-        from .cli.main import main as cli
-
-        return cli(sys.argv[1:])
-    except KeyboardInterrupt:  # before the command line's own handling
-        return 130
-    except OSError as error:  # --version into a full disk
-        return 2 if error.errno else 0
-
+from .cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,117 +1,240 @@
-"""One sweep at work: the steps round the loop, from the lock to the summary.
+"""The sweep's command, one step after the other: load, expand, check, plan, train, sample, report.
 
-Covers: lock, journal, adoption, loop, results, signals, the summary's lines, in this order.
-Not: the loop itself (`scheduler`), what is shown while it runs (`live`), what is worked on (`cli` hands it over).
+Covers: the order of the steps, from what a person asked for to the summary's lines; lock, journal, signals while runs
+are trained. Not: how a step is done (the room that it names), the command line (`cli`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
-from .config.keys import unset
+from .config.keys import BUILT_IN, unset
+from .config.layers import load
+from .config.sampling_options import on_webui, sampler_environment
 from .display.live import Plain, choose
+from .errors import Problem
 from .executors.local import Local
-from .machine import lock
-from .records import Device, Run, SweepContext
+from .machine import background, lock
+from .machine.gpus import Gpu
+from .preflight import devices as preflight_devices
+from .preflight import plan as plan_text
+from .preflight.checks import check
+from .records import Device, Run, Setting, SweepContext
 from .report.worker import ReportWorker
-from .sampling.process import SamplerProcess
 from .store.layout import SweepFolder
 from .store.rebuild import opened
-from .trainers import load
+from .sweep.product import expand, planned
+from .sweep.selection import Selection, select
+from .trainers import load as load_trainer
 from .training.adoption import left_behind
 from .training.loop import Loop
 from .training.placement import Policy
-from .training.prepare import Job, planned
+from .training.prepare import Job
 
 if TYPE_CHECKING:
-    from .machine.gpus import Gpu
+    from .sampling.process import Beside
+
 ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 KNOWN_AHEAD = 10_000
 """Waiting runs that `status` can list before they begin."""
 
 
 @dataclass(frozen=True)
-class Order:
-    """Everything that was decided before anything starts."""
+class SweepRequest:
+    """What a person asks for with the sweep's command."""
 
-    todo: Callable[[], Iterator[Run]]
-    total: int
+    config_files: Mapping[str, str] = field(default_factory=dict)
+    """`default file`, `tuning file` -> its path."""
+    sets: tuple[str, ...] = ()
+    """The texts of --set: `key=value`."""
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    """Key -> value of the flags that set one key."""
+    cuda_devices: str | None = None
+    """Devices that the runs share. None: each run names its own."""
+    memory_limit: int | None = None
+    """Bytes that must be free on a device. None: nobody has said so."""
+    cpu_slots: int | None = None
+    """Runs at a time on the CPU. None: on GPUs, where there are any."""
+    only: tuple[range, ...] | None = None
+    """Of indexes. None: all."""
+    skip_to_index: int | None = None
+    train_id_start: int = 0
+    rerun: bool = False
+    dry_run: bool = False
+    json: bool = False
+    verbose: bool = False
+    plain: bool = False
+    command: tuple[str, ...] = ()
+    """The command line, without secrets."""
+    in_background: tuple[str, ...] | None = None
+    """The arguments of the same sweep in the background, secrets and all. None: it stays in the foreground."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is decided before anything starts."""
+
     context: SweepContext
-    folder: SweepFolder
     gpus: list[Gpu]
-    pool: tuple[str, ...]
-    """Devices that the runs share; empty: each run is bound to its own `cuda_device`, one run at a time."""
-    memory_limit: int
-    """Bytes."""
-    stop_on_failure: bool
-    plain: bool
-    argv: tuple[str, ...]
-    files: Mapping[str, str | None] = field(default_factory=dict)
-    """The config files as given, for the report."""
-    webui: Mapping[str, str] | None = None
+    selection: Selection
+    webui: Mapping[str, str] | None
     """Some runs are sampled on a WebUI; the environment variables that only the sampler gets (passwords)."""
+    plain: bool
+
+    @property
+    def folder(self) -> SweepFolder:
+        return SweepFolder(self.context.temp_dir, self.context.project)
 
 
-def work(order: Order) -> int:
+def run(request: SweepRequest) -> int:
+    """The exit code: 0, 1 when a run failed, 2 when something is wrong, 130 when a person stopped it."""
+    settings, problems = load(request.config_files, request.sets, request.overrides)
+    sweep = expand(settings, number_start=request.train_id_start)
+    context, gpus, found = _context(request, sweep.project, settings)
+    done = plan_text.succeeded(SweepFolder(context.temp_dir, context.project))
+    selection = select(sweep, request.only, request.skip_to_index, set() if request.rerun else done)
+    problems += [*found, *check(selection, context, gpus)]
+    refused = any(problem.severity == "error" for problem in problems)
+    _print_plan(request, context, selection, done, problems, starts=not (request.dry_run or refused))
+    if request.dry_run or refused:
+        return 2 if refused else 0
+    if request.in_background is not None:
+        return _start_in_background(request.in_background, SweepFolder(context.temp_dir, context.project))
+    return work(Plan(context, gpus, selection, _sampler_secrets(selection), request.plain))
+
+
+def _context(
+    request: SweepRequest, project: str, settings: Mapping[str, Setting]
+) -> tuple[SweepContext, list[Gpu], list[Problem]]:
+    """How the runs are to run on this machine, its GPUs, and what is wrong with them."""
+    gpus: list[Gpu] = []
+    pool: tuple[str, ...] = ()
+    found: list[Problem] = []
+    if request.cpu_slots is None:
+        gpus, pool, found = preflight_devices.find(request.cuda_devices, request.memory_limit is not None)
+    temp_dir = settings["temp_dir"].value
+    temp_dir = BUILT_IN["temp_dir"] if unset(temp_dir) else str(temp_dir)
+    context = SweepContext(
+        temp_dir=os.path.abspath(os.path.expanduser(temp_dir)),
+        project=project,
+        slots=len(pool) or request.cpu_slots or 1,
+        cores=len(os.sched_getaffinity(0)),
+        cpu=not gpus,
+        devices=pool or tuple(gpu.id for gpu in gpus),
+        pool=pool,
+        memory_limit=request.memory_limit or 0,
+        stop_on_failure=settings["on_failure"].value == "stop",
+        command=request.command,
+        cwd=os.getcwd(),
+        config_files=request.config_files,
+    )
+    return context, gpus, found
+
+
+def _print_plan(
+    request: SweepRequest, context: SweepContext, selection: Selection, done: set[str], problems: list[Problem],
+    starts: bool,
+) -> None:  # fmt: skip
+    if request.json:
+        for piece in plan_text.as_json(context, selection, done, problems):
+            sys.stdout.write(piece)
+        return
+    _print(plan_text.head(selection), sys.stdout, starts)
+    if request.dry_run:
+        _print(plan_text.human(context, selection, done, commands=request.verbose), sys.stdout, starts)
+    _print(plan_text.problem_lines(problems), sys.stderr, starts)
+
+
+def _print(lines: Iterable[str], stream: TextIO, starts: bool) -> None:
+    """`starts`: a sweep follows, and a full log disk must not keep it from starting."""
+    for line in lines:
+        try:
+            print(line, file=stream, flush=True)
+        except (OSError, ValueError):
+            if not starts:
+                raise
+
+
+def _start_in_background(arguments: tuple[str, ...], folder: SweepFolder) -> int:
+    """Start the same command in a session of its own, and say how to follow it."""
+    log = folder.path / "sweep.log"
+    pid = background.start([sys.executable, "-m", "automate_train", *arguments], log, folder.lock)
+    path = shlex.quote(str(folder.path))
+    print(f"pid {pid} goes on without this terminal; its output: {log}")
+    print(f"  automate-train status {path} --watch")
+    print(f"  automate-train stop {path}")
+    return 0
+
+
+def _sampler_secrets(selection: Selection) -> dict[str, str] | None:
+    """The environment variables that only the sampler gets; None when no run is sampled on a WebUI."""
+    for run in selection.sweep.covering():
+        options = {key: option.value for key, option in run.options.items()}
+        if on_webui(options):
+            return sampler_environment(options)
+    return None
+
+
+def work(plan: Plan) -> int:
     """Run what is to be done; the exit code: 0, 1 when a run failed, 130 when a person stopped it."""
     began = time.monotonic()
-    folder = order.folder
+    folder, context = plan.folder, plan.context
     with ExitStack() as stack:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # from here on others see who holds the lock, and may ask
         stack.enter_context(lock.held(folder.lock))
         executor = Local()
-        display = choose(order.plain, order.context.slots, watch=True)
+        display = choose(plan.plain, context.slots, watch=True)
         stack.callback(display.close)
         journal = opened(folder, display.say)
         stack.callback(journal.close)
         actives = left_behind(journal, folder, executor, time.monotonic, time.time)
-        journal.note(state="running", command=list(order.argv), cwd=os.getcwd(), waiting=None)
+        journal.note(state="running", command=list(context.command), cwd=context.cwd, waiting=None)
         journal.forget_waiting()
-        taken = {each.run_key for each in actives if each.handle}
-        loop = Loop(_job(order, taken), journal, executor, display,
-                    lambda: devices(order.pool), time.monotonic, time.time)  # fmt: skip
-        loop.chores.append(lambda: journal.plan(map(planned, islice(order.todo(), KNOWN_AHEAD))))
+        taken = {each.run_key for each in actives if each.handle[0]}
+        loop = Loop(_job(plan, taken), journal, executor, display,
+                    lambda: devices(context.pool), time.monotonic, time.time)  # fmt: skip
+        loop.chores.append(lambda: journal.plan(map(planned, islice(plan.selection.todo(), KNOWN_AHEAD))))
         loop.chores.append(_import_what_comes_last)
         loop.take_over(actives)
         taken |= {each.run_key for each in actives if each.outcome and each.outcome.kind == "succeeded"}
         reports = ReportWorker(folder)
-        loop.chores.append(lambda: _write_provenance(order, reports))
-        sampler = None
-        if order.webui is not None:
-            sampler = SamplerProcess(folder, {**os.environ, **order.webui}, display.say)
-        with _signals(loop, display) as wakeup:
+        loop.chores.append(lambda: _write_provenance(plan, reports))
+        with _signals(loop, executor, display):
+            beside = _sampler(plan, loop, executor, display)
 
             def each_turn(news: bool) -> None:
-                if sampler:
-                    sampler.update(news)
+                for each in beside:
+                    if news:
+                        each.tell()
+                    each.listen()
                 reports.update(news)
-                _drain(wakeup)
 
             loop.beside = each_turn
-            loop.wake_on = lambda: [wakeup, *(sampler.outputs if sampler else ())]
             loop.run()
-            if sampler:
+            if beside:
                 display.close()
-                _wait_for_samples(sampler, loop, executor, display, wakeup)
+                _wait_for_samples(beside, loop, executor, display)
         journal.note(state="interrupted" if loop.asked else "failed" if loop.failed else "done", waiting=None)
-        if loop.failed and order.stop_on_failure:
+        if loop.failed and context.stop_on_failure:
             journal.abort_waiting("aborted")
         display.close()
         from .display import status, summary
 
         status.write_results(journal, folder)
         page = reports.finish()
-        for line in summary.lines(folder, journal, time.monotonic() - began, order.argv, page):
+        for line in summary.lines(folder, journal, time.monotonic() - began, context.command, page):
             with contextlib.suppress(OSError):
                 print(line)
     return 130 if loop.asked else 1 if loop.failed else 0
@@ -122,40 +245,59 @@ def _import_what_comes_last() -> None:
     the meantime must not give its last lines to another version."""
 
 
-def _write_provenance(order: Order, reports: ReportWorker) -> None:
-    files = {label: path for label, path in order.files.items() if path}
-    context = replace(order.context, command=order.argv, cwd=os.getcwd(), config_files=files)
-    options = next((run.options for run in order.todo()), {})
-    reports.begin(context, options, [gpu.name for gpu in order.gpus])
+def _write_provenance(plan: Plan, reports: ReportWorker) -> None:
+    options = next((run.options for run in plan.selection.todo()), {})
+    reports.begin(plan.context, options, [gpu.name for gpu in plan.gpus])
 
 
-def _wait_for_samples(sampler: SamplerProcess, loop: Loop, executor: Local, display: Plain, wakeup: int) -> None:
+def _sampler(plan: Plan, loop: Loop, executor: Local, display: Plain) -> list[Beside]:
+    """The sampler's process, started after the first runs; empty until then, and when nothing is sampled on a WebUI."""
+    started: list[Beside] = []
+    if plan.webui is None:
+        return started
+    environment = {**os.environ, **plan.webui}
+
+    def start() -> None:
+        from .sampling.process import Beside
+
+        started.append(Beside(plan.folder, environment, executor, display.say))
+
+    loop.chores.append(start)
+    return started
+
+
+def _wait_for_samples(started: list[Beside], loop: Loop, executor: Local, display: Plain) -> None:
     """The runs are over; Ctrl-C leaves the samples that are missing to `automate-train sample`."""
     asked = loop.asked
-    say_at = time.monotonic() + 1.5
-    sampler.finish()
-    while sampler.running():
-        executor.wait(2.0, [wakeup, *sampler.outputs])
-        _drain(wakeup)
-        if not asked == loop.asked < 2:
-            sampler.stop()
-        if time.monotonic() > say_at:
-            say_at = inf
+    told = time.monotonic()
+
+    def wait() -> bool:
+        nonlocal told
+        executor.wait(2.0)
+        if time.monotonic() - told > 1.5:
+            told = inf
             display.say("samples: the runs are over, the last samples are being made (Ctrl-C leaves them for later)")
+        return loop.asked == asked < 2
+
+    for each in started:
+        each.tell()
+        if not each.finish(wait):
+            display.say(f"samples: stopped; later: automate-train sample {shlex.quote(str(each.folder.path))}")
 
 
-def _job(order: Order, taken: set[str]) -> Job:
+def _job(plan: Plan, taken: set[str]) -> Job:
     """`taken`: keys of runs that an earlier orchestrator started and that run, or have succeeded, since."""
-    everything = order.pool or tuple(gpu.id for gpu in order.gpus)
+    context, selection = plan.context, plan.selection
+    left = selection.left()
     return Job(
-        runs=(run for run in order.todo() if run.key not in taken),
-        folder=order.folder,
-        policy=Policy(order.context.slots, everything, order.memory_limit),
-        trainer=lambda run: load(run.options["trainer"].value),
-        context=order.context,
-        devices_of=_bound(order.gpus) if order.gpus and not order.pool else lambda run: (),
-        stop_on_failure=order.stop_on_failure,
-        total=order.total,
+        runs=(run for run in selection.todo() if run.key not in taken),
+        folder=plan.folder,
+        policy=Policy(context.slots, context.devices, context.memory_limit),
+        trainer=lambda run: load_trainer(run.options["trainer"].value),
+        context=context,
+        devices_of=_bound(plan.gpus) if plan.gpus and not context.pool else lambda run: (),
+        stop_on_failure=context.stop_on_failure,
+        total=selection.sweep.size if left is None else left,
     )
 
 
@@ -184,7 +326,7 @@ def devices(pool: tuple[str, ...]) -> list[Device]:
 
 
 @contextmanager
-def _signals(loop: Loop, display: Plain) -> Iterator[int]:
+def _signals(loop: Loop, executor: Local, display: Plain) -> Iterator[None]:
     """Ctrl-C in two steps, SIGUSR1 as the first (`automate-train stop`), SIGTERM as the second, a closed terminal
     ignored; the loop wakes up at once."""
     read_end, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -199,16 +341,13 @@ def _signals(loop: Loop, display: Plain) -> Iterator[int]:
     wakeup = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
     before = {number: signal.signal(number, interrupt) for number in ASKING}
     before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    executor.watch(read_end, drain=True)
     try:
-        yield read_end
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(wakeup)
+        executor.unwatch(read_end)
         os.close(read_end)
         os.close(write_end)
-
-
-def _drain(wakeup: int) -> None:
-    with contextlib.suppress(BlockingIOError):
-        os.read(wakeup, 4096)

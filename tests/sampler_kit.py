@@ -50,7 +50,7 @@ class Sweep:
         return attempt
 
     def command(self, *flags: str) -> list[str]:
-        return [sys.executable, "-m", "automate_train.sampling", str(self.folder.path), *flags]
+        return [sys.executable, "-m", "automate_train", "sample", str(self.folder.path), *flags]
 
     def start(self, *flags: str, **env: str) -> subprocess.Popen[str]:
         pipe = subprocess.PIPE

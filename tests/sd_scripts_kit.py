@@ -15,6 +15,7 @@ from typing import Any
 import toml
 
 from automate_train.config.layers import Layer, built_in, merge
+from automate_train.preflight import checks
 from automate_train.records import Launch, Run, Source, SweepContext
 from automate_train.store.layout import AttemptFolder
 from automate_train.sweep.product import expand
@@ -108,7 +109,7 @@ def make_runs(tuning: Mapping[str, Any], default: Mapping[str, Any] | None = Non
     ]
     merged, problems = merge(layers)
     assert not [problem for problem in problems if problem.severity == "error"], problems
-    return [point for point in expand(merged.settings).points() if isinstance(point, Run)]
+    return [point for point in expand(merged).points() if isinstance(point, Run)]
 
 
 def attempt_of(run: Run, context: SweepContext) -> AttemptFolder:
@@ -149,8 +150,8 @@ class Bench:
         return toml.loads(self.prepare(tuning, default, **flags).files["dataset.toml"])
 
     def problems(self, tuning: Mapping[str, Any], default: Mapping[str, Any] | None = None, **flags: Any) -> list[str]:
-        """`error key: message (hint)` or `warning ...`, each with the key as it was written."""
-        found = sd_scripts.problems(self.run(tuning, default, **flags), self.context)
+        """What the checks before a sweep say: `error key: message (hint)` or `warning ...`, with the key as written."""
+        found = checks.of_run(self.run(tuning, default, **flags), self.context)
         return [f"{each.severity} {each.key}: {each.message} ({each.hint})" for each in found]
 
     def errors(self, tuning: Mapping[str, Any], default: Mapping[str, Any] | None = None, **flags: Any) -> list[str]:

@@ -93,7 +93,7 @@ def test_what_no_argument_can_hold_is_refused_by_file_and_key(automate_train, sw
 
 @pytest.mark.parametrize("value", [*NASTY, "x" * 5000, ".", "..", ".hidden", ""])
 def test_a_runs_folder_stays_in_its_sweep(tmp_path: Path, value: str):
-    settings = merge([Layer(Source("t"), {"project_name_base": "p", "v_list": [value, "other"]})])[0].settings
+    settings = merge([Layer(Source("t"), {"project_name_base": "p", "v_list": [value, "other"]})])[0]
     for run in expand(settings):
         assert isinstance(run, Run)
         folder = (tmp_path / "p" / f"{run.number:03d}-{run.slug}").resolve()
@@ -104,10 +104,10 @@ def test_a_runs_folder_stays_in_its_sweep(tmp_path: Path, value: str):
 def test_a_sweeps_name_is_no_path(name: str):
     layer = Layer(Source("t"), {"project_name_base": name})
     if name == "~":  # a letter like any other: nothing expands it
-        assert expand(merge([layer])[0].settings).project == "~"
+        assert expand(merge([layer])[0]).project == "~"
     else:
         with pytest.raises(UserError, match="t: project_name_base: "):
-            expand(merge([layer])[0].settings)
+            expand(merge([layer])[0])
 
 
 @pytest.mark.parametrize("value", ["../../evil", "/abs/evil", "a/b", "..", "x" * 500])

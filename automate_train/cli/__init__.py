@@ -1,0 +1,18 @@
+"""The command line: one module a command, named as it is typed; `run` is the sweep, which has no name.
+
+Covers: which commands there are. Importing this costs nothing, because `--version` and `--help` must be quick.
+"""
+
+COMMANDS = {
+    "status": ("DIR [--watch]", "how a sweep stands, from any terminal (--json: one object)"),
+    "stop": ("DIR [--now]", "start nothing more; --now: end what runs"),
+    "logs": ("DIR INDEX [-f]", "the console of a run's trainer; -f: until the run has ended"),
+    "retry": ("DIR [INDEX...]", "run failed and lost runs again"),
+    "report": ("DIR", "the comparison page: pictures, curves, table (report.html)"),
+    "grid": ("DIR --x K --y K -o F", "a labelled picture of sample pictures by two keys"),
+    "best": ("DIR [--marks FILE]", "the chosen run's settings as a new default config"),
+    "sample": ("DIR", "sample pictures that are missing, or of new prompts, on a WebUI"),
+    "args": ("REPO_DIR [SCRIPT]", "what a trainer accepts; `args REPO_DIR lr` searches"),
+    "keys": ("[WORD]", "what the keys of the config files mean; `keys lr` searches"),
+}
+"""Name -> its arguments, and what it does."""

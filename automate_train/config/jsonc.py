@@ -62,7 +62,7 @@ def parse(text: str, where: str) -> Any:
         places = [
             match.start() for match in re.finditer(re.escape(json.dumps(key, ensure_ascii=False)) + r"\s*:", plain)
         ]
-        fail(text, where, places[1] if len(places) > 1 else 0, f"the key {key!r} stands twice in one object")
+        fail(text, where, places[1] if len(places) > 1 else 0, f"the key {key!r} appears twice in one object")
     except (ValueError, RecursionError) as error:
         raise UserError(f"is not valid JSON: {error}", source=where) from None
 
@@ -101,7 +101,7 @@ def _whole(text: str) -> int:
 
 
 def _no_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number that a config may hold")
+    raise ValueError(f"{text} is not a number that a config file may hold")
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,136 +1,48 @@
-"""The vocabulary of the two config files: which keys are ours, which names mean the same, what is secret.
+"""Questions about keys: which are ours, which names mean the same, what is secret, what is not set.
 
-Covers: data only, read by everybody above. Old names that stand for one option of the trainer (`ALIASES`), the keys
-that steer the sweep (`OURS`), dataset options (`DATASET`), what never changes the trained model (`NEUTRAL`).
-Not: names that become several options or depend on others (`lora_type`, `lbw_weights`): `trainers/sd_scripts`.
+Covers: names and sets that follow from the table (`key_table`), and the two words that old files use for switches and
+for nothing. Not: names that become several options or depend on others (`lora_type`): `trainers/sd_scripts`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-ALIASES = {
-    "model_file": "pretrained_model_name_or_path",
-    "optimizer": "optimizer_type",
-    "epoch_num": "max_train_epochs",
-    "images_folder": "image_dir",
-    "lr_warmup_ratio": "lr_warmup_steps",
-    "CUDA_VISIBLE_DEVICES": "cuda_device",
-    "PORT": "port",
-}
-"""Old name -> the name that options carry inside (`Setting.written` keeps what the user wrote)."""
+from .key_table import KEYS, Key
 
-OLD_SPELLINGS = frozenset({"CUDA_VISIBLE_DEVICES", "PORT"})
-"""Accepted with a note: the name says something else elsewhere (an environment variable)."""
+BY_NAME: dict[str, Key] = {key.name: key for key in KEYS}
+OLD_SPELLINGS = frozenset(key.old_spelling for key in KEYS if key.old_spelling)
+"""Accepted with a note, because the name means something else elsewhere."""
+ALIASES = {name: key.name for key in KEYS for name in (key.alias, key.old_spelling) if name}
+"""Another name of a key -> the name that options carry inside (`Setting.written` keeps what the user wrote)."""
 
-OURS: dict[str, str] = {
-    "project_name_base": "text",
-    "repo_dir": "text",
-    "train_script": "text",
-    "model_type": "text",
-    "sdxl": "bool",
-    "venv_path": "text",
-    "cuda_device": "devices",
-    "port": "int",
-    "target_path": "text",
-    "temp_dir": "text",
-    "prompt_path": "text",
-    "sample_opt": "epoch|step|None",
-    "sample_num": "int",
-    "use_external_webui": "bool",
-    "webui_url": "text",
-    "webui_urls": "texts",
-    "webui_auth": "text",
-    "webui_uploader_auth": "text",
-    "webui_lora_dir": "text",
-    "should_wait_webui_process": "bool",
-    "log_with": "tensorboard|wandb|aim|all|None",
-    "log_tracker_config": "text",
-    "log_tracker_config_template": "text",
-    "log_tracker_name": "text",
-    "wandb_api_key": "text",
-    "entity_name": "text",
-    "process_title": "text",
-    "trainer": "text",
-    "command": "texts",
-    "launcher": "accelerate|python",
-    "hook": "bool",
-    "on_failure": "stop|continue",
-    "on_nan": "stop|ignore",
-    "retries": "int",
-}
-"""Key -> type: text, texts (a list), int, bool, devices (`0`, `"1,2"`), or its choices. `""` and null mean: not set."""
-
-SWEEP_ONLY = frozenset({"zip", "exclude"})
-"""Not options of a run: they shape the sweep itself."""
-
-WHOLE_SWEEP = frozenset({"project_name_base", "temp_dir", "on_failure", "retries"})
+OURS = frozenset(key.name for key in KEYS if key.ours and key.scope != "expansion")
+"""Options of a run that steer the sweep and never reach the trainer."""
+SWEEP_ONLY = frozenset(key.name for key in KEYS if key.scope == "expansion")
+"""Keys that no run has as an option: they shape the sweep itself, or mean something to editors alone."""
+WHOLE_SWEEP = frozenset(key.name for key in KEYS if key.scope == "sweep")
 """One value for the whole sweep: an axis over them (`temp_dir_list`) makes no sense and is refused."""
+TRANSLATED = frozenset(key.name for key in KEYS if key.reader == "options" and key.becomes)
+"""Names that sd-scripts does not know. A fork that accepts one of them gets it as it is."""
+DATASET = frozenset(key.name for key in KEYS if key.reader == "dataset") - {"custom_dataset"}
+"""Options inside the dataset TOML. `train_batch_size` stays the trainer's (the dataset's `batch_size` follows it)."""
 
-DATASET = frozenset(
-    "image_dir num_repeats class_tokens keep_tokens keep_tokens_separator secondary_separator enable_wildcard "
-    "caption_separator caption_prefix caption_suffix resolution caption_extension shuffle_caption flip_aug color_aug "
-    "random_crop face_crop_aug_range mask_dir conditioning_data_dir enable_bucket min_bucket_reso max_bucket_reso "
-    "bucket_reso_steps bucket_no_upscale token_warmup_min token_warmup_step caption_dropout_rate "
-    "caption_dropout_every_n_epochs caption_tag_dropout_rate alpha_mask is_reg cache_info metadata_file "
-    "custom_attributes resize_interpolation validation_split validation_seed".split()
-)
-"""Table 3: they go to the dataset TOML. `train_batch_size` stays the trainer's (the dataset's `batch_size` follows
-it)."""
-
-SECRETS = {"wandb_api_key": "WANDB_API_KEY", "huggingface_token": "HF_TOKEN"}
-"""Key -> the environment variable that carries it to the child."""
-
-WEBUI_SECRETS = {
-    "webui_auth": "AUTOMATE_TRAIN_WEBUI_AUTH",
-    "webui_uploader_auth": "AUTOMATE_TRAIN_WEBUI_UPLOADER_AUTH",
-}
+SECRETS = {key.name: key.environment for key in KEYS if key.secret and key.reader != "sampling"}
+"""Key -> the environment variable that carries it to the trainer."""
+WEBUI_SECRETS = {key.name: key.environment for key in KEYS if key.secret and key.reader == "sampling"}
 """Key -> the environment variable that carries it to the sampler."""
-
 MASKED = frozenset({*SECRETS, *WEBUI_SECRETS})
 """Values that are never shown nor written: `***` stands for them."""
 
-NEUTRAL = frozenset(
-    {
-        *(OURS.keys() - {"repo_dir", "train_script", "model_type", "sdxl", "trainer", "command"}),
-        "huggingface_token",
-        "logging_dir",
-        "log_prefix",
-        "log_config",
-        "log_tracker_name",
-        "wandb_run_name",
-        "output_dir",
-        "output_name",
-        "sample_prompts",
-        "sample_every_n_epochs",
-        "sample_every_n_steps",
-        "sample_at_first",
-        "sample_sampler",
-        "max_data_loader_n_workers",
-        "persistent_data_loader_workers",
-        "console_log_level",
-        "console_log_file",
-        "console_log_simple",
-        "training_comment",
-        "save_state",
-        "save_state_on_train_end",
-    }
+NEUTRAL = frozenset(key.name for key in KEYS if not key.changes_model) | frozenset(
+    "logging_dir log_prefix log_config wandb_run_name output_dir output_name sample_prompts sample_every_n_epochs "
+    "sample_every_n_steps sample_at_first sample_sampler max_data_loader_n_workers persistent_data_loader_workers "
+    "console_log_level console_log_file console_log_simple training_comment save_state save_state_on_train_end".split()
 )
-"""Options that do not change the resulting model: left out of `Run.key`, so changing them runs nothing again."""
+"""Options, ours and the trainer's, that do not change the trained model. They are left out of `Run.key`, so that
+changing them runs nothing again."""
 
-BUILT_IN: dict[str, Any] = {
-    "trainer": "sd-scripts",
-    "launcher": "accelerate",
-    "hook": True,
-    "on_failure": "stop",
-    "on_nan": "stop",
-    "retries": 0,
-    "port": 29500,
-    "temp_dir": "automate-train-output",
-    "save_every_n_epochs": 1,
-    "save_model_as": "safetensors",
-    "max_token_length": 225,
-}
+BUILT_IN: dict[str, Any] = {key.name: key.default for key in KEYS if key.default is not None}
 """The lowest layer. The command trainer does not look at what it has no placeholder for."""
 
 

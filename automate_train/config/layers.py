@@ -1,8 +1,8 @@
 """Files and flags -> layers -> settings, each with its source.
 
-Covers: reading JSON-with-comments and TOML, `--set`, old key names, and the one merge (built-in < default file < tuning
-file < --set < flags). Not: lists as axes (`sweep`), what a key means to a trainer (`trainers/*`). Files are never
-written.
+Covers: reading files, `--set`, other names of a key, and the one merge (built-in < default file < tuning file < --set <
+command line). Not: the two syntaxes (`jsonc`, `toml_file`), lists as axes (`sweep`), what a key means to a trainer
+(`trainers/*`). Files are never written.
 """
 
 from __future__ import annotations
@@ -18,14 +18,11 @@ from typing import Any
 
 from ..errors import Problem, UserError
 from ..records import Setting, Source
-from .jsonc import DEPTH, MAX_DIGITS, Number, fail, parse
+from . import toml_file
+from .jsonc import DEPTH, MAX_DIGITS, Number, parse
 from .keys import BUILT_IN, OLD_SPELLINGS, canonical
 
 MAX_BYTES = 1 << 20
-TOML_PIECES = re.compile(
-    r"""\"{3}(?:\\.|.)*?(?:\"{3}|\Z)|'{3}.*?(?:'{3}|\Z)|"(?:\\.|[^"\\\n])*"?|'[^'\n]*'?|\#[^\n]*|[\[\]{}]""", re.DOTALL
-)
-"""Texts, comments and brackets; what is never closed reaches to the end."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +31,16 @@ class Layer:
     values: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Merged:
-    settings: dict[str, Setting]
-    """Canonical key (lists under `KEY_list`) -> its setting, in the order of the winning definitions."""
+def load(
+    files: Mapping[str, str], sets: Sequence[str], overrides: Mapping[str, Any]
+) -> tuple[dict[str, Setting], list[Problem]]:
+    """The settings of a sweep and what is odd about them. `files`: `default file`, `tuning file` -> path; `sets`: the
+    texts given with --set; `overrides`: key -> value of flags that set one key."""
+    if not files and not sets:
+        hint = "automate-train --default_config_path default.json --tuning_config_path tuning.json"
+        raise UserError("no config file was given", hint=hint)
+    read_files = [read(path, label) for label, path in files.items()]
+    return merge([built_in(), *read_files, parse_set(sets), Layer(Source("command line"), overrides)])
 
 
 def built_in() -> Layer:
@@ -62,11 +65,11 @@ def read_text(path: str | Path) -> str:
     except (OSError, ValueError) as error:
         raise UserError(f"cannot be read: {error}", source=str(path)) from None
     if data is None:
-        what = "is a folder, no file" if Path(path).is_dir() else "is no plain file"
-        there = os.path.lexists(path)
-        raise UserError(what if there else "there is no such file", source=str(path), hint="check the path")
+        what = "is a folder, not a file" if Path(path).is_dir() else "is not a regular file"
+        exists = os.path.lexists(path)
+        raise UserError(what if exists else "there is no such file", source=str(path), hint="check the path")
     if len(data) > MAX_BYTES:
-        raise UserError(f"is larger than {MAX_BYTES >> 20} MiB, which no config is", source=str(path))
+        raise UserError(f"is larger than {MAX_BYTES >> 20} MiB, the most that a config file may be", source=str(path))
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -76,47 +79,8 @@ def read_text(path: str | Path) -> str:
 def parse_any(text: str, where: str) -> Any:
     """JSON or TOML by the name, and by the first character where a JSON text bears a TOML name."""
     if where.endswith(".toml") and not re.match(r"(\s|#[^\n]*\n)*[{]", text):
-        return _toml(text, where)
+        return toml_file.parse_flat(text, where)
     return parse(text, where)
-
-
-def _toml(text: str, where: str) -> dict[str, Any]:
-    """TOML with its sections flattened, as sd-scripts reads its --config_file."""
-    found = load_toml(text, where)
-    flat: dict[str, Any] = {}
-    for key, value in found.items():
-        for name, inner in value.items() if isinstance(value, dict) else [(key, value)]:
-            if name in flat:
-                raise UserError("stands in two sections", source=where, key=name, hint="keep one of them")
-            flat[name] = inner
-    return flat
-
-
-def load_toml(text: str, where: str) -> dict[str, Any]:
-    depth = 0
-    for match in TOML_PIECES.finditer(text):  # before the package takes minutes over it
-        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(match[0], 0)
-        if depth > DEPTH:
-            fail(text, where, match.start(), f"is nested deeper than {DEPTH} levels")
-    import toml
-
-    class Decoder(toml.TomlDecoder):  # type: ignore[misc, name-defined, type-arg]
-        """Floats remember their spelling; whole numbers and floats may stand in one list."""
-
-        def load_value(self, v: str, strictly_legal: bool = True) -> Any:
-            value, kind = super().load_value(v, strictly_legal)
-            if kind == "float" and re.fullmatch(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?", v, re.IGNORECASE):
-                value = Number(v)
-            return value, "number" if kind in ("int", "float") else kind
-
-    try:
-        return dict(toml.loads(text, decoder=Decoder()))
-    except toml.TomlDecodeError as error:
-        fail(text, where, min(error.pos, len(text)), error.msg)
-    except RecursionError:
-        raise UserError(f"is nested deeper than {DEPTH} levels", source=where, hint="which no config is") from None
-    except Exception as error:  # the package raises IndexError, TypeError and others on broken files
-        raise UserError(f"is not valid TOML ({type(error).__name__}: {error})", source=where) from None
 
 
 def parse_set(texts: Sequence[str]) -> Layer:
@@ -134,8 +98,9 @@ def parse_set(texts: Sequence[str]) -> Layer:
     return Layer(Source("--set"), values)
 
 
-def merge(layers: Sequence[Layer]) -> tuple[Merged, list[Problem]]:
-    """One set of settings; a later layer wins, also with null, "" and false; `x` and `x_list` replace each other."""
+def merge(layers: Sequence[Layer]) -> tuple[dict[str, Setting], list[Problem]]:
+    """Canonical key (lists under `KEY_list`) -> setting, in the order of the winning definitions. A later layer wins,
+    also with null, "" and false; `x` and `x_list` replace each other."""
     settings: dict[str, Setting] = {}
     problems: list[Problem] = []
     for layer in layers:
@@ -152,13 +117,13 @@ def merge(layers: Sequence[Layer]) -> tuple[Merged, list[Problem]]:
             own[key] = (written, value)
         for key, (written, value) in own.items():
             if f"{key}_list" in own:
-                problems.append(Problem("warning", source, written, f"{written}_list stands beside it and wins"))
+                problems.append(Problem("warning", source, written, f"is ignored: {written}_list is given too"))
                 continue
             base = key.removesuffix("_list")
             for other in (base, f"{base}_list"):
                 settings.pop(other, None)
             settings[key] = Setting(value, layer.source, written.removesuffix("_list"))
-    return Merged(settings), problems
+    return settings, problems
 
 
 def unfit(value: Any, depth: int = 0) -> str | None:
@@ -167,7 +132,7 @@ def unfit(value: Any, depth: int = 0) -> str | None:
         bad = "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value)
         return "holds a character that no file can hold (NUL, or half of a surrogate pair)" if bad else None
     if isinstance(value, float) and not math.isfinite(value):
-        return f"{text_of(value)} is no number that a config may hold"
+        return f"{text_of(value)} is not a number that a config file may hold"
     if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
         return f"holds a number of more than {MAX_DIGITS} digits"
     parts = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError, nearest
+from . import toml_file
 from .jsonc import parse
-from .layers import load_toml, read_text
+from .layers import read_text
 from .prompt_fields import FIXED, LETTERS, checked, number, plain
 
 OPTION = re.compile(r" --([A-Za-z]+)(?= |$)")
@@ -64,7 +65,7 @@ def read(path: str | Path) -> list[Prompt]:
     elif ending == ".json" or (ending == ".toml" and JSON_TEXT.match(text)):
         entries = list(enumerate(_entries(_json(text, file), file), 1))
     elif ending == ".toml":
-        entries = list(enumerate(_entries(load_toml(text, file), file), 1))
+        entries = list(enumerate(_entries(toml_file.parse(text, file), file), 1))
     else:
         raise UserError("is no prompt file", source=file, hint="allowed: .txt, .json, .toml")
     if not entries:

@@ -1,7 +1,8 @@
-"""The servers and the prompts, looked at before a sweep starts.
+"""The image servers and the prompts of runs that are sampled on a WebUI.
 
-Covers: every distinct WebUI probed (side by side, with a time limit), prompt files, `sample_opt` without checkpoints
-to match; each as a `Problem` with what to do. Not: anything that changes a server or the disk.
+Covers: every distinct server, probed side by side within a time limit; prompt files; a `sample_opt` that no checkpoint
+meets. Not: what the keys mean (`config/sampling_options`), anything that changes a server or the disk.
+Importing this costs 60 ms for requests, so `checks` does it only for sweeps that use a server.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..config.keys import unset
 from ..config.prompts import read
-from ..config.sampling_options import on_webui, sample_rule, webui_addresses
+from ..config.sampling_options import sample_rule, webui_addresses
 from ..errors import Problem, UserError
 from ..records import Setting
 from ..sampling.servers import webui
@@ -59,88 +61,80 @@ class Probe:
             self.say(f"{client.url}: its queue is paused", hint, True)
 
 
-def preflight(options: Iterable[Mapping[str, Setting]], secrets: Mapping[str, str]) -> list[Problem]:
-    """What is wrong with sampling on a WebUI. `options`: of runs that show every value; `secrets`: `webui_auth` and
-    `webui_uploader_auth`, where they do not stand in the options. Takes at most SECONDS."""
+def problems(options: Iterable[Mapping[str, Setting]]) -> Iterator[Problem]:
+    """What is wrong with sampling on a WebUI. `options`: of runs that are sampled there and show every value. Takes
+    SECONDS at most."""
     probes: dict[tuple[str | None, ...], Probe] = {}
-    found: dict[Problem, None] = {}
-    files: set[str] = set()
+    files: dict[str, Setting] = {}
     for each in options:
         values = {key: setting.value for key, setting in each.items()}
-        if not on_webui(values):
-            continue
-        for probe in _servers(each, values, secrets):
-            probes[probe.url, probe.auth, probe.uploader_auth, probe.lora_dir] = probe
-        if not webui_addresses(values):
-            setting = each["use_external_webui"]
-            hint = 'like "webui_url": "http://127.0.0.1:7860"'
-            found[Problem("error", str(setting.source), "webui_url", "is not set", hint)] = None
-        found.update(dict.fromkeys(_prompts(each, values, files)))
-        found.update(dict.fromkeys(_rule(each, values)))
+        for probe in _probes(each, values):
+            probes.setdefault((probe.url, probe.auth, probe.uploader_auth, probe.lora_dir), probe)
+        yield from _keys(each, values)
+        if (setting := each.get("prompt_path")) is not None and not unset(setting.value):
+            files.setdefault(str(setting.value), setting)
+    for setting in files.values():
+        yield from _prompts(setting)
     for probe in probes.values():
         threading.Thread(target=probe.run, name=f"probe {probe.url}", daemon=True).start()
     left = SECONDS
     for probe in probes.values():
         if not probe.done.wait(left):
             left = 0.0
-            probe.say(
-                f"{_plain(probe.url)} has not answered within {SECONDS:.0f} s", "is it busy, or behind a firewall?"
-            )
-        found.update(dict.fromkeys(probe.found))
-    return list(found)
+            text = f"{_without_password(probe.url)} has not answered within {SECONDS:.0f} s"
+            probe.say(text, "is it busy, or behind a firewall?")
+        yield from probe.found
 
 
-def _servers(
-    options: Mapping[str, Setting], values: Mapping[str, object], secrets: Mapping[str, str]
-) -> Iterator[Probe]:
-    auth, uploader_auth = (
-        str(value) if not unset(value := values.get(key) or secrets.get(key)) else None
-        for key in ("webui_auth", "webui_uploader_auth")
+def _probes(options: Mapping[str, Setting], values: Mapping[str, Any]) -> Iterator[Probe]:
+    auth, uploader_auth, folder = (
+        None if unset(values.get(key)) else str(values[key])
+        for key in ("webui_auth", "webui_uploader_auth", "webui_lora_dir")
     )
-    folder = None if unset(values.get("webui_lora_dir")) else str(values["webui_lora_dir"])
     for url in webui_addresses(values):
         key = "webui_url" if url == values.get("webui_url") else "webui_urls"
         yield Probe(url, str(options[key].source), key, auth, uploader_auth, folder)
 
 
-def _prompts(options: Mapping[str, Setting], values: Mapping[str, object], seen: set[str]) -> Iterator[Problem]:
-    setting = options.get("prompt_path")
-    if setting is None or unset(setting.value):
-        source = str(options["use_external_webui"].source)
-        yield Problem("error", source, "prompt_path", "is not set: there is nothing to sample", "name a prompt file")
-    elif str(setting.value) not in seen:
-        seen.add(str(setting.value))
-        try:
-            yield from payload.problems(read(str(setting.value)))
-        except UserError as error:
-            yield error.problem
-        except OSError as error:
-            text = f"{setting.value} cannot be read: {error.strerror}"
-            yield Problem("error", str(setting.source), setting.written, text)
-
-
-def _rule(options: Mapping[str, Setting], values: Mapping[str, object]) -> Iterator[Problem]:
-    """A wish that no checkpoint meets but the last."""
+def _keys(options: Mapping[str, Setting], values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Keys that sampling needs and that are not set; a rule that no checkpoint meets but the last."""
+    switch = options["use_external_webui"]
+    if not webui_addresses(values):
+        yield Problem(
+            "error", str(switch.source), "webui_url", "is not set", 'like "webui_url": "http://127.0.0.1:7860"'
+        )
+    if unset(values.get("prompt_path")):
+        text = "is not set: there is nothing to sample"
+        yield Problem("error", str(switch.source), "prompt_path", text, "name a prompt file")
     wanted = sample_rule(values)
     if wanted is None or wanted.unit is None:
         return
     key = "save_every_n_steps" if wanted.unit == "step" else "save_every_n_epochs"
-    every = values.get(key)
     try:
-        number = 0 if unset(every) else int(str(every))
+        every = 0 if unset(values.get(key)) else int(str(values[key]))
     except ValueError:
         return
-    setting = options.get("sample_opt") or options["use_external_webui"]
-    if wanted.unit == "step" and not number:
+    setting = options.get("sample_opt") or switch
+    if wanted.unit == "step" and not every:
         text = "is step, but checkpoints are saved by epoch: only the last one is sampled"
         yield Problem("warning", str(setting.source), "sample_opt", text, f"set {key}")
-    elif number and wanted.count % number and number % wanted.count:
+    elif every and wanted.count % every and every % wanted.count:
         setting = options.get("sample_num") or setting
-        text = f"{wanted.count} and {key} {number} meet seldom: only checkpoints of both are sampled"
-        yield Problem("warning", str(setting.source), "sample_num", text, f"set sample_num to a multiple of {number}")
+        text = f"is {wanted.count} and {key} is {every}: only checkpoints that fit both are sampled"
+        yield Problem("warning", str(setting.source), "sample_num", text, f"set sample_num to a multiple of {every}")
 
 
-def _plain(url: str) -> str:
+def _prompts(setting: Setting) -> Iterator[Problem]:
+    try:
+        yield from payload.problems(read(str(setting.value)))
+    except UserError as error:
+        yield error.problem
+    except OSError as error:
+        text = f"{setting.value} cannot be read: {error.strerror}"
+        yield Problem("error", str(setting.source), setting.written, text)
+
+
+def _without_password(url: str) -> str:
     try:
         return webui.base_url(url)
     except webui.Final:

@@ -1,114 +1,156 @@
 """The plan as people and programs read it; what `--dry-run` prints.
 
-Covers: rendering (axes, options with their sources, runs, dropped points, problems). Not: making the plan (`sweep`),
-finding problems (`preflight`), printing (`cli`). Secrets are masked here, the one place where options are shown.
+Covers: rendering (axes, options with their sources, runs, dropped points, problems), with secrets masked; which runs
+have succeeded before; the command that would start a run. Not: making the plan (`sweep`), finding problems (`checks`),
+printing (`pipeline`). Nothing is written.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Set
+from itertools import islice
 from typing import Any
 
 from ..config.keys import MASKED
 from ..config.layers import text_of
-from ..errors import Problem
-from ..records import Dropped, Launch, Run, Setting
-from ..store.layout import AttemptFolder
-from ..sweep.product import Sweep
+from ..errors import Problem, UserError
+from ..records import Dropped, Launch, Run, Setting, SweepContext
+from ..store.journal import Journal
+from ..store.layout import AttemptFolder, SweepFolder
+from ..sweep.product import Sweep, planned
+from ..sweep.selection import Selection
+from ..trainers import load
 
 PREVIEW = 12
-LOOKED_AT = 20_000
-"""Points in which runs and dropped points to show are looked for."""
+SEARCHED = 20_000
+"""Points in which runs and dropped points to show are looked for: nobody reads a plan of a million points."""
 
 
-def shown(key: str, value: Any) -> Any:
-    """A value as it may be seen: `***` for secrets that are set."""
-    return "***" if key in MASKED and value not in (None, "") else value
+def succeeded(folder: SweepFolder) -> set[str]:
+    """Keys of runs that have succeeded; of a damaged journal none, until the sweep has read them back."""
+    journal = _journal(folder)
+    if journal is None:
+        return set()
+    try:
+        return journal.succeeded()
+    finally:
+        journal.close()
 
 
-def head(sweep: Sweep, left: int | None, done: int) -> Iterator[str]:
-    """The sweep in a few lines: size and axes."""
-    sizes = " x ".join(f"{len(texts)} {key}" for axis in sweep.axes for key, texts in _first(axis.texts.items()))
+def _journal(folder: SweepFolder) -> Journal | None:
+    if not os.path.exists(folder.journal) or Journal.broken(folder.journal):
+        return None
+    return Journal(folder.journal, read_only=True)
+
+
+def _preview(context: SweepContext) -> Callable[[Run], tuple[Launch | None, AttemptFolder]]:
+    """A function of a run: what would start it, and the attempt's folder that it would get; (None, folder) when it
+    cannot be prepared."""
+    folder = SweepFolder(context.temp_dir, context.project)
+    journal = _journal(folder)
+
+    def preview(run: Run) -> tuple[Launch | None, AttemptFolder]:
+        name, count = journal.place(planned(run)) if journal else (f"{run.number:03d}-{run.slug}", 1)
+        attempt = folder.attempt(name, count)
+        try:
+            return load(run.options["trainer"].value).prepare(run, attempt, context), attempt
+        except UserError:
+            return None, attempt
+
+    return preview
+
+
+def head(selection: Selection) -> Iterator[str]:
+    """The sweep in a few words: size and axes."""
+    sweep, left, done = selection.sweep, selection.left(), selection.known_done()
+    sizes = " x ".join(f"{len(texts)} {key}" for axis in sweep.axes for key, texts in islice(axis.texts.items(), 1))
     count = f"{sweep.size} run{'s' if sweep.size != 1 else ''}"
     rest = f", {done} already done" if done else ""
     rest += f", {left} to do" if left is not None and left != sweep.size else ""
     yield f"{sweep.project}: {count}" + (f" ({sizes})" if sizes else "") + rest
 
 
-def human(
-    sweep: Sweep, points: Iterable[Run | Dropped], done: set[str], launch: Callable[[Run], Launch | None] | None
-) -> Iterator[str]:
-    """The whole plan in lines; `launch` (with -v) adds each run's command."""
-    first = None
-    count = dropped = 0
-    run_lines: list[str] = []
-    drop_lines: list[str] = []
-    for point in points:
-        if count + dropped >= LOOKED_AT or (count > PREVIEW and dropped > PREVIEW and not launch):
-            break  # a plan of a million points is read by nobody, and there is nothing new to show
-        if isinstance(point, Dropped):
-            dropped += 1
-            if dropped <= PREVIEW:
-                drop_lines.append(f"  {point.index:>5}  {point.reason}")
-            continue
-        first, count = first or point, count + 1
-        if count <= PREVIEW or launch:
-            run_lines.append(f"  {point.number:>5}  {point.name}" + ("   (done)" if point.key in done else ""))
-            if launch:
-                made = launch(point)
-                run_lines.append(f"         {shlex.join(made.argv) if made else 'cannot be prepared: see the errors'}")
-    if sweep.axes:
-        yield "varied:"
-        for axis in sweep.axes:
-            for key, texts in axis.texts.items():
-                values = ", ".join(texts[:8]) + (f", ... ({len(texts)} values)" if len(texts) > 8 else "")
-                yield f"  {key:<28} {values:<40} {axis.source}"
-    if first is not None:
-        yield "the same in all runs:"
-        in_order = sorted(first.options.items(), key=lambda item: item[1].source.label != "built-in")
-        same = [(key, setting) for key, setting in in_order if setting.written not in first.varied]
-        wide = max((len(_name(key, setting)) for key, setting in same), default=0)
-        for key, setting in same:
-            yield f"  {_name(key, setting):<{wide}}  {_text(key, setting):<40} {setting.source}"
-    yield "runs:"
-    yield from run_lines or ["  none"]
-    if count > PREVIEW and (not launch or count + dropped >= LOOKED_AT):
-        yield f"  ... and more: {sweep.size} in all"
-    if drop_lines:
-        yield "dropped:"
-        yield from drop_lines
-        if dropped > PREVIEW:
-            yield "  ... and more"
-
-
-def as_json(
-    sweep: Sweep,
-    temp_dir: str,
-    points: Iterable[Run | Dropped],
-    done: set[str],
-    launch: Callable[[Run], tuple[Launch | None, AttemptFolder]],
-    problems: list[Problem],
-) -> Iterator[str]:
-    """One JSON object in pieces: a plan of a million points is never held in memory."""
-    yield f'{{"project": {json.dumps(sweep.project)}, "temp_dir": {json.dumps(temp_dir)}, "runs": ['
+def human(context: SweepContext, selection: Selection, done: Set[str], *, commands: bool) -> Iterator[str]:
+    """The whole plan in lines; `commands`: with the command of each run."""
+    sweep = selection.sweep
+    preview = _preview(context) if commands else None
+    runs: list[Run] = []
     dropped: list[Dropped] = []
-    comma = ""
-    for point in points:
+    lines: list[str] = []
+    for point in islice(selection.chosen(), SEARCHED):
+        if len(runs) > PREVIEW and len(dropped) > PREVIEW and not commands:
+            break
         if isinstance(point, Dropped):
             dropped.append(point)
             continue
-        made, folder = launch(point)
+        runs.append(point)
+        if len(runs) <= PREVIEW or preview:
+            lines.append(f"  {point.number:>5}  {point.name}" + ("   (done)" if point.key in done else ""))
+        if preview:
+            launch, _ = preview(point)
+            lines.append(f"         {shlex.join(launch.argv) if launch else 'cannot be prepared: see the errors'}")
+    yield from _axes(sweep)
+    yield from _shared(runs[0]) if runs else ()
+    yield "runs:"
+    yield from lines or ["  none"]
+    if len(runs) > PREVIEW and (not commands or len(runs) + len(dropped) == SEARCHED):
+        yield f"  ... and more: {sweep.size} in all"
+    if dropped:
+        yield "dropped:"
+        yield from (f"  {each.index:>5}  {each.reason}" for each in dropped[:PREVIEW])
+        if len(dropped) > PREVIEW:
+            yield "  ... and more"
+
+
+def _axes(sweep: Sweep) -> Iterator[str]:
+    if sweep.axes:
+        yield "varied:"
+    for axis in sweep.axes:
+        for key, texts in axis.texts.items():
+            values = ", ".join(texts[:8]) + (f", ... ({len(texts)} values)" if len(texts) > 8 else "")
+            yield f"  {key:<28} {values:<40} {axis.source}"
+
+
+def _shared(first: Run) -> Iterator[str]:
+    """The options that all runs share, as the first run has them; built-in ones first."""
+    yield "the same in all runs:"
+    in_order = sorted(first.options.items(), key=lambda item: item[1].source.label != "built-in")
+    same = [(key, setting) for key, setting in in_order if setting.written not in first.varied]
+    names = [key if setting.written == key else f"{setting.written} = {key}" for key, setting in same]
+    width = max(map(len, names), default=0)
+    for name, (key, setting) in zip(names, same, strict=True):
+        yield f"  {name:<{width}}  {masked(key, text_of(setting.value)):<40} {setting.source}"
+
+
+def masked(key: str, value: Any) -> Any:
+    """A value as it may be seen: `***` for secrets that are set."""
+    return "***" if key in MASKED and value not in (None, "") else value
+
+
+def as_json(context: SweepContext, selection: Selection, done: Set[str], problems: list[Problem]) -> Iterator[str]:
+    """One JSON object in pieces: a plan of a million points is never held in memory."""
+    preview = _preview(context)
+    project, temp_dir = json.dumps(selection.sweep.project), json.dumps(context.temp_dir)
+    yield f'{{"project": {project}, "temp_dir": {temp_dir}, "runs": ['
+    dropped: list[Dropped] = []
+    comma = ""
+    for point in selection.chosen():
+        if isinstance(point, Dropped):
+            dropped.append(point)
+            continue
+        launch, folder = preview(point)
         entry = {
             "index": point.index,
             "key": point.key,
             "name": point.name,
             "varied": {setting.written: setting.value for setting in _varied(point)},
-            "options": {key: shown(key, option.value) for key, option in point.options.items()},
-            "gpus": made.gpus if made else None,
-            "argv": list(made.argv) if made else None,
-            "cwd": made.cwd if made else None,
+            "options": {key: masked(key, option.value) for key, option in point.options.items()},
+            "gpus": launch.gpus if launch else None,
+            "argv": list(launch.argv) if launch else None,
+            "cwd": launch.cwd if launch else None,
             "folder": str(folder.path),
             "done": point.key in done,
         }
@@ -119,21 +161,8 @@ def as_json(
 
 
 def problem_lines(problems: list[Problem]) -> Iterator[str]:
-    for problem in problems:
-        yield f"{problem.severity}: {problem}"
+    return (f"{problem.severity}: {problem}" for problem in problems)
 
 
 def _varied(run: Run) -> Iterator[Setting]:
     return (setting for setting in run.options.values() if setting.written in run.varied)
-
-
-def _name(key: str, setting: Setting) -> str:
-    return key if setting.written == key else f"{setting.written} = {key}"
-
-
-def _text(key: str, setting: Setting) -> str:
-    return str(shown(key, text_of(setting.value)))
-
-
-def _first(items: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
-    return list(items)[:1]

@@ -16,9 +16,10 @@ from math import prod
 from operator import getitem
 from typing import Any
 
-from ..config.keys import SWEEP_ONLY, unset
+from ..config.keys import MASKED, SWEEP_ONLY, unset
 from ..errors import UserError
 from ..records import Dropped, Run, Setting
+from ..store.journal import Planned
 from .axes import Axis, check_list, digest, groups, make_axis
 from .exclude import compile_expression
 
@@ -202,3 +203,9 @@ def _texts(setting: Setting | None) -> list[str]:
         return value
     source = str(setting.source) if setting else ""
     raise UserError("is no list of expressions", source=source, key="exclude", hint='["network_alpha > network_dim"]')
+
+
+def planned(run: Run) -> Planned:
+    """A run as the store keeps it: without secrets."""
+    options = {key: option.value for key, option in run.options.items() if key not in MASKED}
+    return Planned(run.key, run.index, run.number, run.name, run.slug, dict(run.varied), options)

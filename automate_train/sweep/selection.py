@@ -1,43 +1,34 @@
 """The points of a sweep that one command is about.
 
-Covers: `--only`, `--skip_to_index`, `--rerun` and what has succeeded before. Not: the sweep (`sweep`), what starts when
-(`placement`).
+Covers: index ranges, a first index, what is done already. Not: the sweep (`product`), which point is next
+(`strategies`), what starts when (`training/placement`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
 
-from ..cli.parser import indexes, number
-from ..config.sampling_options import on_webui, sampler_environment
 from ..errors import UserError
 from ..records import Dropped, Run
 from .product import Sweep
 
 COUNTABLE = 20_000
 """Points up to which counting what is left takes no time that a person notices."""
+EVERY_RUN = 512
+"""Sweeps up to this size are checked run by run; larger ones so that every value of every axis is seen once."""
 
 
-class Points:
-    """The points that this command is about: all of the sweep, or those that --only and --skip_to_index leave."""
-
-    def __init__(self, sweep: Sweep, flags: Any, done: set[str]) -> None:
-        first = number("--skip_to_index", flags.skip_to_index) if flags.skip_to_index is not None else 0
-        ranges = indexes("--only", flags.only) if flags.only is not None else [range(first, sweep.size)]
-        for each in ranges:
-            if each.start >= sweep.size or each.stop > sweep.size:
-                flag = "--only" if flags.only is not None else "--skip_to_index"
-                raise UserError(f"the sweep has the indexes 0 to {sweep.size - 1}", source="command line", key=flag)
-        self.sweep, self.ranges, self.first = sweep, ranges, first
-        self.done = set() if flags.rerun else done
+@dataclass(frozen=True)
+class Selection:
+    sweep: Sweep
+    ranges: tuple[range, ...]
+    """Of indexes: ascending, and none overlaps another."""
+    done: Set[str]
+    """Keys of runs that are not to be run again."""
 
     def chosen(self) -> Iterator[Run | Dropped]:
-        seen = self.first
-        for each in self.ranges:
-            for index in range(max(seen, each.start), each.stop):
-                yield self.sweep.point(index)
-            seen = max(seen, each.stop)
+        return (self.sweep.point(index) for each in self.ranges for index in each)
 
     def todo(self) -> Iterator[Run]:
         """Runs that are not done; those of `chosen` without dropped points."""
@@ -52,10 +43,26 @@ class Points:
             return 0
         return sum(1 for point in self.chosen() if isinstance(point, Run) and point.key in self.done)
 
-    def webui(self) -> dict[str, str] | None:
-        """The sampler's secrets by their environment variables; None when no run is sampled on a WebUI."""
-        for run in self.sweep.covering():
-            options = {key: option.value for key, option in run.options.items()}
-            if on_webui(options):
-                return sampler_environment(options)
-        return None
+    @property
+    def is_large(self) -> bool:
+        return self.sweep.size > EVERY_RUN
+
+    def examples(self) -> Iterator[Run]:
+        """Every run that is to do of a small sweep; of a large one as many as it takes to see every value."""
+        return self.sweep.covering() if self.is_large else self.todo()
+
+
+def select(sweep: Sweep, only: Sequence[range] | None, first: int | None, done: Set[str]) -> Selection:
+    """The points in the ranges `only` (None: all) from the index `first` on; `UserError` for an index that the sweep
+    does not have."""
+    begin = first or 0
+    given = [range(begin, sweep.size)] if only is None else sorted(only, key=lambda each: each.start)
+    ranges = []
+    for each in given:
+        if each.start >= sweep.size or each.stop > sweep.size:
+            flag = "--skip_to_index" if only is None else "--only"
+            raise UserError(f"the sweep has the indexes 0 to {sweep.size - 1}", source="command line", key=flag)
+        if rest := range(max(begin, each.start), each.stop):
+            ranges.append(rest)
+        begin = max(begin, each.stop)
+    return Selection(sweep, tuple(ranges), done)

@@ -18,7 +18,6 @@ from ..config.layers import text_of
 from ..errors import Problem, UserError, nearest
 from ..records import Event, Launch, Outcome, SweepContext
 from ..store.layout import AttemptFolder, new_events
-from . import own_keys
 from .failure_causes import explain
 
 if TYPE_CHECKING:
@@ -33,11 +32,11 @@ def problems(run: Run, context: SweepContext) -> list[Problem]:
     del context
     setting = run.options.get("command")
     source = str(setting.source) if setting else "command trainer"
-    found = list(own_keys.problems({key: option for key, option in run.options.items() if not unset(option.value)}))
     try:
         parts = _command(run)
     except UserError as error:
-        return [*(problem for problem in found if problem.key != "command"), error.problem]
+        return [error.problem]
+    found: list[Problem] = []
     used = {canonical(name) for part in parts for name in PLACEHOLDER.findall(part)}
     for name in sorted(used - run.options.keys() - set(PLACES)):
         hint = nearest(name, [*run.options, *PLACES]) or f"placeholders are keys of the configs and {', '.join(PLACES)}"

@@ -10,24 +10,33 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..config.keys import MASKED, unset
+from ..config.keys import unset
 from ..records import Device, Launch, Outcome, Run, SweepContext
 from ..store.journal import Journal, Planned
 from ..store.layout import AttemptFolder, SweepFolder, is_filled
+from ..sweep.product import planned
 from ..trainers import Trainer
 from .placement import Policy, Want
-from .running_attempt import RunningAttempt
+from .running_attempt import Active, Handle
+
+
+class Executor(Protocol):
+    def start(self, launch: Launch, folder: AttemptFolder, devices: tuple[str, ...]) -> Handle: ...
+    def adopt(self, handle: Handle) -> None: ...
+    def wait(self, seconds: float | None) -> list[Handle]: ...
+    def stop(self, handle: Handle, number: int = ...) -> None: ...
+    def lingers(self, handle: Handle) -> bool: ...
 
 
 class Display(Protocol):
     every: float
     """Seconds between two calls of `tick`; infinity: only when something happened."""
 
-    def started(self, active: RunningAttempt) -> None: ...
-    def ended(self, active: RunningAttempt, outcome: Outcome, seconds: float) -> None: ...
+    def started(self, active: Active) -> None: ...
+    def ended(self, active: Active, outcome: Outcome, seconds: float) -> None: ...
     def waits(self, run: Run, why: str) -> None: ...
     def say(self, text: str) -> None: ...
-    def tick(self, active: list[RunningAttempt], devices: Callable[[], list[Device]], left: int) -> None: ...
+    def tick(self, active: list[Active], devices: Callable[[], list[Device]], left: int) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -44,11 +53,6 @@ class Job:
     stop_on_failure: bool = True
     total: int = 0
     """Runs that are to be done, as far as known."""
-
-
-def planned(run: Run) -> Planned:
-    options = {key: option.value for key, option in run.options.items() if key not in MASKED}
-    return Planned(run.key, run.index, run.number, run.name, run.slug, dict(run.varied), options)
 
 
 def retries(run: Run) -> int:

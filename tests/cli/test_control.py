@@ -55,7 +55,7 @@ def test_stop_lets_finish_what_runs(automate_train, sweep_files, start, tmp_path
     until(lambda: (tmp_path / "on-0").exists() and (tmp_path / "on-1").exists())
     for _ in range(2):  # asking twice is no second Ctrl-C
         said = automate_train("stop", "out")
-        assert said.returncode == 0 and f"pid {sweep.pid}" in said.stdout and "2 running ones finish" in said.stdout
+        assert said.returncode == 0 and f"pid {sweep.pid}" in said.stdout and "2 runs finish" in said.stdout
     before = _cpu(sweep.pid)
     time.sleep(1)
     assert _cpu(sweep.pid) - before < 0.3, "it spins while it waits"
@@ -67,7 +67,7 @@ def test_stop_lets_finish_what_runs(automate_train, sweep_files, start, tmp_path
 def test_stop_now_ends_what_runs(automate_train, sweep_files, start, tmp_path):
     sweep = start(*sweep_files(HELD, {"n_list": [0, 1]}))
     until(lambda: (tmp_path / "on-0").exists() and (tmp_path / "on-1").exists())
-    assert "ends its 2 running ones" in automate_train("stop", "out", "--now").stdout
+    assert "ends 2 runs" in automate_train("stop", "out", "--now").stdout
     assert sweep.wait(30) == 130
     assert set(states(automate_train).values()) == {"cancelled"}
     assert "nothing runs here" in automate_train("stop", "out").stdout
@@ -78,7 +78,7 @@ def test_stop_now_ends_runs_that_were_left_alone(automate_train, sweep_files, st
     until(lambda: (tmp_path / "on-0").exists() and (tmp_path / "on-1").exists())
     sweep.kill()
     sweep.wait()
-    assert "2 runs that it left go on" in automate_train("stop", "out").stdout
+    assert "2 of its runs go on" in automate_train("stop", "out").stdout
     assert automate_train("stop", "out", "--now").stdout.count("ended (pid") == 2
     until(lambda: len(list(tmp_path.glob("out/p/*/attempt-1/exit_code"))) == 2)
 

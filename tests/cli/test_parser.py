@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pathlib import Path
+
 import pytest
 
-from automate_train.cli.parser import indexes, masked, number, spell, sweep_parser
+from automate_train import cli
+from automate_train.cli.output import masked
+from automate_train.cli.parser import Parser, ranges, spell
+from automate_train.cli.run import parser, without
+from automate_train.config.key_table import KEYS
 from automate_train.errors import UserError
 
 
@@ -37,26 +44,67 @@ def test_flags_are_spelled_with_dashes_and_values_stay(typed, known):
     ],
 )
 def test_a_secret_behind_set_is_never_shown(typed, shown):
-    assert masked(typed) == shown
+    assert list(masked(typed)) == shown
 
 
 @pytest.mark.parametrize("text", ["²", "٣", "1-", "-1", "3-1", "", ",", "1,,2", "9" * 19, "1 2", "1--2"])
 def test_what_is_no_index_is_refused(text):
-    with pytest.raises(UserError, match=r"--only: .* is no index and no range"):
-        indexes("--only", text)
+    with pytest.raises(UserError, match=r"command line: --only: .* is not a number or a range, for example"):
+        parser().parse([f"--only={text}"])
 
 
 def test_indexes_may_overlap_and_stand_in_any_order():
-    assert indexes("--only", " 7-9, 0,3 ,5-7") == [range(1), range(3, 4), range(5, 8), range(7, 10)]
+    assert ranges(" 7-9, 0,3 ,5-7") == (range(1), range(3, 4), range(5, 8), range(7, 10))
 
 
 @pytest.mark.parametrize("text", ["x", "", "-1", "1.5", "9" * 16, "9" * 5000])
 def test_numbers_of_flags_have_two_ends(text):
-    with pytest.raises(UserError, match=r"--cpu: .* is no whole number from 1 up") as caught:
-        number("--cpu", text, 1)
+    with pytest.raises(UserError, match=r"--cpu: .* is not a whole number of 1 or more") as caught:
+        parser().parse([f"--cpu={text}"])
     assert len(str(caught.value)) < 120
 
 
+@pytest.mark.parametrize(
+    ("typed", "key", "value"),
+    [
+        (["-cuda_memory_limit", "7.5"], "cuda_memory_limit", 7.5 * 1024**3),
+        (["--cpu"], "cpu", 1),
+        (["--only", "3,0-1"], "only", (range(2), range(3, 4))),
+        (["--port", "29501"], "port", 29501),
+        (["--model_file", "a.safetensors"], "model_file", "a.safetensors"),
+    ],
+)
+def test_flags_are_typed(typed, key, value):
+    assert getattr(parser().parse(typed), key) == value
+
+
+def test_a_flag_of_each_key_that_has_one():
+    known = parser()._option_string_actions
+    assert {f"--{(key.alias or key.name).replace('_', '-')}" for key in KEYS if key.flag} <= known.keys()
+    assert sum(key.flag for key in KEYS) == 10
+
+
 def test_a_word_too_many_is_no_flag():
-    with pytest.raises(UserError, match=r"'statuss' belongs to no flag and is no command .did you mean status"):
-        sweep_parser().parse_args(["statuss"])
+    with pytest.raises(UserError, match=r"'statuss' is neither a command nor a flag's value .did you mean status"):
+        parser().parse(["statuss"])
+
+
+def test_every_command_is_a_module_with_a_parser_and_is_in_the_help():
+    modules = {path.stem for path in Path(cli.__file__).parent.glob("*.py")}
+    assert modules - {"__init__", "main", "output", "parser"} == {"run", *cli.COMMANDS}
+    listed = parser().format_help()
+    for name in cli.COMMANDS:
+        made = import_module(f"automate_train.cli.{name}").parser()
+        assert isinstance(made, Parser) and made.prog == f"automate-train {name}"
+        assert f"\n  automate-train {name} " in listed
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        (["--set", "a=1", "--background", "--cpu"], ["--set", "a=1", "--cpu"]),
+        (["--only", "3", "--cpu", "--skip_to_index=2", "-only=1"], ["--cpu"]),
+    ],
+)
+def test_a_command_without_some_of_its_flags(typed, kept):
+    assert list(without(typed, "--background", "--only", "--skip-to-index")) == kept

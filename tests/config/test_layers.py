@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automate_train.config.layers import Layer, built_in, merge, parse_any, parse_set, read, text_of
+from automate_train.config.layers import Layer, built_in, load, merge, parse_any, parse_set, read, text_of
 from automate_train.errors import UserError
 from automate_train.records import Source
+from automate_train.sweep.product import expand
 
 SEED = Path(__file__).parents[1] / "data" / "seed"
 
@@ -22,7 +23,7 @@ def layer(label: str = "default file", **values: object) -> Layer:
 
 
 def values(*layers: Layer) -> dict[str, object]:
-    return {key: setting.value for key, setting in merge(layers)[0].settings.items()}
+    return {key: setting.value for key, setting in merge(layers)[0].items()}
 
 
 def test_the_seeds_examples_load_as_they_stand():
@@ -64,8 +65,8 @@ def test_toml_is_flattened_as_sd_scripts_does(tmp_path: Path):
     ("text", "words"),
     [
         ('{"a": 1,\n "b" 2}', ("x.json:2:6", '"b" 2}', "^")),
-        ('{"a": 1,\n "a": 2}', ("x.json:2:2", "stands twice", '"a": 2}')),
-        ('{"a": NaN}', ("NaN is no number",)),
+        ('{"a": 1,\n "a": 2}', ("x.json:2:2", "appears twice", '"a": 2}')),
+        ('{"a": NaN}', ("NaN is not a number",)),
         ("[" * 60 + "]" * 60, ("nested deeper",)),
         ('{"a": ' + "9" * 5000 + "}", ("not valid JSON",)),
         ("", ("x.json:1:1",)),
@@ -108,21 +109,21 @@ def test_set_reads_json_else_text():
 def test_a_later_layer_wins_also_with_nothing():
     low, high = layer(a=1, b="x", c=True), layer("tuning file", a=None, b="", c=False)
     assert values(low, high) == {"a": None, "b": "", "c": False}
-    assert str(merge([low, high])[0].settings["a"].source) == "tuning file x.json"
+    assert str(merge([low, high])[0]["a"].source) == "tuning file x.json"
 
 
 def test_a_list_and_its_scalar_replace_each_other():
     assert values(layer(a_list=[1, 2]), layer(a=3)) == {"a": 3}
     assert values(layer(a=3), layer(a_list=[1, 2])) == {"a_list": [1, 2]}
     merged, problems = merge([layer(a=3, a_list=[1, 2])])
-    assert list(merged.settings) == ["a_list"] and [each.severity for each in problems] == ["warning"]
+    assert list(merged) == ["a_list"] and [each.severity for each in problems] == ["warning"]
 
 
 def test_old_and_new_names_are_one_key():
     assert values(layer(pretrained_model_name_or_path="a"), layer(model_file="b")) == {
         "pretrained_model_name_or_path": "b"
     }
-    assert merge([layer(epoch_num=3)])[0].settings["max_train_epochs"].written == "epoch_num"
+    assert merge([layer(epoch_num=3)])[0]["max_train_epochs"].written == "epoch_num"
     assert values(layer(max_train_epochs=3), layer(epoch_num_list=[1, 2])) == {"max_train_epochs_list": [1, 2]}
     with pytest.raises(UserError, match="same key"):
         merge([layer(epoch_num=3, max_train_epochs=4)])
@@ -130,7 +131,21 @@ def test_old_and_new_names_are_one_key():
 
 def test_old_spellings_get_a_note():
     merged, problems = merge([layer(CUDA_VISIBLE_DEVICES="1", PORT=3)])
-    assert list(merged.settings) == ["cuda_device", "port"] and len(problems) == 2
+    assert list(merged) == ["cuda_device", "port"] and len(problems) == 2
+
+
+def test_a_schema_for_editors_is_no_option(tmp_path: Path):
+    (tmp_path / "x.json").write_text('{"$schema": "schema.json", "project_name_base": "p", "a": 1}')
+    settings, problems = load({"tuning file": str(tmp_path / "x.json")}, [], {})
+    made = expand(settings)
+    assert problems == [] and made.size == 1 and made.shared["a"].value == 1 and "$schema" not in made.shared
+    with pytest.raises(UserError, match=r"\$schema"):
+        expand(merge([layer(project_name_base="p", **{"$schema_list": ["a", "b"]})])[0])
+
+
+def test_no_file_and_no_set_is_said():
+    with pytest.raises(UserError, match=r"no config file was given .*--default_config_path"):
+        load({}, [], {"port": 1})
 
 
 def test_the_order_is_that_of_the_winning_definitions():
@@ -147,10 +162,10 @@ def test_merge_keeps_the_last_word_and_changes_no_layer(dicts: list[dict[str, ob
     before = json.dumps(dicts)
     merged, _ = merge([Layer(Source("x"), each) for each in dicts])
     assert json.dumps(dicts) == before
-    for key in merged.settings:
-        assert not (key.endswith("_list") and key[:-5] in merged.settings)
+    for key in merged:
+        assert not (key.endswith("_list") and key[:-5] in merged)
     if dicts:
-        assert {key for key in dicts[-1] if key.endswith("_list")} <= set(merged.settings)
+        assert {key for key in dicts[-1] if key.endswith("_list")} <= set(merged)
 
 
 @given(st.text(), st.sampled_from(["x.json", "x.toml"]))
@@ -193,12 +208,12 @@ def test_toml_keys_may_not_nest_without_end(tmp_path: Path):
 def test_numbers_beyond_all_measure_are_errors_in_words():
     with pytest.raises(UserError, match="has 5000 digits, and 300 are the most"):
         parse_any('{"a": ' + "1" * 5000 + "}", "f.json")
-    with pytest.raises(UserError, match="1e999 is no number that a config may hold"):
+    with pytest.raises(UserError, match="1e999 is not a number that a config file may hold"):
         merge([parse_set(["a=1e999"])])
 
 
-def test_what_is_no_plain_file_says_so(tmp_path: Path):
+def test_what_is_no_regular_file_says_so(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe")
-    for name, says in ((".", "is a folder"), ("pipe", "is no plain file"), ("none", "there is no such file")):
+    for name, says in ((".", "is a folder"), ("pipe", "is not a regular file"), ("none", "there is no such file")):
         with pytest.raises(UserError, match=says):
             read(tmp_path / name, "default file")

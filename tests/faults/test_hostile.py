@@ -19,7 +19,6 @@ from ground import SEED
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from automate_train.cli.parser import sweep_parser
 from automate_train.config import prompts
 from automate_train.config.layers import built_in, merge, parse_set, read
 from automate_train.display import status
@@ -31,7 +30,7 @@ from automate_train.store.journal import Journal, Planned
 from automate_train.store.layout import SweepFolder
 from automate_train.store.rebuild import opened
 from automate_train.sweep.product import expand
-from automate_train.sweep.selection import Points
+from automate_train.sweep.selection import select
 from automate_train.trainers import load
 
 ROOT = Path(__file__).parents[2]
@@ -86,16 +85,16 @@ def planned(folder: Path, sets: list[str]) -> None:
     """The way from two files to a plan with its problems, as `cli` goes it, up to the first launch."""
     layers = [built_in(), read(folder / "default.json", "default file"), read(folder / "tuning.json", "tuning file")]
     merged, problems = merge([*layers, parse_set(sets)])
-    sweep = expand(merged.settings)
-    points = Points(sweep, sweep_parser().parse_args([]), set())
+    sweep = expand(merged)
+    selection = select(sweep, None, None, set())
     context = SweepContext(str(folder / "out"), sweep.project, cpu=True)
-    problems += checks.check(sweep, points.todo(), context)
-    list(plan.head(sweep, points.left(), points.known_done()))
-    list(plan.human(sweep, points.chosen(), set(), None))
+    problems += checks.check(selection, context, [])
+    list(plan.head(selection))
+    list(plan.human(context, selection, set(), commands=False))
     words = list(plan.problem_lines(problems))
     assert all(isinstance(each, Problem) and each.message for each in problems) and all(words)
     if not any(problem.severity == "error" for problem in problems):
-        for _, run in zip(range(3), points.todo(), strict=False):
+        for _, run in zip(range(3), selection.todo(), strict=False):
             made = load(run.options["trainer"].value).prepare(
                 run, SweepFolder(folder, "p").attempt(run.slug, 1), context
             )

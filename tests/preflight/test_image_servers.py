@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from webui_kit import Double, running
 
-from automate_train.preflight import image_servers
+from automate_train.errors import Problem
+from automate_train.preflight import checks, image_servers
 from automate_train.records import Setting, Source
-from automate_train.sampling import preflight
 
 
 @pytest.fixture
@@ -29,12 +29,16 @@ def options(tmp_path: Path, **values: object) -> dict[str, Setting]:
     return {key: Setting(value, Source("default file", "d.json"), key) for key, value in values.items()}
 
 
+def found_in(options: list[dict[str, Setting]]) -> list[Problem]:
+    return list(dict.fromkeys(checks.of_servers(options)))
+
+
 def texts(found: list) -> list[str]:
     return [f"{each.severity}: {each}" for each in found]
 
 
 def test_a_server_that_can_do_everything(double, tmp_path):
-    assert preflight([options(tmp_path, webui_url=double.url)] * 3, {}) == []
+    assert found_in([options(tmp_path, webui_url=double.url)] * 3) == []
     asked = double.log()["requests"]
     assert {each["method"] for each in asked} == {"GET"} and len(asked) == 4, "each server is probed once"
 
@@ -51,7 +55,7 @@ def test_a_server_that_can_do_everything(double, tmp_path):
 )
 def test_what_is_wrong_with_a_server(double, tmp_path, settings, severity, words):
     double.set(**settings)
-    found = preflight([options(tmp_path, webui_url=double.url)], {"webui_auth": "eve:wrong-word"})
+    found = found_in([options(tmp_path, webui_url=double.url, webui_auth="eve:wrong-word")])
     [text] = [each for each in texts(found) if words in each]
     assert text.startswith(f"{severity}: default file") and "webui_url" in text
     assert not any("wrong-word" in each for each in texts(found))
@@ -59,17 +63,17 @@ def test_what_is_wrong_with_a_server(double, tmp_path, settings, severity, words
 
 def test_a_paused_queue_is_a_warning(double, tmp_path):
     double.control(paused=True)
-    [found] = preflight([options(tmp_path, webui_urls=[double.url])], {})
+    [found] = found_in([options(tmp_path, webui_urls=[double.url])])
     assert found.severity == "warning" and "paused" in str(found)
 
 
 def test_a_shared_folder_needs_no_uploader(double, tmp_path):
     double.set(uploader=False)
-    assert preflight([options(tmp_path, webui_url=double.url, webui_lora_dir=str(tmp_path))], {}) == []
+    assert found_in([options(tmp_path, webui_url=double.url, webui_lora_dir=str(tmp_path))]) == []
 
 
 def test_no_webui(tmp_path):
-    [found] = preflight([options(tmp_path, webui_url="127.0.0.1:9")], {})
+    [found] = found_in([options(tmp_path, webui_url="127.0.0.1:9")])
     assert found.severity == "error" and "refuses the connection" in str(found)
 
 
@@ -79,22 +83,22 @@ def test_servers_that_are_silent_are_asked_side_by_side(tmp_path, monkeypatch):
         port = silent.getsockname()[1]
         began = time.monotonic()
         urls = [f"http://127.0.0.1:{port}", f"http://localhost:{port}/x"]
-        found = preflight([options(tmp_path, webui_urls=urls)], {})
+        found = found_in([options(tmp_path, webui_urls=urls)])
         assert time.monotonic() - began < 5
     assert len(found) == 2 and all("has not answered" in str(each) for each in found)
 
 
 def test_what_is_missing_in_the_options(tmp_path):
-    found = preflight([options(tmp_path, prompt_path=None)], {})
+    found = found_in([options(tmp_path, prompt_path=None)])
     assert [(each.key, each.severity) for each in found] == [("webui_url", "error"), ("prompt_path", "error")]
-    assert preflight([options(tmp_path, use_external_webui=False)], {}) == []
+    assert found_in([options(tmp_path, use_external_webui=False)]) == []
 
 
 def test_prompts_that_no_webui_can_make(double, tmp_path):
     (tmp_path / "prompts.json").write_text('[{"prompt": "a", "controlnet_image": "none.png", "controlnet_model": "m"}]')
-    [found] = preflight([options(tmp_path, webui_url=double.url, prompt_path=str(tmp_path / "prompts.json"))], {})
+    [found] = found_in([options(tmp_path, webui_url=double.url, prompt_path=str(tmp_path / "prompts.json"))])
     assert found.severity == "error" and "none.png" in str(found)
-    [found] = preflight([options(tmp_path, webui_url=double.url, prompt_path=str(tmp_path / "no.txt"))], {})
+    [found] = found_in([options(tmp_path, webui_url=double.url, prompt_path=str(tmp_path / "no.txt"))])
     assert found.severity == "error" and "no.txt" in str(found)
 
 
@@ -109,5 +113,5 @@ def test_prompts_that_no_webui_can_make(double, tmp_path):
     ],
 )
 def test_a_rule_that_no_checkpoint_meets(double, tmp_path, wish, words):
-    found = texts(preflight([options(tmp_path, webui_url=double.url, **wish)], {}))
+    found = texts(found_in([options(tmp_path, webui_url=double.url, **wish)]))
     assert (len(found) == 1 and words in found[0]) if words else found == []

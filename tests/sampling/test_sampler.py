@@ -177,6 +177,6 @@ def test_wrong_flags(double, tmp_path, flags, words):
 
 
 def test_a_folder_without_a_sweep(tmp_path):
-    command = [sys.executable, "-m", "automate_train.sampling", str(tmp_path)]
+    command = [sys.executable, "-m", "automate_train", "sample", str(tmp_path)]
     ran = subprocess.run(command, capture_output=True, text=True)
     assert ran.returncode == 2 and "no sweep's journal is here" in ran.stderr

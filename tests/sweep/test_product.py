@@ -18,7 +18,7 @@ from automate_train.sweep.product import Sweep, expand
 
 
 def sweep(**values: object) -> Sweep:
-    return expand(merge([Layer(Source("tuning file", "t.json"), {"project_name_base": "p", **values})])[0].settings)
+    return expand(merge([Layer(Source("tuning file", "t.json"), {"project_name_base": "p", **values})])[0])
 
 
 def runs(made: Sweep) -> list[Run]:

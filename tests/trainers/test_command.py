@@ -9,6 +9,7 @@ from sd_scripts_kit import attempt_of
 
 from automate_train.config.layers import Layer, built_in, merge
 from automate_train.errors import UserError
+from automate_train.preflight import checks
 from automate_train.records import Source, SweepContext
 from automate_train.sweep.product import expand
 from automate_train.trainers import command, load, sd_scripts
@@ -21,7 +22,7 @@ def commanded(argv, **keys):
             Source("tuning file", "t.json"), {"project_name_base": "p", "trainer": "command", "command": argv, **keys}
         ),
     ]
-    return next(iter(expand(merge(layers)[0].settings).points()))
+    return next(iter(expand(merge(layers)[0]).points()))
 
 
 def test_places_are_filled_in(tmp_path):
@@ -94,6 +95,6 @@ def test_a_secret_is_no_axis(automate_train, sweep_files):
         ("retries", "²", "needs a whole number"),
     ],
 )
-def test_our_own_keys_are_checked_here_too(tmp_path, key, value, says):
-    [problem] = command.problems(commanded(["/bin/echo"], **{key: value}), SweepContext(str(tmp_path), "p"))
+def test_our_own_keys_are_checked_for_every_trainer(tmp_path, key, value, says):
+    [problem] = checks.of_run(commanded(["/bin/echo"], **{key: value}), SweepContext(str(tmp_path), "p"))
     assert problem.key == key and says in problem.message and "t.json" in problem.source

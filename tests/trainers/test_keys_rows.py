@@ -34,6 +34,7 @@ on_nan retries: test_cli_nan::test_wrong_policies_and_retries_are_said here::tes
 on_nan: test_cli_nan::test_on_nan_ignore_lets_it_go_on
 zip: test_product::test_zip_moves_lists_together_where_the_first_stands
 exclude: test_product::test_exclude_drops_points_that_keep_their_index
+$schema: test_layers::test_a_schema_for_editors_is_no_option
 CUDA_VISIBLE_DEVICES PORT: test_layers::test_old_spellings_get_a_note here::test_one_name_for_one_option
 
 Table 2
@@ -99,6 +100,7 @@ from automate_train.config.keys import (
     OURS,
     SECRETS,
     SWEEP_ONLY,
+    TRANSLATED,
     WHOLE_SWEEP,
 )
 from automate_train.config.layers import Layer, built_in, merge
@@ -106,12 +108,11 @@ from automate_train.errors import UserError
 from automate_train.records import Dropped, Run, Source
 from automate_train.sweep.product import expand
 from automate_train.trainers import sd_scripts
-from automate_train.trainers.sd_scripts.legacy_keys import OLD
 
 TESTS = Path(__file__).parents[1]
 ROWS = [
     (set(keys.split()), tests.split())
-    for keys, tests in re.findall(r"^([\w ]+): ((?:\w+::\w+ ?)+)$", __doc__ or "", re.MULTILINE)
+    for keys, tests in re.findall(r"^([\w$ ]+): ((?:\w+::\w+ ?)+)$", __doc__ or "", re.MULTILINE)
 ]
 
 
@@ -133,11 +134,11 @@ def sources(stem: str) -> tuple[str, set[str]]:
     return after, {node.name for node in body if isinstance(node, ast.FunctionDef)}
 
 
-@pytest.mark.parametrize("key", sorted({*OURS, *ALIASES, *DATASET, *OLD, *SECRETS, *SWEEP_ONLY}))
+@pytest.mark.parametrize("key", sorted({*OURS, *ALIASES, *DATASET, *TRANSLATED, *SECRETS, *SWEEP_ONLY}))
 def test_the_table_has_a_row_and_a_test_that_names_the_key(key):
     where = [test.split("::") for keys, tests in ROWS if key in keys for test in tests]
     assert where, f"{key} has no row"
-    named = re.compile(rf"(?<!\w){key}(_list)?(?!\w)")
+    named = re.compile(rf"(?<!\w){re.escape(key)}(_list)?(?!\w)")
     for stem, name in where:
         text, tests = sources(stem)
         assert name in tests, f"{stem} has no {name}"
@@ -145,7 +146,17 @@ def test_the_table_has_a_row_and_a_test_that_names_the_key(key):
 
 
 def test_the_table_names_no_key_that_there_is_not():
-    known = {*OURS, *ALIASES, *DATASET, *OLD, *SECRETS, *SWEEP_ONLY, "custom_dataset", "unet_lr", "text_encoder_lr"}
+    known = {
+        *OURS,
+        *ALIASES,
+        *DATASET,
+        *TRANSLATED,
+        *SECRETS,
+        *SWEEP_ONLY,
+        "custom_dataset",
+        "unet_lr",
+        "text_encoder_lr",
+    }
     assert set().union(*(keys for keys, _ in ROWS)) == known
 
 
@@ -186,7 +197,16 @@ WORDS = (
 )
 STEERING = {
     **dict.fromkeys(
-        [*WORDS.split(), "entity_name", "process_title", "wandb_api_key", "webui_auth", "webui_uploader_auth"], "x"
+        [
+            *WORDS.split(),
+            "entity_name",
+            "process_title",
+            "wandb_api_key",
+            "huggingface_token",
+            "webui_auth",
+            "webui_uploader_auth",
+        ],
+        "x",
     ),
     **dict.fromkeys(["sdxl", "use_external_webui", "should_wait_webui_process"], False),
     **dict.fromkeys(["venv_path", "prompt_path", "log_tracker_config_template"], None),
@@ -219,7 +239,7 @@ def test_what_steers_the_sweep_never_reaches_the_trainer(bench, tmp_path, key):
     launch = bench.prepare({"repo_dir": str(fork), **({key: STEERING[key]} if key != "repo_dir" else {})})
     training = toml.loads(launch.files["training.toml"])
     passed_on = {"log_with", "log_tracker_name", "log_tracker_config"} if key == "log_with" else set()
-    assert training.keys() & OURS.keys() <= passed_on
+    assert training.keys() & OURS <= passed_on
     assert not [part for part in launch.argv if part.startswith(f"--{key}")]
     assert f"{key} =" not in launch.files["dataset.toml"]
 
@@ -401,7 +421,9 @@ def test_each_run_has_its_own(bench, key):
 
 
 AXES = sorted(
-    ({*OURS, *ALIASES, *DATASET, *OLD, "learning_rate", "custom_dataset", "gor_ortho_decay"}) - WHOLE_SWEEP - MASKED
+    ({*OURS, *ALIASES, *DATASET, *TRANSLATED, "learning_rate", "custom_dataset", "gor_ortho_decay"})
+    - WHOLE_SWEEP
+    - MASKED
 )
 
 
@@ -423,4 +445,4 @@ def test_what_the_whole_sweep_shares_is_no_axis(key):
 
 
 def settings(keys):
-    return merge([built_in(), Layer(Source("tuning file", "t.json"), {"project_name_base": "p", **keys})])[0].settings
+    return merge([built_in(), Layer(Source("tuning file", "t.json"), {"project_name_base": "p", **keys})])[0]

@@ -13,6 +13,7 @@ import toml
 from sd_scripts_kit import Bench, attempt_of, make_pictures
 
 from automate_train.errors import UserError
+from automate_train.preflight import checks
 from automate_train.trainers import sd_scripts
 from automate_train.trainers.sd_scripts import launcher
 
@@ -203,11 +204,11 @@ def test_only_runs_with_several_processes_look_for_a_port(bench):
 @pytest.mark.parametrize("value", [0, -1, 65536, 10**9, "99999", "high", 1.5, True])
 @pytest.mark.parametrize("devices", ["0", "0,1"])
 def test_a_port_that_is_none_names_file_and_key(bench, value, devices):
-    found = sd_scripts.problems(bench.run({"cuda_device": devices}, {"port": value}), bench.context)
+    found = checks.of_run(bench.run({"cuda_device": devices}, {"port": value}), bench.context)
     (problem,) = found
     assert (problem.severity, problem.source, problem.key) == ("error", "default file d.json", "port")
     assert "1 to 65535" in problem.message or "whole number" in problem.message
-    written = sd_scripts.problems(bench.run({"cuda_device": devices, "PORT": value}), bench.context)
+    written = checks.of_run(bench.run({"cuda_device": devices, "PORT": value}), bench.context)
     assert [(each.source, each.key) for each in written] == [("tuning file t.json", "PORT")]
 
 

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sd_scripts_kit import Bench, attempt_of, safetensors
 
-from automate_train.config.keys import DATASET, OURS, canonical
+from automate_train.config.keys import DATASET, OURS, TRANSLATED, canonical
 from automate_train.errors import Problem, UserError
+from automate_train.preflight import checks
 from automate_train.records import Setting, Source
 from automate_train.trainers import sd_scripts
-from automate_train.trainers.sd_scripts.legacy_keys import OLD
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_hundreds_of_runs_are_asked_quickly(bench):
 
 
 KEYS = sorted(
-    {*OURS, *DATASET, *OLD, "custom_dataset", "dataset_config", "train_data_dir", "reg_data_dir", "in_json"}
+    {*OURS, *DATASET, *TRANSLATED, "custom_dataset", "dataset_config", "train_data_dir", "reg_data_dir", "in_json"}
     | {"pretrained_model_name_or_path", "vae", "network_module", "network_args", "optimizer_args", "optimizer_type"}
     | {
         "learning_rate",
@@ -174,7 +174,7 @@ def test_no_value_of_any_key_gives_a_traceback(shared, changes):
     for key, value in changes.items():
         options[canonical(key)] = Setting(value, Source("tuning file", "t.json"), key)
     run = with_options(run, options)
-    found = sd_scripts.problems(run, shared.context)
+    found = list(checks.of_run(run, shared.context))
     assert all(isinstance(problem, Problem) for problem in found)
     assert "\n" not in "".join(str(problem) for problem in found if "\n" not in str(changes))
     try:

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 from ...errors import Problem, UserError
 from ...records import Event, Launch, Outcome, SweepContext
 from ...store.layout import AttemptFolder, new_events
-from .. import own_keys
 from . import checks, console, launcher, outcome, probe, resume
 from .resolve import Resolved, resolve
-from .value_types import given, number
+from .value_types import number
 
 if TYPE_CHECKING:
     from ...records import Run
@@ -31,12 +30,11 @@ RANK_BYTES = {"": 1.2e6, "sdxl": 7e6, "sd3": 6e6, "flux": 12e6}
 
 def problems(run: Run, context: SweepContext) -> list[Problem]:
     """Everything that is wrong with a run as far as the trainer is concerned; nothing is written or started."""
-    found = list(own_keys.problems(given(run.options)))
     try:
         resolved = resolve(run, context)
     except UserError as error:
-        return [*found, error.problem]
-    found += resolved.problems
+        return [error.problem]
+    found = list(resolved.problems)
     found += checks.all_of(resolved, context)
     found += probe.problems(resolved)
     said = {problem.key for problem in found if problem.severity == "error"}

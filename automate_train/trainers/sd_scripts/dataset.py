@@ -11,6 +11,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ...config.key_table import KEYS as KEY_TABLE
+from ...config.keys import DATASET
 from ...errors import Problem
 from ...records import Setting
 from ..script_options.argument import Argument, check, convert, shown
@@ -20,18 +22,9 @@ from .value_types import absolute, path_in, plain, problem, rank
 Document = dict[str, Any]
 
 TYPES = {
-    **dict.fromkeys("enable_wildcard shuffle_caption flip_aug color_aug random_crop enable_bucket".split(), "bool"),
-    **dict.fromkeys("bucket_no_upscale alpha_mask is_reg cache_info".split(), "bool"),
-    **dict.fromkeys("num_repeats keep_tokens token_warmup_min caption_dropout_every_n_epochs".split(), "int"),
-    **dict.fromkeys("min_bucket_reso max_bucket_reso bucket_reso_steps validation_seed batch_size".split(), "int"),
-    **dict.fromkeys("caption_dropout_rate caption_tag_dropout_rate token_warmup_step".split(), "float"),
-    **dict.fromkeys("validation_split network_multiplier".split(), "float"),
-    **dict.fromkeys("image_dir metadata_file conditioning_data_dir mask_dir class_tokens".split(), "str"),
-    **dict.fromkeys("caption_extension caption_separator caption_prefix caption_suffix".split(), "str"),
-    **dict.fromkeys("keep_tokens_separator secondary_separator resize_interpolation".split(), "str"),
-    "resolution": "resolution",
-    "face_crop_aug_range": "range",
-    "custom_attributes": "table",
+    **{key.name: "str" if key.type == "text" else key.type for key in KEY_TABLE if key.name in DATASET},
+    "batch_size": "int",
+    "network_multiplier": "float",
 }
 """Option -> type, as upstream's schema wants it to the letter: 0 is no float there."""
 

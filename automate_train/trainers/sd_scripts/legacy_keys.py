@@ -18,13 +18,6 @@ from ...records import Setting
 from ..script_options.argument import Argument, shown
 from .value_types import built_in, is_on, number, pairs, path_in, problem, rank, text_in
 
-OLD = frozenset(
-    "adamw_betas adamw_eps adamw_weight_decay lr_scheduler_number min_snr_gamma_value precision_type lora_type "
-    "lycoris_preset train_network_norm conv_dim conv_alpha lbw_weights down_lr_weight mid_lr_weight up_lr_weight "
-    "mask_loss mask_threshold".split()
-)
-"""Names that sd-scripts does not know. A fork that accepts one of them gets it as it is."""
-
 PRECISIONS = {
     "fp16": ("fp16", "fp16"),
     "bf16": ("bf16", "bf16"),
@@ -42,7 +35,7 @@ class Options:
     own: Mapping[str, Setting]
     """What the user gave by the trainer's own names."""
     old: Mapping[str, Setting]
-    """What the user gave by names of `OLD` that the script does not accept."""
+    """What the user gave by names of `keys.TRANSLATED` that the script does not accept."""
     ours: Mapping[str, Setting]
     accepted: Mapping[str, Argument]
     settings: dict[str, Setting] = field(default_factory=dict)

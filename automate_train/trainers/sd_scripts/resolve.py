@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...config.keys import ALIASES, DATASET, OURS, SECRETS, SWEEP_ONLY
+from ...config.keys import ALIASES, DATASET, OURS, TRANSLATED
 from ...errors import Problem, nearest
 from ...records import Setting
 from ..script_options.argument import Argument, check, convert, shown
 from ..script_options.reader import accepted as options_of
 from . import custom, dataset
-from .legacy_keys import OLD, Options, learning_rates, masks, min_snr, optimizer, precision, samples, schedule, warmup
+from .legacy_keys import Options, learning_rates, masks, min_snr, optimizer, precision, samples, schedule, warmup
 from .network import network
 from .script import TINY, family_of, script_of
 from .value_types import built_in, given, is_on, number, pairs, plain, problem, rank
@@ -96,18 +96,18 @@ def _sort(
     old: dict[str, Setting] = {}
     found: list[Problem] = []
     for key, setting in said.items():
-        if key in OURS or key in SWEEP_ONLY or key in SECRETS or key in DATASET or key in dataset.KEYS:
+        if key in OURS or key in DATASET or key in dataset.KEYS:
             continue
         if key in WRITTEN:
             found.append(problem(setting, WRITTEN[key], "take it out"))
         elif key in accepted:
             own[key] = setting
-        elif key in OLD:
+        elif key in TRANSLATED:
             old[key] = setting
         elif match := FORK.fullmatch(key):
             found.append(_of_a_fork(key, setting, next(filter(None, match.groups())), said, script))
         elif setting.source.label != "built-in":
-            known = {*accepted, *OURS, *DATASET, *OLD, *ALIASES, *dataset.KEYS}
+            known = {*accepted, *OURS, *DATASET, *TRANSLATED, *ALIASES, *dataset.KEYS}
             text = f"is no option of {script.name} nor of automate-train"
             listing = f"automate-train args {script.parent} {script.name} lists what there is"
             hint = nearest(setting.written, sorted(known)) or listing

@@ -1,0 +1,74 @@
+"""`automate-train logs DIR INDEX`: what the trainer of a run has printed, as it was written.
+
+Covers: the console of the newest attempt, followed until the run has ended. Not: what it means (`trainers/*`).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from ..display.status import open_sweep
+from ..errors import UserError
+from ..executors.local import Local
+from ..store.journal import Journal, Row
+from ..store.layout import AttemptFolder, SweepFolder
+from .parser import Parser, whole
+
+INTERVAL = 0.25
+"""Seconds between two looks at a console that grows: nothing tells of it on every file system."""
+
+
+def parser() -> Parser:
+    made = Parser("logs", "What the trainer of a run has printed, as it was written.")
+    made.sweep_dir()
+    made.add_argument("index", metavar="INDEX", type=whole(0), help="the run's index")
+    made.add_argument("-f", "--follow", action="store_true", help="go on until the run has ended")
+    return made
+
+
+def main(argv: Sequence[str]) -> int:
+    flags = parser().parse(argv)
+    for data in console(flags.dir, flags.index, flags.follow):
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+    return 0
+
+
+def console(path: str, index: int, follow: bool) -> Iterator[bytes]:
+    """The console of a run's newest attempt, piece by piece; `follow`: until the run has ended."""
+    journal, folder = open_sweep(path)
+    row = _row(journal, index)
+    attempt = AttemptFolder(folder.path / row.folder)
+    alive = _liveness(journal, folder, row)
+    try:
+        with attempt.console.open("rb") as file:
+            while True:
+                # First whether it has ended, then what it printed: so the last lines are not missed.
+                ended = not follow or attempt.read_exit_code() is not None or not alive()
+                while data := file.read(1 << 16):
+                    yield data
+                if ended:
+                    return
+                time.sleep(INTERVAL)
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", source=str(attempt.console)) from error
+
+
+def _liveness(journal: Journal, folder: SweepFolder, row: Row) -> Callable[[], bool]:
+    """Whether the row's attempt still runs: it may end without an exit code."""
+    handles = [attempt.handle for _, attempt in journal.open_attempts() if attempt.folder == row.folder]
+    if not handles:
+        return lambda: False
+    local, attempt = Local(), AttemptFolder(folder.path / row.folder)
+    return lambda: local.find(attempt, handles[0]) is not None
+
+
+def _row(journal: Journal, index: int) -> Row:
+    rows = {row.index: row for row in journal.rows()}
+    row = rows.get(index)
+    if row is None or not row.attempt:
+        known = ", ".join(str(each.index) for each in list(rows.values())[:20] if each.attempt) or "none"
+        raise UserError(f"run {index} has not begun here (begun: {known})", source=str(journal.path.parent))
+    return row

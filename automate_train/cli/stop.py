@@ -1,0 +1,55 @@
+"""`automate-train stop DIR`: from another terminal, let a sweep start nothing more, or end what runs.
+
+Covers: asking the sweep's process, and ending runs whose sweep has died. Not: how a sweep stops (`training/loop`).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+
+from ..display.status import open_sweep
+from ..executors.local import Local
+from ..machine import lock
+from ..store.layout import AttemptFolder
+from .parser import Parser
+
+
+def parser() -> Parser:
+    made = Parser("stop", "Let a sweep finish what runs and start nothing more. The sweep's own command goes on later.")
+    made.sweep_dir()
+    made.add_argument("--now", action="store_true", help="end what runs: SIGTERM, after 10 s SIGKILL")
+    return made
+
+
+def main(argv: Sequence[str]) -> int:
+    flags = parser().parse(argv)
+    for line in stop(flags.dir, flags.now):
+        print(line)
+    return 0
+
+
+def stop(path: str, now: bool) -> Iterator[str]:
+    """Ask the sweep's process to start nothing more, or (`now`) to end what runs; without one, end what it left."""
+    journal, folder = open_sweep(path)
+    pid = lock.holder_here(folder.lock)
+    if pid:
+        running = sum(row.state == "running" for row in journal.rows())  # before they can have ended
+        os.kill(pid, signal.SIGTERM if now else signal.SIGUSR1)
+        if now:
+            yield f"pid {pid} ends {running} runs (10 s, then they are killed)"
+        else:
+            yield f"pid {pid} starts nothing more; {running} runs finish   (end them: stop {path} --now)"
+        return
+    local = Local()
+    left = [(attempt, local.find(AttemptFolder(folder.path / attempt.folder), attempt.handle))
+            for _, attempt in journal.open_attempts()]  # fmt: skip
+    alive = [(attempt, handle) for attempt, handle in left if handle is not None]
+    if not alive:
+        yield "nothing runs here"
+    elif not now:
+        yield f"the sweep's process is gone, and {len(alive)} of its runs go on   (end them: stop {path} --now)"
+    for attempt, handle in alive if now else []:
+        local.stop(handle, signal.SIGTERM)
+        yield f"{attempt.folder}: ended (pid {handle[0]})"

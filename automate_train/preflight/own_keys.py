@@ -1,0 +1,44 @@
+"""Types, choices and ranges of the keys that steer the sweep, for whichever trainer.
+
+Covers: the keys that the table (`config/key_table`) calls ours. Not: the trainer's and the dataset's options
+(`trainers/*`), files and folders that a key names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..config.key_table import Key
+from ..config.keys import BY_NAME, unset
+from ..errors import Problem
+from ..records import Setting
+from ..trainers.script_options.argument import Argument, check, convert
+
+DEVICES = re.compile(r"\s*[0-9]+(\s*,\s*[0-9]+)*\s*")
+
+
+def problems(options: Mapping[str, Setting]) -> Iterator[Problem]:
+    """What is wrong with the keys of ours that are set; each is named with its source."""
+    for name, setting in options.items():
+        key = BY_NAME.get(name)
+        if key is not None and key.ours and not unset(setting.value):
+            for message in messages(key, setting.value):
+                yield Problem("error", str(setting.source), setting.written, message)
+
+
+def messages(key: Key, value: Any) -> Iterator[str]:
+    """What is wrong with a value of a key, in words."""
+    if key.type == "devices":
+        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        if not whole and not (isinstance(value, str) and DEVICES.fullmatch(value)):
+            yield f'needs device numbers like "0,1", not {value!s:.60}'
+        return
+    choices = tuple(None if word == "None" else word for word in key.choices) or None
+    argument = Argument(key.name, "str" if key.type in ("text", "texts") else key.type, choices=choices)
+    for part in value if key.type == "texts" and isinstance(value, list) else [value]:
+        if message := check(argument, part):
+            yield message
+        elif key.range and not key.range[0] <= (found := convert(argument, part)) <= key.range[1]:
+            yield f"must be {key.range[0]} to {key.range[1]}, not {found}"
