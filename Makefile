@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test test-tools check faults bench clean
+.PHONY: help demo test test-tools check keys faults bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make test   install the test tools too and run every check"
 	@echo "make test-tools  install what some tests need outside of $(VENV): a browser (Debian, Ubuntu; as root)"
 	@echo "make faults kill, starve and mislead it for a quarter of an hour (docs/reliability.md)"
+	@echo "make keys   write docs/keys.md and configs/schema.json anew from the table of keys"
 	@echo "make bench  measure what automate-train itself costs"
 
 # One stamp a set of extras: an installation is repeated only when what it depends on has changed.
@@ -47,6 +48,9 @@ test-tools:
 # -s shows the figures. FAULTS_SEED=n plays other moments.
 faults: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/faults -m faults -s
+
+keys: $(VENV)/.dev
+	$(BIN)/python docs/make_keys.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks

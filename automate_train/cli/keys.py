@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from ..config.key_table import KEYS, MOST, READERS, Key
+from ..config.key_table import KEYS, MOST, READERS, TYPES, Key
 from ..errors import UserError, nearest
 from .parser import Parser
 
@@ -51,7 +51,7 @@ def names(key: Key) -> list[str]:
 
 def facts(key: Key) -> Iterator[str]:
     """Type or choices, limits, default, and what else is to be known."""
-    yield " or ".join(key.choices) if key.choices else key.type
+    yield " or ".join(key.choices) if key.choices else TYPES[key.type]
     if key.range is not None:
         lowest, highest = key.range
         yield f"{lowest} or more" if highest == MOST else f"{lowest} to {highest}"

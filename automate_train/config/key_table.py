@@ -13,8 +13,6 @@ from typing import Any, Literal
 Type = Literal[
     "text", "texts", "int", "float", "bool", "numbers", "devices", "resolution", "range", "table", "groups", "any"
 ]
-"""What a value must be. texts: a list of texts; numbers: a list of numbers, or its text; devices: 0 or "1,2";
-resolution: 768 or "768,512"; range: two numbers; table: an object; groups: lists of keys."""
 Reader = Literal["sweep", "trainer", "launcher", "trackers", "sampling", "options", "dataset"]
 """Who reads a key: see `READERS`."""
 Scope = Literal["run", "sweep", "expansion"]
@@ -28,6 +26,21 @@ READERS: dict[Reader, str] = {
     "options": "Training options that automate-train translates or gives a default",
     "dataset": "The dataset",
 }
+TYPES: dict[Type, str] = {
+    "text": "text",
+    "texts": "list of texts",
+    "int": "whole number",
+    "float": "number",
+    "bool": "true or false",
+    "numbers": "number, or list of numbers",
+    "devices": 'GPU numbers, like 0 or "1,2"',
+    "resolution": "one or two whole numbers",
+    "range": "two numbers",
+    "table": "object",
+    "groups": "list of lists of keys",
+    "any": "number, or true or false",
+}
+"""What a value of each type is. Numbers and switches may be texts, as old files have them."""
 MOST = 2**31
 
 
@@ -189,7 +202,7 @@ OPTIONS = (
         8, becomes="network_args"),
     Key("conv_alpha", "float", "options", "Alpha of convolution layers, where lora_type has them.",
         1, becomes="network_args"),
-    Key("lbw_weights", "numbers", "options", "17 LoRA block weights, the text encoder's first, or 16 without it.",
+    Key("lbw_weights", "numbers", "options", "LoRA block weights: 17, the text encoder's first, or 16 without it.",
         [1] * 17, becomes="network_args, text_encoder_lr"),
     Key("down_lr_weight", "numbers", "options", "Weights of the learning rate of the down blocks, or like sine+.5.",
         [1] * 12, becomes="network_args"),
