@@ -50,7 +50,7 @@ def _estimates(runs: Sequence[Run], context: SweepContext) -> dict[tuple[str, st
             trainer = load(run.options["trainer"].value)
         except UserError:  # `checks` says so
             continue
-        in_temp, in_target = getattr(trainer, "disk_bytes", lambda run: (0, 0))(run)
+        in_temp, in_target = trainer.disk_bytes(run, context)
         sizes["temp_dir", context.temp_dir] += in_temp
         target = run.options.get("target_path")
         if target is not None and not unset(target.value):

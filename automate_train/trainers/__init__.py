@@ -1,47 +1,38 @@
-"""One module a trainer, found by its name: `problems`, `prepare`, `events`, `verdict`.
+"""One module or package a trainer, found by its name: it holds what `protocol.Trainer` lists.
 
-Covers: finding the module; `command` is the sample to copy. Not: anything about a particular trainer.
+`command` is the smallest trainer, the one to copy; `sd_scripts` is kohya-ss/sd-scripts and its forks; `tiny` is a small
+real trainer with sd-scripts' command line, which `sd_scripts` starts where `repo_dir` is `tiny`. For all of them:
+`launch_parts` (what each launch holds), `failure_causes` (why a run failed), `script_options` (a script's options).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, cast
+import importlib
+import pkgutil
+from functools import cache
+from typing import cast
 
-from ..errors import Problem, UserError, nearest
+from ..errors import UserError, nearest
+from .protocol import Trainer
 
-if TYPE_CHECKING:
-    from ..records import Event, Launch, Outcome, Run, SweepContext
-    from ..store.layout import AttemptFolder
-
-
-class Trainer(Protocol):
-    """What a trainer's module holds."""
-
-    problems: Callable[[Run, SweepContext], list[Problem]]
-    prepare: Callable[[Run, AttemptFolder, SweepContext], Launch]
-    events: Callable[[AttemptFolder, int], tuple[list[Event], int]]
-    """What a running attempt has told after an offset, and the offset to go on from."""
-    verdict: Callable[[AttemptFolder, int], Outcome]
+__all__ = ["Trainer", "load"]
 
 
-def load(name: Any) -> Trainer:
+def load(name: object) -> Trainer:
     """The trainer called `name` (`sd-scripts` is the module `sd_scripts`); `UserError` when there is none."""
-    import importlib
+    return _load(str(name))
 
-    known = {"sd-scripts", "command"}
-    module = str(name).replace("-", "_")
-    if module.isidentifier() and not module.startswith("_"):
-        try:
-            found = importlib.import_module(f"{__name__}.{module}")
-        except ModuleNotFoundError as error:
-            if error.name != f"{__name__}.{module}":
-                raise
-        else:
-            if hasattr(found, "prepare"):
-                return cast(Trainer, found)
-    raise UserError(
-        f"there is no trainer {name!r}",
-        key="trainer",
-        hint=nearest(str(name), known) or f"allowed: {', '.join(sorted(known))}",
-    )
+
+@cache
+def _load(name: str) -> Trainer:
+    modules = {module.name for module in pkgutil.iter_modules(__path__)}
+    module = name.replace("-", "_")
+    if module in modules and hasattr(found := _module(module), "prepare"):
+        return cast(Trainer, found)
+    known = sorted(name.replace("_", "-") for name in modules if hasattr(_module(name), "prepare"))
+    hint = nearest(name, known) or f"allowed: {', '.join(known)}"
+    raise UserError(f"there is no trainer {name!r}", key="trainer", hint=hint)
+
+
+def _module(name: str) -> object:
+    return importlib.import_module(f"{__name__}.{name}")

@@ -1,7 +1,8 @@
-"""What a trainer is: a module or package under `trainers/`, found by its name, that holds these functions.
+"""What a trainer is: a module or package of this folder, found by its name, that holds these functions.
 
 Covers: the contract. `command.py` is the smallest trainer, the one to copy; `tests/trainers/test_contract.py` runs
-against every trainer there is. Not: any particular trainer.
+against every trainer there is. Which keys of the configs a trainer accepts depends on the run (its script, its
+command), so it is no list: `problems` names each key that nothing reads. Not: any particular trainer.
 """
 
 from __future__ import annotations
@@ -15,24 +16,22 @@ from ..store.layout import AttemptFolder
 
 
 class Trainer(Protocol):
-    """Functions of a module. None of them starts a process, and only an executor writes into an attempt's folder."""
+    """Functions of a module. They start nothing and write nothing: only an executor writes an attempt's folder."""
 
-    @staticmethod
-    def problems(run: Run, context: SweepContext) -> list[Problem]:
-        """Everything that is wrong with a run as far as the trainer can know; nothing is written."""
+    def problems(self, run: Run, context: SweepContext) -> list[Problem]:
+        """Everything that is wrong with a run's options, as far as it can be known before the run starts. The keys of
+        automate-train itself (`config.keys`) are checked elsewhere."""
 
-    @staticmethod
-    def prepare(run: Run, attempt: AttemptFolder, context: SweepContext) -> Launch:
-        """What starts this run in this folder. `UserError` when it has an error that `problems` tells of."""
+    def prepare(self, run: Run, attempt: AttemptFolder, context: SweepContext) -> Launch:
+        """The command, environment and files that start this run in this folder; the same for the same arguments.
+        `UserError` only with an error that `problems` finds too."""
 
-    @staticmethod
-    def events(attempt: AttemptFolder, cursor: int) -> tuple[Sequence[Event], int]:
-        """What a running attempt has told since `cursor` (0: from the beginning), and the cursor to go on from."""
+    def events(self, attempt: AttemptFolder, cursor: int) -> tuple[Sequence[Event], int]:
+        """What an attempt has written since `cursor` (0: from the beginning), and the cursor to go on from. Each event
+        comes once; what is not an event is skipped."""
 
-    @staticmethod
-    def verdict(attempt: AttemptFolder, exit_code: int) -> Outcome:
+    def verdict(self, attempt: AttemptFolder, exit_code: int) -> Outcome:
         """Whether an attempt that has ended did what it should, from its folder alone."""
 
-    @staticmethod
-    def disk_bytes(run: Run) -> tuple[int, int]:
-        """(bytes under temp_dir, bytes under target_path) that a run will take, estimated; 0 when unknown."""
+    def disk_bytes(self, run: Run, context: SweepContext) -> tuple[int, int]:
+        """(bytes under temp_dir, bytes under target_path) that a run will take, estimated; 0 where it is not known."""

@@ -46,7 +46,7 @@ def test_places_are_filled_in(tmp_path):
 @pytest.mark.parametrize(
     ("argv", "keys", "says"),
     [
-        (["/bin/echo", "{lr}"], {}, "{lr} is no key of this sweep"),
+        (["/bin/echo", "{lr}"], {}, "{lr} is not a key of this sweep"),
         (["/bin/echo", "{unet_rl}"], {"unet_lr": 1}, "did you mean unet_lr"),
         (["/bin/echo"], {"unet_lr": 1}, "unet_lr: nothing in the command uses it"),
         (["/no/such/program"], {}, "there is no program '/no/such/program'"),

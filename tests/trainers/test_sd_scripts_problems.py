@@ -183,7 +183,7 @@ def test_no_value_of_any_key_gives_a_traceback(shared, changes):
         assert [problem for problem in found if problem.severity == "error"]
         return
     assert all("\0" not in part for part in launch.argv) or [p for p in found if p.severity == "error"]
-    sd_scripts.disk_bytes(run)
+    sd_scripts.disk_bytes(run, shared.context)
 
 
 def with_options(run, options):

@@ -109,8 +109,8 @@ def test_paths_in_the_kept_toml_are_absolute(bench, monkeypatch):
 
 def test_disk_space_is_estimated(bench):
     keys = {"network_dim": 32, "epoch_num": 10, "save_precision": "fp16"}
-    whole, one = sd_scripts.disk_bytes(bench.run(keys))
+    whole, one = sd_scripts.disk_bytes(bench.run(keys), bench.context)
     assert 20e6 < one < 60e6 and whole == 10 * one
-    assert sd_scripts.disk_bytes(bench.run({**keys, "save_every_n_epochs": 5}))[0] == 2 * one
-    assert sd_scripts.disk_bytes(bench.run({**keys, "save_last_n_epochs": 3}))[0] == 4 * one
-    assert sd_scripts.disk_bytes(bench.run({"repo_dir": "/nowhere"})) == (0, 0)
+    assert sd_scripts.disk_bytes(bench.run({**keys, "save_every_n_epochs": 5}), bench.context)[0] == 2 * one
+    assert sd_scripts.disk_bytes(bench.run({**keys, "save_last_n_epochs": 3}), bench.context)[0] == 4 * one
+    assert sd_scripts.disk_bytes(bench.run({"repo_dir": "/nowhere"}), bench.context) == (0, 0)

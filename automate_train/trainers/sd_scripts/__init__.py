@@ -72,10 +72,10 @@ def verdict(folder: AttemptFolder, exit_code: int) -> Outcome:
     return outcome.judge(folder, exit_code)
 
 
-def disk_bytes(run: Run) -> tuple[int, int]:
+def disk_bytes(run: Run, context: SweepContext) -> tuple[int, int]:
     """(bytes under temp_dir, bytes under target_path) that a run's checkpoints will take, estimated; 0 when unknown."""
     try:
-        resolved = resolve(run, SweepContext("", ""))
+        resolved = resolve(run, context)
     except UserError:
         return 0, 0
     size = _checkpoint_bytes(resolved)
