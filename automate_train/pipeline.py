@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
 from math import inf
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from .config.keys import BUILT_IN, unset
 from .config.layers import load
@@ -27,12 +27,14 @@ from .display.live import Plain, choose
 from .errors import Problem
 from .executors.local import Local
 from .machine import background, lock
+from .machine.child_process import own_command
 from .machine.gpus import Gpu
 from .preflight import devices as preflight_devices
 from .preflight import plan as plan_text
 from .preflight.checks import check
 from .records import Device, Run, Setting, SweepContext
 from .report.worker import ReportWorker
+from .sampling.process import SamplerProcess
 from .store.layout import SweepFolder
 from .store.rebuild import opened
 from .sweep.product import expand, planned
@@ -42,9 +44,6 @@ from .training.adoption import left_behind
 from .training.loop import Loop
 from .training.placement import Policy
 from .training.prepare import Job
-
-if TYPE_CHECKING:
-    from .sampling.process import Beside
 
 ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 KNOWN_AHEAD = 10_000
@@ -170,9 +169,9 @@ def _print(lines: Iterable[str], stream: TextIO, starts: bool) -> None:
 def _start_in_background(arguments: tuple[str, ...], folder: SweepFolder) -> int:
     """Start the same command in a session of its own, and say how to follow it."""
     log = folder.path / "sweep.log"
-    pid = background.start([sys.executable, "-m", "automate_train", *arguments], log, folder.lock)
+    child = background.start(own_command(*arguments), log, folder.lock)
     path = shlex.quote(str(folder.path))
-    print(f"pid {pid} goes on without this terminal; its output: {log}")
+    print(f"{child} goes on without this terminal; its output: {log}")
     print(f"  automate-train status {path} --watch")
     print(f"  automate-train stop {path}")
     return 0
@@ -202,7 +201,7 @@ def work(plan: Plan) -> int:
         actives = left_behind(journal, folder, executor, time.monotonic, time.time)
         journal.note(state="running", command=list(context.command), cwd=context.cwd, waiting=None)
         journal.forget_waiting()
-        taken = {each.run_key for each in actives if each.handle[0]}
+        taken = {each.run_key for each in actives if each.handle}
         loop = Loop(_job(plan, taken), journal, executor, display,
                     lambda: devices(context.pool), time.monotonic, time.time)  # fmt: skip
         loop.chores.append(lambda: journal.plan(map(planned, islice(plan.selection.todo(), KNOWN_AHEAD))))
@@ -211,21 +210,23 @@ def work(plan: Plan) -> int:
         taken |= {each.run_key for each in actives if each.outcome and each.outcome.kind == "succeeded"}
         reports = ReportWorker(folder)
         loop.chores.append(lambda: _write_provenance(plan, reports))
-        with _signals(loop, executor, display):
-            beside = _sampler(plan, loop, executor, display)
+        sampler = None
+        if plan.webui is not None:
+            sampler = SamplerProcess(folder, {**os.environ, **plan.webui}, display.say)
+        with _signals(loop, display) as wakeup:
 
             def each_turn(news: bool) -> None:
-                for each in beside:
-                    if news:
-                        each.tell()
-                    each.listen()
+                if sampler:
+                    sampler.update(news)
                 reports.update(news)
+                _drain(wakeup)
 
             loop.beside = each_turn
+            loop.wake_on = lambda: [wakeup, *(sampler.outputs if sampler else ())]
             loop.run()
-            if beside:
+            if sampler:
                 display.close()
-                _wait_for_samples(beside, loop, executor, display)
+                _wait_for_samples(sampler, loop, executor, display, wakeup)
         journal.note(state="interrupted" if loop.asked else "failed" if loop.failed else "done", waiting=None)
         if loop.failed and context.stop_on_failure:
             journal.abort_waiting("aborted")
@@ -250,39 +251,19 @@ def _write_provenance(plan: Plan, reports: ReportWorker) -> None:
     reports.begin(plan.context, options, [gpu.name for gpu in plan.gpus])
 
 
-def _sampler(plan: Plan, loop: Loop, executor: Local, display: Plain) -> list[Beside]:
-    """The sampler's process, started after the first runs; empty until then, and when nothing is sampled on a WebUI."""
-    started: list[Beside] = []
-    if plan.webui is None:
-        return started
-    environment = {**os.environ, **plan.webui}
-
-    def start() -> None:
-        from .sampling.process import Beside
-
-        started.append(Beside(plan.folder, environment, executor, display.say))
-
-    loop.chores.append(start)
-    return started
-
-
-def _wait_for_samples(started: list[Beside], loop: Loop, executor: Local, display: Plain) -> None:
+def _wait_for_samples(sampler: SamplerProcess, loop: Loop, executor: Local, display: Plain, wakeup: int) -> None:
     """The runs are over; Ctrl-C leaves the samples that are missing to `automate-train sample`."""
     asked = loop.asked
-    told = time.monotonic()
-
-    def wait() -> bool:
-        nonlocal told
-        executor.wait(2.0)
-        if time.monotonic() - told > 1.5:
-            told = inf
+    say_at = time.monotonic() + 1.5
+    sampler.finish()
+    while sampler.running():
+        executor.wait(2.0, [wakeup, *sampler.outputs])
+        _drain(wakeup)
+        if not asked == loop.asked < 2:
+            sampler.stop()
+        if time.monotonic() > say_at:
+            say_at = inf
             display.say("samples: the runs are over, the last samples are being made (Ctrl-C leaves them for later)")
-        return loop.asked == asked < 2
-
-    for each in started:
-        each.tell()
-        if not each.finish(wait):
-            display.say(f"samples: stopped; later: automate-train sample {shlex.quote(str(each.folder.path))}")
 
 
 def _job(plan: Plan, taken: set[str]) -> Job:
@@ -326,7 +307,7 @@ def devices(pool: tuple[str, ...]) -> list[Device]:
 
 
 @contextmanager
-def _signals(loop: Loop, executor: Local, display: Plain) -> Iterator[None]:
+def _signals(loop: Loop, display: Plain) -> Iterator[int]:
     """Ctrl-C in two steps, SIGUSR1 as the first (`automate-train stop`), SIGTERM as the second, a closed terminal
     ignored; the loop wakes up at once."""
     read_end, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -341,13 +322,16 @@ def _signals(loop: Loop, executor: Local, display: Plain) -> Iterator[None]:
     wakeup = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
     before = {number: signal.signal(number, interrupt) for number in ASKING}
     before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    executor.watch(read_end, drain=True)
     try:
-        yield
+        yield read_end
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(wakeup)
-        executor.unwatch(read_end)
         os.close(read_end)
         os.close(write_end)
+
+
+def _drain(wakeup: int) -> None:
+    with contextlib.suppress(BlockingIOError):
+        os.read(wakeup, 4096)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ..display.status import open_sweep
 from ..errors import UserError
-from ..executors.local import Local
+from ..executors.local import Local, text_of
 from ..store.journal import Journal, Row
 from ..store.layout import AttemptFolder, SweepFolder
 from .parser import Parser, whole
@@ -62,7 +62,7 @@ def _liveness(journal: Journal, folder: SweepFolder, row: Row) -> Callable[[], b
     if not handles:
         return lambda: False
     local, attempt = Local(), AttemptFolder(folder.path / row.folder)
-    return lambda: local.find(attempt, handles[0]) is not None
+    return lambda: bool(local.find(attempt, text_of(handles[0])))
 
 
 def _row(journal: Journal, index: int) -> Row:

@@ -5,12 +5,10 @@ Covers: asking the sweep's process, and ending runs whose sweep has died. Not: h
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator, Sequence
 
 from ..display.status import open_sweep
-from ..executors.local import Local
+from ..executors.local import Local, text_of
 from ..machine import lock
 from ..store.layout import AttemptFolder
 from .parser import Parser
@@ -33,23 +31,21 @@ def main(argv: Sequence[str]) -> int:
 def stop(path: str, now: bool) -> Iterator[str]:
     """Ask the sweep's process to start nothing more, or (`now`) to end what runs; without one, end what it left."""
     journal, folder = open_sweep(path)
-    pid = lock.holder_here(folder.lock)
-    if pid:
-        running = sum(row.state == "running" for row in journal.rows())  # before they can have ended
-        os.kill(pid, signal.SIGTERM if now else signal.SIGUSR1)
+    running = sum(row.state == "running" for row in journal.rows())  # before they can have ended
+    if holder := lock.ask_to_stop(folder.lock, now):
         if now:
-            yield f"pid {pid} ends {running} runs (10 s, then they are killed)"
+            yield f"{holder} ends {running} runs (10 s, then they are killed)"
         else:
-            yield f"pid {pid} starts nothing more; {running} runs finish   (end them: stop {path} --now)"
+            yield f"{holder} starts nothing more; {running} runs finish   (end them: stop {path} --now)"
         return
     local = Local()
-    left = [(attempt, local.find(AttemptFolder(folder.path / attempt.folder), attempt.handle))
+    left = [(attempt, local.find(AttemptFolder(folder.path / attempt.folder), text_of(attempt.handle)))
             for _, attempt in journal.open_attempts()]  # fmt: skip
-    alive = [(attempt, handle) for attempt, handle in left if handle is not None]
+    alive = [(attempt, handle) for attempt, handle in left if handle]
     if not alive:
         yield "nothing runs here"
     elif not now:
         yield f"the sweep's process is gone, and {len(alive)} of its runs go on   (end them: stop {path} --now)"
     for attempt, handle in alive if now else []:
-        local.stop(handle, signal.SIGTERM)
-        yield f"{attempt.folder}: ended (pid {handle[0]})"
+        local.stop(handle, now=False)
+        yield f"{attempt.folder}: ended ({local.describe(handle)})"

@@ -14,7 +14,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from ..records import GIB, Device, Outcome, Run
-from ..training.running_attempt import Active
+from ..training.running_attempt import RunningAttempt
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -39,12 +39,12 @@ class Plain:
         with contextlib.suppress(OSError, ValueError):
             print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
 
-    def started(self, active: Active) -> None:
-        where = f" on {active.where}" if active.where else ""
+    def started(self, active: RunningAttempt) -> None:
+        where = f" on {active.device_labels}" if active.device_labels else ""
         again = f" (attempt {active.number})" if active.number > 1 else ""
         self.say(f"{active.label} {active.name}: started{where}{again}")
 
-    def ended(self, active: Active, outcome: Outcome, seconds: float) -> None:
+    def ended(self, active: RunningAttempt, outcome: Outcome, seconds: float) -> None:
         if outcome.kind == "succeeded":
             self.durations.append(seconds)
         loss = f", loss {active.progress.loss:.4g}" if active.progress.loss is not None else ""
@@ -54,7 +54,7 @@ class Plain:
     def waits(self, run: Run, why: str) -> None:
         self.say(f"run {run.number} waits: {why}")
 
-    def tick(self, active: list[Active], devices: Callable[[], list[Device]], left: int) -> None:
+    def tick(self, active: list[RunningAttempt], devices: Callable[[], list[Device]], left: int) -> None:
         pass
 
     def close(self) -> None:
@@ -79,7 +79,7 @@ class LiveTable(Plain):
             with contextlib.suppress(OSError, ValueError):
                 self.live.console.print(f"[{time.strftime('%H:%M:%S')}] {text}", markup=False, highlight=False)
 
-    def tick(self, active: list[Active], devices: Callable[[], list[Device]], left: int) -> None:
+    def tick(self, active: list[RunningAttempt], devices: Callable[[], list[Device]], left: int) -> None:
         now = time.monotonic()
         running = [each.id for each in active]
         if now - self.drawn < REFRESH * 0.9 and running == self.running:
@@ -99,7 +99,7 @@ class LiveTable(Plain):
                 self.live.stop()
             self.live = None
 
-    def _picture(self, active: list[Active], devices: list[Device], left: int) -> Any:
+    def _picture(self, active: list[RunningAttempt], devices: list[Device], left: int) -> Any:
         from rich.console import Group
         from rich.text import Text
 
@@ -107,14 +107,14 @@ class LiveTable(Plain):
         parts += [_runs(active), Text(self._foot(active, left), style="dim")]
         return Group(*parts)
 
-    def _foot(self, active: list[Active], left: int) -> str:
+    def _foot(self, active: list[RunningAttempt], left: int) -> str:
         text = f"{len(active)} running, {left} to come"
         if (seconds := sweep_seconds_left(active, self.durations, left, self.slots)) is not None:
             text += f", about {duration(seconds)} left"
         return f"{text}   (Ctrl-C: finish what runs; twice: end it)"
 
 
-def sweep_seconds_left(active: list[Active], durations: list[float], left: int, slots: int) -> float | None:
+def sweep_seconds_left(active: list[RunningAttempt], durations: list[float], left: int, slots: int) -> float | None:
     """Seconds until the whole sweep ends, from finished runs' durations or, before any, from what the running ones
     expect; None when nothing is known yet."""
     now = time.monotonic()
@@ -128,7 +128,7 @@ def sweep_seconds_left(active: list[Active], durations: list[float], left: int, 
     return max(sum(rests) / max(1, slots) + left * mean / max(1, slots), max(rests, default=0.0))
 
 
-def _devices(active: list[Active], devices: list[Device]) -> Table:
+def _devices(active: list[RunningAttempt], devices: list[Device]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -141,7 +141,7 @@ def _devices(active: list[Active], devices: list[Device]) -> Table:
     return table
 
 
-def _runs(active: list[Active]) -> Table:
+def _runs(active: list[RunningAttempt]) -> Table:
     from rich.table import Table
     from rich.text import Text
 

@@ -1,14 +1,15 @@
 """What an executor is: where attempts run. One module under `executors/` holds one class that does this.
 
 Covers: the contract; `tests/executors/test_contract.py` runs against every executor there is. The attempt's folder is
-the only thing that an executor shares with the trainer's process: how an attempt ended is read there (`exit_code`),
-so a shared disk is all that a cluster needs. Not: which attempt starts where (`training.placement`), what an exit code
-means (`trainers`). No other room knows a process id, a job number or a process group: a handle is opaque text.
+the only thing that an executor shares with the trainer's process: how an attempt ended is read there (`exit_code`), so
+a shared disk is all that a cluster needs. A handle is opaque text: a process id and what makes it unique, a job number.
+Not: which attempt starts where (`training.placement`), what an exit code means (`trainers`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 from ..records import Device, Launch
@@ -19,20 +20,29 @@ class Executor(Protocol):
     def capacity(self) -> list[Device] | None:
         """The devices as they are now; None: the engine behind this executor places runs itself."""
 
-    def start(self, launch: Launch, attempt: AttemptFolder, devices: tuple[str, ...]) -> str:
+    def start(self, launch: Launch, attempt: AttemptFolder, devices: Sequence[str]) -> str:
         """Start an attempt whose folder is written, on these devices; its handle. `RunError`: it cannot be started."""
 
-    def recover(self, left_behind: Sequence[tuple[AttemptFolder, str]]) -> Mapping[AttemptFolder, str]:
-        """Of attempts that an earlier orchestrator started (each with its handle, "" where it was never written down),
-        those that still run, with their handles; they are waited for from now on. What else of the sweep still lives
-        is ended, and gone when this returns: no run ever has two live attempts."""
+    def find(self, attempt: AttemptFolder, handle: str) -> str:
+        """The handle of an attempt that still runs, whoever has started it; "" when it does not. `handle`: what
+        `start` returned, "" where that was never written down."""
 
-    def wait(self, seconds: float | None) -> list[str]:
-        """Block until an attempt ends, somebody calls, or the time is over; the handles of those that have ended."""
+    def recover(self, sweep: Path, left_behind: Sequence[tuple[AttemptFolder, str]]) -> list[str]:
+        """For each attempt that an earlier orchestrator started, what `find` says of it; `wait` tells of those that
+        still run. Whatever else of the sweep still lives is ended, and gone when this returns: no run ever has two
+        live attempts."""
+
+    def wait(self, seconds: float | None, wake_on: Sequence[int] = ()) -> list[str]:
+        """Block until an attempt ends, one of the descriptors `wake_on` is readable, or the time is over; the handles
+        of the attempts that have ended."""
 
     def stop(self, handle: str, now: bool) -> None:
-        """End an attempt and everything it has started: politely, or (`now`) at once. Fine where it is gone."""
+        """End an attempt and everything that it has started: politely, or (`now`) by force. Also for an attempt that
+        has ended and has left something; where nothing is left, nothing happens."""
 
-    def holders(self, handle: str, attempt: AttemptFolder, devices: tuple[str, ...]) -> list[str]:
-        """Who of an attempt that has ended still holds something: `pid 1234`, `process group 77`. Empty: its devices
-        are free."""
+    def holders(self, handle: str, attempt: AttemptFolder, devices: Sequence[str]) -> list[str]:
+        """What of an attempt that has ended is left and holds its devices, for people: `pid 1234`. Empty: they are
+        free."""
+
+    def describe(self, handle: str) -> str:
+        """A handle as people know it: `pid 1234`."""

@@ -1,27 +1,34 @@
-"""One orchestrator a sweep: who holds it, and whether that one is still there.
+"""One orchestrator a sweep: who holds it, whether that one is still there, and asking it to stop.
 
-Covers: an advisory lock on `<sweep>/lock` that the system releases when its holder dies, however it dies, with a
-line that says who holds it. Not: protection against people who edit the folder by hand.
+Covers: an advisory lock on `<sweep>/lock` that the system releases when its holder dies, however it dies, with a line
+that says who holds it; the two signals by which the holder is asked to stop.
+Not: what the holder does then (`training.signals`), protection against people who edit the folder by hand.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError
+from .child_process import ChildProcess
+from .processes import signal_process
+
+FINISH, END = signal.SIGUSR1, signal.SIGTERM
+"""What the holder understands: start nothing more, let finish what runs; end what runs."""
 
 
 @contextmanager
 def held(file: Path) -> Iterator[None]:
     """Hold the sweep; `UserError` naming the holder when another orchestrator does."""
-    import fcntl
-
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -44,8 +51,6 @@ def held(file: Path) -> Iterator[None]:
 
 
 def is_held(file: Path) -> bool:
-    import fcntl
-
     try:
         fd = os.open(file, os.O_RDWR | os.O_CLOEXEC)
     except (OSError, ValueError):
@@ -61,19 +66,52 @@ def is_held(file: Path) -> bool:
     return False
 
 
-def holder_here(file: Path) -> int:
-    """The pid of the process of this machine that holds it; 0 when nobody does. `UserError`: held on another
-    machine."""
-    if not is_held(file):
-        return 0
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock."""
+
+    host: str
+    pid: int
+    since: float
+    """Seconds since 1970."""
+
+    @property
+    def here(self) -> bool:
+        return self.host == os.uname().nodename
+
+    def __str__(self) -> str:
+        return f"pid {self.pid}" if self.here else f"pid {self.pid} on {self.host}"
+
+
+def holder(file: Path) -> Holder | None:
+    """Who holds the lock; None when nobody does, or when the holder could not write that down."""
+    return _written(file) if is_held(file) else None
+
+
+def is_held_by(file: Path, child: ChildProcess) -> bool:
+    found = holder(file)
+    return found is not None and found.here and child.is_process(found.pid)
+
+
+def ask_to_stop(file: Path, now: bool) -> Holder | None:
+    """Ask the holder to start nothing more, or (`now`) to end what it runs; who was asked, None when nobody holds the
+    lock. `UserError`: it is held on another machine."""
+    found = holder(file)
+    if found and not found.here:
+        raise UserError(f"this sweep is being run on {found.host} (pid {found.pid})", source=str(file.parent),
+                        hint="go there")  # fmt: skip
+    if found and not signal_process(found.pid, END if now else FINISH):
+        return None
+    return found
+
+
+def _written(file: Path) -> Holder | None:
     try:
-        holder = json.loads(file.read_text())
-        pid, host = int(holder["pid"]), holder["host"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0
-    if host != os.uname().nodename:
-        raise UserError(f"this sweep is being run on {host} (pid {pid})", source=str(file.parent), hint="go there")
-    return pid
+        told = json.loads(file.read_text())
+        found = Holder(str(told["host"]), int(told["pid"]), float(told["since"]))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
+    return found if 0 < found.pid < 1 << 31 and 0 <= found.since < 1e10 else None
 
 
 def _unusable(file: Path, error: OSError | ValueError) -> UserError:
@@ -83,12 +121,12 @@ def _unusable(file: Path, error: OSError | ValueError) -> UserError:
 
 
 def refusal(file: Path) -> UserError:
-    try:
-        holder = json.loads(file.read_text())
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(holder["since"])))
-        who = f"pid {int(holder['pid'])} on {holder['host']} since {since}"
-    except (OSError, ValueError, KeyError, TypeError):
-        who = "another process"
+    """The error of a second orchestrator of a sweep."""
+    found = _written(file)
+    who = "another process"
+    if found:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(found.since))
+        who = f"pid {found.pid} on {found.host} since {since}"
     return UserError(
         f"this sweep is being run by {who}",
         source=str(file.parent),

@@ -7,14 +7,13 @@ pages between by a process at low priority. Not: what they show (`assemble`, `pr
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..machine.child_process import ChildProcess, own_command
 from ..records import Setting, SweepContext
 from ..store.layout import SweepFolder
 
@@ -27,7 +26,8 @@ class ReportWorker:
     def __init__(self, folder: SweepFolder) -> None:
         self.folder = folder
         self.last_start = time.monotonic()
-        self.pid = 0
+        self.child: ChildProcess | None = None
+        """Makes a page while runs train."""
         self.beginning: threading.Thread | None = None
         self.page: Path | None = None
 
@@ -46,18 +46,12 @@ class ReportWorker:
     def update(self, news: bool) -> None:
         """Called at each turn of the loop; `news`: a checkpoint was saved, or a run has ended."""
         now = time.monotonic()
-        if self.pid and os.waitpid(self.pid, os.WNOHANG)[0]:
-            self.pid = 0
-        if news and not self.pid and now - self.last_start > SECONDS_BETWEEN_PAGES:
+        if self.child is not None and self.child.poll() is not None:
+            self.child = None
+        if news and self.child is None and now - self.last_start > SECONDS_BETWEEN_PAGES:
             self.last_start = now
-            self._start_page()
-
-    def _start_page(self) -> None:
-        argv = [sys.executable, "-m", "automate_train", "report", str(self.folder.path)]
-        nothing = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
-        with contextlib.suppress(OSError):  # the next page will do
-            self.pid = os.posix_spawn("/bin/sh", ["sh", "-c", 'exec nice "$@"', "sh", *argv], os.environ,
-                                      file_actions=nothing, setsid=True)  # fmt: skip
+            with contextlib.suppress(OSError):  # the next page will do
+                self.child = ChildProcess(own_command("report", str(self.folder.path)), nice=True)
 
     def finish(self) -> Path | None:
         """Make the last page; None when there is none after `LAST_PAGE_SECONDS` or Ctrl-C."""
@@ -70,9 +64,8 @@ class ReportWorker:
     def _finish(self) -> None:
         if self.beginning is not None:
             self.beginning.join()
-        if self.pid:
-            os.waitpid(self.pid, 0)
-            self.pid = 0
+        if self.child is not None:
+            self.child.wait()
         self.page = write_or_explain(self.folder)
 
 

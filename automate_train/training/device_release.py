@@ -1,8 +1,8 @@
 """Attempts that have ended, of which something still holds their devices.
 
-Covers: when a device counts as free again: the group's processes are gone, and NVML sees none of the attempt's there;
-for how long that is waited for, and who is named after it. Not: ending processes (`scheduler`), what may start on the
-devices that are free (`placement`).
+Covers: when a device counts as free again: the executor finds nothing of the attempt any more; for how long that is
+waited for, and who is named after it. Not: ending processes (`executors`), what may start on the devices that are free
+(`placement`).
 """
 
 from __future__ import annotations
@@ -10,45 +10,44 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .prepare import Executor
-from .running_attempt import Active, holders
+from ..executors.protocol import Executor
+from .running_attempt import RunningAttempt
 
-LET_GO = 15.0
-"""Seconds for which nothing is said: memory of a killed process takes a moment to come back."""
+RELEASE_SECONDS = 15.0
+"""How long nothing is said: the memory of a killed process takes a moment to come back."""
 
 
 @dataclass
-class Leaving:
+class DeviceRelease:
     executor: Executor
     clock: Callable[[], float]
     say: Callable[[str], None]
-    holders: Callable[[Active], list[int]] = holders
-    """The attempt's processes that hold memory on its devices."""
-    attempts: list[Active] = field(default_factory=list)
+    attempts: list[RunningAttempt] = field(default_factory=list)
 
     @property
-    def awaited(self) -> list[Active]:
-        """Those that have not had `LET_GO` seconds yet. The others are told, and hold their devices without a slot."""
+    def awaited(self) -> list[RunningAttempt]:
+        """Those that have not had `RELEASE_SECONDS` yet. The others were named, and hold their devices without a
+        slot."""
         return [each for each in self.attempts if not each.occupied]
 
-    def add(self, active: Active) -> bool:
-        """Take in an attempt that has ended; True when processes of its group are left, which is to be ended."""
-        outlived = self.executor.lingers(active.handle)
-        if outlived or self.holders(active):
-            active.let_go_by = self.clock() + LET_GO
-            self.attempts.append(active)
-        return outlived
+    def add(self, ended: RunningAttempt) -> bool:
+        """Take in an attempt that has ended; True when something of it is left, which is to be ended."""
+        if not self._holders(ended):
+            return False
+        ended.release_by = self.clock() + RELEASE_SECONDS
+        self.attempts.append(ended)
+        return True
 
-    def look(self) -> None:
-        """Forget who holds nothing any more; tell, once, of those who hold on for too long."""
-        self.attempts = [each for each in self.attempts if self._holds_on(each)]
+    def update(self) -> None:
+        """Forget who holds nothing any more; name, once, those that hold on for too long."""
+        self.attempts = [each for each in self.attempts if self._holds(each)]
 
-    def _holds_on(self, active: Active) -> bool:
-        outlived = self.executor.lingers(active.handle)
-        late = not active.occupied and self.clock() >= active.let_go_by
-        pids = self.holders(active) if late or not outlived else []
-        if late and (outlived or pids):
-            who = ", ".join(f"pid {pid}" for pid in pids) or f"process group {active.handle[0]}"
-            active.occupied = f"{who} of {active.label}, which has ended"
-            self.say(f"{active.where or active.label}: occupied by {active.occupied}")
-        return outlived or bool(pids)
+    def _holds(self, ended: RunningAttempt) -> bool:
+        holders = self._holders(ended)
+        if holders and not ended.occupied and self.clock() >= ended.release_by:
+            ended.occupied = f"{', '.join(holders)} of {ended.label}, which has ended"
+            self.say(f"{ended.device_labels or ended.label}: occupied by {ended.occupied}")
+        return bool(holders)
+
+    def _holders(self, ended: RunningAttempt) -> list[str]:
+        return self.executor.holders(ended.handle, ended.folder, ended.devices)

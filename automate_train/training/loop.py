@@ -8,22 +8,23 @@ Everything that it needs of the world is handed to it, so that tests drive it th
 
 from __future__ import annotations
 
-import signal
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import inf
 
 from ..errors import RunError, UserError
+from ..executors.local import handle_of
+from ..executors.protocol import Executor
 from ..records import Device, Outcome, Run
 from ..store.journal import Journal
 from ..store.layout import is_filled, mark_filled
 from ..sweep.product import planned
 from ..trainers import failure_causes
-from .device_release import Leaving
+from .device_release import DeviceRelease
 from .placement import Start, decide
-from .prepare import Display, Executor, Job, Ready, prepare, retries
-from .running_attempt import DIVERGED, Active, Handle
+from .prepare import Display, Job, Ready, prepare, retries
+from .running_attempt import DIVERGED, RunningAttempt
 
 WINDOW = 16
 """Runs prepared ahead, so that a free device finds its next run ready."""
@@ -46,8 +47,8 @@ class Loop:
     """Monotonic seconds: durations and deadlines."""
     now: Callable[[], float]
     """Unix seconds: what is written down."""
-    active: list[Active] = field(default_factory=list)
-    leaving: Leaving = field(init=False)
+    active: list[RunningAttempt] = field(default_factory=list)
+    releasing: DeviceRelease = field(init=False)
     ready: deque[Ready] = field(default_factory=deque)
     failed: int = 0
     done: int = 0
@@ -59,33 +60,35 @@ class Loop:
     chores: list[Callable[[], None]] = field(default_factory=list)
     news: bool = False
     """A checkpoint was saved, or a run has ended."""
+    wake_on: Callable[[], list[int]] = list
+    """Descriptors that end the wait."""
     beside: Callable[[bool], None] = lambda news: None
     """Called each turn, after everything is written down: the sampler's process is told of news and listened to."""
     tried: dict[str, int] = field(default_factory=dict)
     """Run key -> how often it was tried again."""
 
     def __post_init__(self) -> None:
-        self.leaving = Leaving(self.executor, self.clock, self.display.say)
+        self.releasing = DeviceRelease(self.executor, self.clock, self.display.say)
 
     def run(self) -> None:
         while True:
             looked = self._start_what_may()
             self._do_chores()
-            if not self.active and not self.leaving.awaited and (self.halted or not self.ready):
+            if not self.active and not self.releasing.awaited and (self.halted or not self.ready):
                 break
-            for handle in self.executor.wait(self._patience(looked)):
+            for handle in self.executor.wait(self._patience(looked), self.wake_on()):
                 self._end(handle)
-            self.leaving.look()
+            self.releasing.update()
             self._enforce()
 
-    def take_over(self, left_behind: list[Active]) -> None:
+    def take_over(self, left_behind: list[RunningAttempt]) -> None:
         """Before `run`: adopt what an earlier orchestrator started and still runs; write down how the others ended.
         Their failures do not stop this sweep: that they are tried again is why it was started again."""
         for active in left_behind:
-            if active.handle[0]:
-                self.executor.adopt(active.handle)
+            if active.handle:
                 self.active.append(active)
-                self.display.say(f"{active.label} {active.name}: still runs (pid {active.handle[0]}), adopted")
+                process = self.executor.describe(active.handle)
+                self.display.say(f"{active.label} {active.name}: still runs ({process}), adopted")
                 continue
             self._look(active)
             active.outcome = active.judge()
@@ -105,8 +108,8 @@ class Loop:
             self._tell_wait({})
             return False
         policy = self.job.policy
-        held = [active.held() for active in (*self.active, *self.leaving.attempts)]
-        if len(self.active) + len(self.leaving.awaited) >= policy.slots:
+        held = [active.held() for active in (*self.active, *self.releasing.attempts)]
+        if len(self.active) + len(self.releasing.awaited) >= policy.slots:
             return False
         wants = [ready.want for ready in self.ready]
         devices = self.devices() if policy.devices or any(want.gpus for want in wants) else []
@@ -155,14 +158,14 @@ class Loop:
             self._record_failure(run, attempt, f"could not be started: {error}")
             return
         filling = tuple(cache for cache in launch.caches if not is_filled(cache))
-        active = Active(
+        active = RunningAttempt(
             attempt, run.key, f"run {run.number}", run.name, number, folder, devices, handle, self.clock(),
             ready.trainer, dict(launch.keep), where, filling=filling,
             stop_on_nan=run.options["on_nan"].value != "ignore", run=run,
         )  # fmt: skip
         self.active.append(active)
         # Known to the journal already; the handle is written after the next runs have started.
-        self.chores.append(lambda: self.journal.started(attempt, handle))
+        self.chores.append(lambda: self.journal.started(attempt, handle_of(handle)))
         self.chores.append(lambda: self.display.started(active))
 
     def _could_not_start(self, run: Run, reason: str) -> None:
@@ -185,7 +188,7 @@ class Loop:
     def _patience(self, looked: bool) -> float | None:
         """How long nothing needs us; None: until an attempt ends."""
         waits = [self.display.every]
-        if self.leaving.awaited:
+        if self.releasing.awaited:
             waits.append(0.05)
         if looked:
             waits.append(LOOK_AGAIN)
@@ -207,7 +210,7 @@ class Loop:
     def _left(self) -> int:
         return max(0, self.job.total - self.done - self.failed - len(self.active))
 
-    def _look(self, active: Active) -> None:
+    def _look(self, active: RunningAttempt) -> None:
         self.news |= active.look(self.journal, self.display.say)
         if active.diverged:
             reason = f"diverged: the loss was NaN {DIVERGED} logged steps in a row; lower the learning rate"
@@ -216,7 +219,7 @@ class Loop:
         if active.progress.training_since is not None:
             self._filled(active)
 
-    def _filled(self, active: Active) -> None:
+    def _filled(self, active: RunningAttempt) -> None:
         if not active.filling:
             return
         for cache in active.filling:
@@ -227,7 +230,7 @@ class Loop:
 
     # ending
 
-    def _end(self, handle: Handle) -> None:
+    def _end(self, handle: str) -> None:
         active = next((each for each in self.active if each.handle == handle), None)
         if active is None:
             return
@@ -240,12 +243,12 @@ class Loop:
         elif active.outcome.kind in ("failed", "lost") and not self._try_again(active):
             self.failed += 1
         active.filling = ()
-        if self.leaving.add(active):
+        if self.releasing.add(active):
             self._terminate(active)
         seconds = self.clock() - active.began
         self.chores.append(lambda: self._write_down(active, seconds))
 
-    def _write_down(self, active: Active, seconds: float) -> None:
+    def _write_down(self, active: RunningAttempt, seconds: float) -> None:
         outcome = active.outcome
         assert outcome is not None
         self.news = True
@@ -259,7 +262,7 @@ class Loop:
         self.journal.end(active.id, outcome, self.now(), facts)
         self.display.ended(active, outcome, seconds)
 
-    def _try_again(self, active: Active) -> bool:
+    def _try_again(self, active: RunningAttempt) -> bool:
         """Put a run that failed for what passes by itself back to the front; False when it has failed for good."""
         run, outcome = active.run, active.outcome
         if run is None or outcome is None or self.halted or not failure_causes.by_name(outcome.cause).passes_by_itself:
@@ -278,8 +281,10 @@ class Loop:
         """Ctrl-C: 1 starts nothing more; 2 or more ends what runs (SIGTERM to the groups, SIGKILL after `GRACE`)."""
         self.asked = max(self.asked, times)
 
-    def _terminate(self, active: Active) -> None:
-        self.executor.stop(active.handle, signal.SIGTERM)
+    def _terminate(self, active: RunningAttempt) -> None:
+        if not active.handle:
+            return  # it ended while no orchestrator lived
+        self.executor.stop(active.handle, now=False)
         self.kill_at = min(self.kill_at or self.clock() + GRACE, self.clock() + GRACE)
 
     def _enforce(self) -> None:
@@ -289,7 +294,7 @@ class Loop:
                     active.ended_by_us = Outcome("cancelled", None, "stopped by a person")
                     self._terminate(active)
         if self.kill_at is not None and self.clock() >= self.kill_at:
-            for active in (*self.active, *self.leaving.attempts):
-                if active.ended_by_us or active in self.leaving.attempts:
-                    self.executor.stop(active.handle, signal.SIGKILL)
+            for active in (*self.active, *self.releasing.attempts):
+                if active.ended_by_us or active in self.releasing.attempts:
+                    self.executor.stop(active.handle, now=True)
             self.kill_at = None

@@ -7,13 +7,12 @@ runs (`scheduler`).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
+from ..machine.processes import kernel_oom_kills
 from ..records import Cache, Outcome
 from ..store.history import Progress, after, whole
 from ..store.layout import AttemptFolder
@@ -25,14 +24,12 @@ if TYPE_CHECKING:
     from ..store.journal import Journal
     from ..trainers import Trainer
 
-Handle = tuple[int, int, str]
-"""(pid, start time in clock ticks since boot, boot id); pid 0: the process is gone."""
 DIVERGED = 3
 """Logged steps in a row whose loss is NaN, after which a run is ended (`on_nan: stop`)."""
 
 
 @dataclass
-class Active:
+class RunningAttempt:
     id: int
     run_key: str
     label: str
@@ -40,12 +37,13 @@ class Active:
     number: int
     folder: AttemptFolder
     devices: tuple[str, ...]
-    handle: Handle
+    handle: str
+    """What the executor calls it; "" when it had ended before we came."""
     began: float
     """Monotonic seconds."""
     trainer: Trainer
     keep: dict[str, str]
-    where: str = ""
+    device_labels: str = ""
     """Its devices as people call them: `GPU 0, GPU 1`."""
     stop_on_nan: bool = True
     progress: Progress = field(default_factory=Progress)
@@ -56,26 +54,15 @@ class Active:
     outcome: Outcome | None = None
     run: Run | None = None
     """None where an earlier orchestrator started it."""
-    let_go_by: float = 0.0
-    """Monotonic seconds at which its processes have had time enough to let go of its devices."""
+    release_by: float = 0.0
+    """Monotonic seconds at which it has had time enough to release its devices."""
     occupied: str = ""
     """Who still holds its devices after that: `pid 1234 of run 3, which has ended`."""
-    oom_kills: int = field(default_factory=lambda: oom_kills())
+    oom_kills: int = field(default_factory=kernel_oom_kills)
     """The kernel's count when we first saw it."""
 
     def held(self) -> Held:
         return Held(self.label, frozenset(self.devices), frozenset(cache.path for cache in self.filling), self.occupied)
-
-    def owns(self, pid: int) -> bool:
-        """Whether a process of this machine was started by this attempt: by its session, or by what it inherited."""
-        folder = Path(f"/proc/{pid}")
-        try:
-            session = int((folder / "stat").read_bytes().rpartition(b")")[2].split()[3])
-            if session == self.handle[0] > 0:
-                return True
-            return b"AUTOMATE_TRAIN_ATTEMPT=" + os.fsencode(self.folder.path) in (folder / "environ").read_bytes()
-        except (OSError, ValueError, IndexError):  # gone, or another user's
-            return False
 
     def look(self, journal: Journal, say: Callable[[str], None]) -> bool:
         """Take in what its trainer has told since the last look; True when a checkpoint was among it."""
@@ -107,7 +94,7 @@ class Active:
             outcome = self.trainer.verdict(self.folder, code)
         except (OSError, UserError) as error:
             return Outcome("failed", code, f"its result cannot be read: {error}")
-        if outcome.cause == failure_causes.KILLED.name and oom_kills() > self.oom_kills:
+        if outcome.cause == failure_causes.KILLED.name and kernel_oom_kills() > self.oom_kills:
             return replace(outcome, reason=failure_causes.KERNEL.text(), cause=failure_causes.KERNEL.name)
         return outcome
 
@@ -123,23 +110,3 @@ class Active:
             "peak_memory": progress.peak_memory,
             **({"cause": self.outcome.cause} if self.outcome and self.outcome.cause else {}),
         }
-
-
-def holders(active: Active) -> list[int]:
-    """The attempt's processes that hold memory on its devices."""
-    if not active.devices:
-        return []
-    from ..machine.gpus import snapshot
-
-    users = [pid for gpu in snapshot() if gpu.id in active.devices for pid, _ in gpu.users]
-    return [pid for pid in users if active.owns(pid)]
-
-
-def oom_kills(counters: str = "/proc/vmstat") -> int:
-    """How many processes this machine's kernel has killed since boot because memory ran out (0 where it does not
-    count them: before Linux 4.13)."""
-    try:
-        with open(counters, "rb", buffering=0) as file:
-            return int(file.read(1 << 16).partition(b"\noom_kill ")[2].split(b"\n", 1)[0] or 0)
-    except (OSError, ValueError):
-        return 0

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from automate_train.executors.local import Local
+from automate_train.machine import processes
 
 SH = ["/bin/sh", "-c"]
 
@@ -170,7 +170,7 @@ def test_ctrl_c_twice_or_sigterm_ends_the_groups(sweep_files, tmp_path, signals)
     assert code == 130 and seconds < 9, output
     assert [row["state"] for row in results(tmp_path)] == ["cancelled", "cancelled", "waiting"]
     for file in tmp_path.glob("out/p/*/attempt-1/pid"):
-        assert not Local().lingers((int(file.read_text()), 0, ""))
+        assert not processes.group_members(int(file.read_text()))
 
 
 @pytest.mark.slow

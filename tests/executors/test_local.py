@@ -1,4 +1,5 @@
-"""The local executor with real processes: start, exit code, groups, adoption."""
+"""What is particular to the local executor: groups, pids that are used again, signals, devices. The contract is in
+`test_contract`."""
 
 from __future__ import annotations
 
@@ -11,132 +12,100 @@ from pathlib import Path
 
 import pytest
 
-from automate_train.errors import RunError
-from automate_train.executors.local import Local, alive, child_environment
+from automate_train.executors import local
+from automate_train.executors.local import Local, child_environment
+from automate_train.machine import processes
+from automate_train.machine.gpus import Gpu
 from automate_train.records import Launch
 from automate_train.store.layout import AttemptFolder
 
 
-def launch(*argv: str, **options: object) -> Launch:
-    return Launch(argv, os.getcwd(), **options)  # type: ignore[arg-type]
+def start(executor: Local, folder: Path, *argv: str) -> tuple[AttemptFolder, str]:
+    attempt = AttemptFolder(folder)
+    attempt.path.mkdir(parents=True)
+    return attempt, executor.start(Launch(argv, os.getcwd()), attempt, ())
 
 
-def start(executor: Local, folder: AttemptFolder, made: Launch, devices: tuple[str, ...] = ()):
-    folder.write(made)
-    return executor.start(made, folder, devices)
-
-
-def ended(executor: Local, handle: tuple[int, int, str], seconds: float = 5) -> bool:
+def ended(executor: Local, handle: str, seconds: float = 15) -> bool:
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if handle in executor.wait(deadline - time.monotonic()):
+    while (left := deadline - time.monotonic()) > 0:
+        if handle in executor.wait(left):
             return True
     return False
 
 
-def test_exit_code_console_and_environment(tmp_path: Path):
-    folder, executor = AttemptFolder(tmp_path / "run" / "attempt-1"), Local()
-    code = "import os, sys; print('out', os.environ['A']); print('err', file=sys.stderr); sys.exit(7)"
-    handle = start(executor, folder, launch(sys.executable, "-c", code, env={"A": "b"}))
-    assert ended(executor, handle)
-    assert folder.read_exit_code() == 7
-    assert sorted(folder.tail()) == ["err", "out b"]
-    assert not alive(handle)
-
-
-def test_arguments_arrive_as_they_are(tmp_path: Path):
-    nasty = ["$(touch owned)", "; exit 3", "a b", "*", "-n", "--", "'\"\\", "\n", "%s", "{}", "é한글"]
-    folder, executor = AttemptFolder(tmp_path / "a"), Local()
-    code = "import sys; open('seen', 'w', encoding='utf-8').write(repr(sys.argv[1:]))"
-    made = Launch((sys.executable, "-c", code, *nasty), str(tmp_path))
-    assert ended(executor, start(executor, folder, made))
-    assert (tmp_path / "seen").read_text(encoding="utf-8") == repr(nasty)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "seen"]
-
-
-def test_a_missing_working_folder_is_a_failure_with_an_exit_code(tmp_path: Path):
-    folder, executor = AttemptFolder(tmp_path / "a"), Local()
-    assert ended(executor, start(executor, folder, Launch(("/bin/true",), str(tmp_path / "gone"))))
-    assert folder.read_exit_code() not in (0, None)
-    assert "gone" in "".join(folder.tail())
-
-
 def test_the_exit_code_is_written_even_when_the_whole_group_is_terminated(tmp_path: Path):
-    folder, executor = AttemptFolder(tmp_path / "a"), Local()
-    handle = start(executor, folder, launch("/bin/sleep", "30"))
+    executor = Local()
+    attempt, handle = start(executor, tmp_path / "a", "/bin/sleep", "30")
     time.sleep(0.1)
-    executor.stop(handle, signal.SIGTERM)
+    executor.stop(handle, now=False)
     assert ended(executor, handle)
-    assert folder.read_exit_code() == 128 + signal.SIGTERM
+    assert attempt.read_exit_code() == 128 + signal.SIGTERM
 
 
 def test_children_do_not_inherit_ignored_or_blocked_signals(tmp_path: Path):
-    folder, executor = AttemptFolder(tmp_path / "a"), Local()
+    executor = Local()
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         code = "import signal; print(signal.getsignal(signal.SIGINT), signal.pthread_sigmask(0, []))"
-        assert ended(executor, start(executor, folder, launch(sys.executable, "-c", code)))
+        attempt, handle = start(executor, tmp_path / "a", sys.executable, "-c", code)
+        assert ended(executor, handle)
     finally:
         signal.signal(signal.SIGINT, before)
-    assert "default_int_handler" in folder.tail()[0] and folder.tail()[0].endswith("set()")
+    assert "default_int_handler" in attempt.tail()[0] and attempt.tail()[0].endswith("set()")
 
 
-def test_workers_that_outlive_the_trainer_are_seen_and_ended(tmp_path: Path):
-    folder, executor = AttemptFolder(tmp_path / "a"), Local()
-    code = "import subprocess; subprocess.Popen(['sleep', '30'])"
-    handle = start(executor, folder, launch(sys.executable, "-c", code))
-    assert ended(executor, handle)
-    assert executor.lingers(handle)
-    executor.stop(handle, signal.SIGKILL)
-    deadline = time.monotonic() + 5
-    while executor.lingers(handle) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not executor.lingers(handle)
+def test_a_pid_that_is_used_again_is_nobody(tmp_path: Path):
+    executor, folder = Local(), AttemptFolder(tmp_path)
+    me, boot = processes.process(os.getpid()), processes.boot_id()
+    assert me
+    for handle in (f"{me.pid} {me.ticks + 1} {boot}", f"{me.pid} {me.ticks} another-boot", f"{me.pid}", "", "x y z"):
+        assert executor.find(folder, handle) == ""
 
 
-def test_a_program_that_cannot_be_started(tmp_path: Path):
-    folder, executor = AttemptFolder(tmp_path / "a"), Local()
-    with pytest.raises(RunError, match="could not be started"):
-        start(executor, folder, launch("/bin/true", "a\0b"))
-
-
-ORCHESTRATOR = """
-import os, sys
-from automate_train.executors.local import Local
-from automate_train.store.layout import AttemptFolder
-from automate_train.records import Launch
-folder = AttemptFolder(sys.argv[1])
-made = Launch(("/bin/sh", "-c", "sleep 0.6; exit 5"), os.getcwd())
-folder.write(made)
-print(*Local().start(made, folder, ()), flush=True)
-os.kill(os.getpid(), 9)
-"""
-
-
-def test_an_attempt_of_a_killed_orchestrator_is_adopted(tmp_path: Path):
-    done = subprocess.run([sys.executable, "-c", ORCHESTRATOR, tmp_path / "a"], capture_output=True, text=True)
-    pid, ticks, boot = done.stdout.split()
-    folder, executor = AttemptFolder(tmp_path / "a"), Local()
-    handle = (int(pid), int(ticks), boot)
-    assert executor.find(folder, handle) == handle
-    assert executor.find(folder, (0, 0, "")) == handle, "found by its pid file when the handle was never written down"
-    assert executor.find(AttemptFolder(tmp_path / "other"), (0, 0, "")) is None
-    executor.adopt(handle)
-    assert ended(executor, handle)
-    assert folder.read_exit_code() == 5
-    assert executor.find(folder, handle) is None
-
-
-def test_a_reused_pid_is_nobody(tmp_path: Path):
+def test_a_trainer_that_has_the_attempts_paths_among_its_arguments_is_not_its_shell(tmp_path: Path):
     executor = Local()
-    me = (os.getpid(), 12345, Path("/proc/sys/kernel/random/boot_id").read_text().strip())
-    assert executor.find(AttemptFolder(tmp_path), me) is None
-    assert not alive((os.getpid(), me[1], "another boot"))
+    attempt, handle = start(executor, tmp_path / "a", "/bin/sh", "-c", "sleep 30", str(tmp_path / "a/exit_code"))
+    pid = int(handle.split()[0])
+    while len(members := processes.group_members(pid)) < 2:
+        time.sleep(0.01)
+    (attempt.path / "pid").write_text(str(max(members)))
+    assert executor.find(attempt, "") == ""
+    executor.stop(handle, now=True)
+    assert ended(executor, handle)
+
+
+def test_a_group_that_was_seen_empty_is_never_signalled_again(tmp_path: Path, monkeypatch):
+    executor = Local()
+    attempt, handle = start(executor, tmp_path / "a", "/bin/true")
+    assert ended(executor, handle) and executor.holders(handle, attempt, ()) == []
+    monkeypatch.setattr(processes, "signal_group", lambda *told: pytest.fail(f"signalled: {told}"))
+    executor.stop(handle, now=False)
+    executor.stop(handle, now=True)
+
+
+def test_what_has_left_the_group_holds_the_device_and_is_not_ours_to_end(tmp_path: Path, monkeypatch):
+    """A worker that made a session of its own is known by its environment, and only where it has memory on a device."""
+    executor = Local()
+    code = "import subprocess; print(subprocess.Popen(['sleep', '30'], start_new_session=True).pid)"
+    attempt, handle = start(executor, tmp_path / "attempt-1", sys.executable, "-c", code)
+    assert ended(executor, handle)
+    worker = int(attempt.tail()[0])
+    card = Gpu(0, "GPU-a", "Fake", 24 << 30, 12 << 30, users=((worker, 12 << 30), (os.getpid(), 1 << 30)))
+    monkeypatch.setattr(local.gpus, "snapshot", lambda: [card])
+    try:
+        assert executor.holders(handle, attempt, ["GPU-a"]) == [f"pid {worker}"]
+        assert executor.holders(handle, attempt, ["GPU-b"]) == executor.holders(handle, attempt, []) == []
+        assert executor.holders(handle, AttemptFolder(f"{attempt.path}0"), ["GPU-a"]) == [], "attempt-10 is another"
+        executor.stop(handle, now=True)
+        assert processes.process(worker)
+    finally:
+        os.kill(worker, signal.SIGKILL)
 
 
 def test_devices_reach_the_child_in_bus_order():
-    env = child_environment(os.environ, Launch(("x",), "/", gpus=2), ("GPU-1", "GPU-2"))
-    assert (env["CUDA_VISIBLE_DEVICES"], env["CUDA_DEVICE_ORDER"]) == ("GPU-1,GPU-2", "PCI_BUS_ID")
+    environment = child_environment(os.environ, Launch(("x",), "/", gpus=2), ("GPU-1", "GPU-2"))
+    assert (environment["CUDA_VISIBLE_DEVICES"], environment["CUDA_DEVICE_ORDER"]) == ("GPU-1,GPU-2", "PCI_BUS_ID")
     assert "CUDA_DEVICE_ORDER" not in child_environment({}, Launch(("x",), "/"), ())
 
 
@@ -164,16 +133,16 @@ time.sleep(60)  # and never reaps it
 """
 
 
-def test_the_dead_that_nobody_reaps_do_not_linger():
+def test_the_dead_that_nobody_reaps_are_no_members():
     with subprocess.Popen([sys.executable, "-c", HEIR], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as heir:
         try:
             assert heir.stdin and heir.stdout
-            handle = (int(heir.stdout.readline()), 1, "boot")
-            assert Local().lingers(handle)
+            group = int(heir.stdout.readline())
+            assert processes.group_members(group)
             heir.stdin.close()
             deadline = time.monotonic() + 5
-            while Local().lingers(handle):
+            while processes.group_members(group):
                 assert time.monotonic() < deadline
-            os.killpg(handle[0], 0)  # as a zombie it is still there
+            os.killpg(group, 0)  # as a zombie it is still there
         finally:
             heir.kill()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,13 +13,12 @@ from automate_train.records import Device, Event, Launch, Outcome, Run, Source, 
 from automate_train.store.journal import Journal
 from automate_train.store.layout import AttemptFolder, SweepFolder, new_events
 from automate_train.sweep.product import expand
-from automate_train.training.device_release import LET_GO
+from automate_train.training.device_release import RELEASE_SECONDS
 from automate_train.training.loop import GRACE, Loop
 from automate_train.training.placement import Policy
 from automate_train.training.prepare import Job
-from automate_train.training.running_attempt import Active
+from automate_train.training.running_attempt import RunningAttempt
 
-Handle = tuple[int, int, str]
 PORT, BAD_ARGUMENT = 98, 2
 CAUSES = {PORT: "port_in_use", BAD_ARGUMENT: "bad_argument"}
 
@@ -33,15 +32,15 @@ class World:
     def __init__(self, seconds: dict[int, float], codes: dict[int, int | list[int]], deaf: bool = False) -> None:
         self.time, self.pid = 0.0, 100
         self.seconds, self.codes, self.deaf = seconds, codes, deaf
-        self.ends: dict[Handle, tuple[float, AttemptFolder, int]] = {}
+        self.ends: dict[str, tuple[float, AttemptFolder, int]] = {}
         self.said: list[str] = []
         self.started_at: dict[int, float] = {}
         self.signals: list[tuple[int, float]] = []
         self.on_wait: Callable[[], None] = lambda: None
         self.free = 20 * 1024**3
-        self.group_until: dict[int, float] = {}
-        """Run index -> when the last process of its group is gone."""
-        self.indices: dict[Handle, int] = {}
+        self.held_until: dict[int, float] = {}
+        """Run index -> when the last of its processes is gone."""
+        self.indices: dict[str, int] = {}
         self.starts: list[int] = []
         self.ended_with: list[str] = []
 
@@ -61,10 +60,10 @@ class World:
         )
 
     # executor
-    def start(self, launch: Launch, folder: AttemptFolder, devices: tuple[str, ...]) -> Handle:
+    def start(self, launch: Launch, folder: AttemptFolder, devices: tuple[str, ...]) -> str:
         index = int(launch.argv[0])
         self.pid += 1
-        handle = (self.pid, 1, "boot")
+        handle = f"{self.pid} 1 boot"
         codes = self.codes.get(index, 0)
         code = codes if isinstance(codes, int) else codes.pop(0)
         self.ends[handle] = (self.time + self.seconds.get(index, 1.0), folder, code)
@@ -73,9 +72,7 @@ class World:
         self.starts.append(index)
         return handle
 
-    def adopt(self, handle: Handle) -> None: ...
-
-    def wait(self, seconds: float | None) -> list[Handle]:
+    def wait(self, seconds: float | None, wake_on: Sequence[int] = ()) -> list[str]:
         self.on_wait()
         next_end = min((end for end, _, _ in self.ends.values()), default=float("inf"))
         limit = float("inf") if seconds is None else self.time + seconds
@@ -87,21 +84,22 @@ class World:
             folder.exit_code.write_text(f"{code}\n")
         return over
 
-    def stop(self, handle: Handle, number: int = signal.SIGTERM) -> None:
+    def stop(self, handle: str, now: bool) -> None:
+        number = signal.SIGKILL if now else signal.SIGTERM
         self.signals.append((number, self.time))
-        if handle in self.ends and (number == signal.SIGKILL or not self.deaf):
+        if handle in self.ends and (now or not self.deaf):
             _, folder, _ = self.ends[handle]
             self.ends[handle] = (self.time, folder, 128 + number)
 
-    def lingers(self, handle: Handle) -> bool:
-        return self.time < self.group_until.get(self.indices[handle], 0.0)
+    def holders(self, handle: str, attempt: AttemptFolder, devices: Sequence[str]) -> list[str]:
+        return ["pid 77"] if self.time < self.held_until.get(self.indices[handle], 0.0) else []
 
     # display
-    def started(self, active: Active) -> None: ...
-    def ended(self, active: Active, outcome: Outcome, seconds: float) -> None:
+    def started(self, active: RunningAttempt) -> None: ...
+    def ended(self, active: RunningAttempt, outcome: Outcome, seconds: float) -> None:
         self.ended_with.append(outcome.reason)
 
-    def tick(self, active: list[Active], devices: object, left: int) -> None: ...
+    def tick(self, active: list[RunningAttempt], devices: object, left: int) -> None: ...
 
     def waits(self, run: Run, why: str) -> None:
         self.said.append(why)
@@ -271,29 +269,19 @@ def test_nothing_is_tried_again_once_a_run_has_failed_or_a_person_asked(tmp_path
 ONE = Policy(slots=1, devices=("0",))
 
 
-def test_a_device_is_free_again_when_the_group_is_gone(tmp_path):
+def test_a_device_is_free_again_when_nothing_of_the_run_holds_it(tmp_path):
     world = World({}, {})
-    world.group_until = {0: 4.0}
+    world.held_until = {0: 4.0}
     assert history(tmp_path, world, 2, ONE) == ["succeeded", "succeeded"]
     assert 4.0 <= world.started_at[1] < 4.2 and (signal.SIGTERM, 1.0) in world.signals
 
 
-def test_a_device_is_free_again_when_no_process_of_the_run_has_memory_there(tmp_path):
-    world = World({}, {})
-
-    def before(loop: Loop) -> None:
-        loop.leaving.holders = lambda active: [77] if active.label == "run 0" and world.time < 6 else []
-
-    assert history(tmp_path, world, 2, ONE, before=before) == ["succeeded", "succeeded"]
-    assert 6.0 <= world.started_at[1] < 6.2 and world.signals == [], "it has left the group: it is not ours to end"
-
-
-def test_after_a_while_it_is_told_who_holds_the_device_and_others_go_on(tmp_path):
+def test_after_a_while_it_is_said_who_holds_the_device_and_others_go_on(tmp_path):
     world = World({}, {})
     told = []
 
     def before(loop: Loop) -> None:
-        loop.leaving.holders = lambda active: [77] if active.label == "run 0" and world.time < 40 else []
+        world.held_until = {0: 40.0}
         world.on_wait = lambda: told.append((world.time, dict(loop.told_wait)))
 
     policy = Policy(slots=2, devices=("0", "1"))
@@ -306,13 +294,13 @@ def test_after_a_while_it_is_told_who_holds_the_device_and_others_go_on(tmp_path
     told.clear()
     assert history(tmp_path / "b", world, 2, ONE, before=before) == ["succeeded"] * 2
     assert 40 <= world.started_at[1] <= 41.1
-    reasons = {why for at, whys in told if at > 1 + LET_GO + 1 for why in whys.values()}
+    reasons = {why for at, whys in told if at > 1 + RELEASE_SECONDS + 1 for why in whys.values()}
     assert reasons == {"all devices are taken by other runs; GPU 0 is occupied by pid 77 of run 0, which has ended"}
 
 
 def test_a_sweep_does_not_wait_for_ever_for_what_nobody_can_end(tmp_path):
     world = World({}, {})
-    world.group_until = {0: 1e9}
+    world.held_until = {0: 1e9}
     assert history(tmp_path, world, 1, Policy(slots=1)) == ["succeeded"]
-    assert world.time == pytest.approx(1 + LET_GO, abs=0.1)
+    assert world.time == pytest.approx(1 + RELEASE_SECONDS, abs=0.1)
     assert (signal.SIGKILL, 1 + GRACE) in world.signals
