@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
-import traceback
 from collections.abc import Sequence
 
 from ..config.keys import MASKED, canonical
@@ -68,6 +66,9 @@ def _say(text: str, code: int) -> int:
 
 
 def _keep_traceback(error: BaseException) -> str:
+    import tempfile  # 8 ms, which no other command need wait for
+    import traceback
+
     with tempfile.NamedTemporaryFile("w", prefix="automate-train-bug-", suffix=".txt", delete=False) as file:
         traceback.print_exception(error, file=file)
     return file.name

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from ..errors import UserError, nearest
-from ..records import GIB
 from . import COMMANDS
 
 HIGHEST = 10**15
@@ -89,7 +88,7 @@ def gibibytes(text: str) -> int:
     value = _decimal(text)
     if not 0 < value < 1e6:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number of GiB above 0, for example 9 or 7.5")
-    return int(value * GIB)
+    return int(value * 1024**3)
 
 
 def seconds(text: str) -> float:

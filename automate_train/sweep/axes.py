@@ -1,7 +1,7 @@
-"""`*_list` settings -> axes: what moves by itself, what moves together, which places are equal.
+"""`*_list` settings -> axes: which lists make an axis alone, which move together, which places are equal.
 
-Covers: checks of lists and of `zip`, an axis with its texts, the digest of one option (a run's key is
-their sum). Not: the points of the product (`sweep`).
+Covers: checks of lists and of `zip`, an axis with its texts, the digest of one option (a run's key is their sum).
+Not: the points of the product (`product`).
 """
 
 from __future__ import annotations
@@ -40,15 +40,17 @@ def check_list(key: str, setting: Setting) -> None:
     if base in WHOLE_SWEEP or base in SWEEP_ONLY:
         raise UserError("has one value for the whole sweep", source=source, key=key, hint=f"use {base}")
     if base in MASKED:
-        raise UserError("is a secret, and lists make the runs' names", source=source, key=key, hint=f"use {base}")
+        text = "is a secret, and the values of a list are in the names of the runs"
+        raise UserError(text, source=source, key=key, hint=f"use {base}")
     if not isinstance(setting.value, list):
-        raise UserError("is no list", source=source, key=key, hint=f"write [...], or {base} for one value")
+        hint = f"or use {base} for one value"
+        raise UserError("must be a list, for example [1, 2]", source=source, key=key, hint=hint)
     if not setting.value:
-        raise UserError("is an empty list", source=source, key=key, hint="name a value, or take the key out")
+        raise UserError("is an empty list", source=source, key=key, hint="give a value, or take the key out")
 
 
 def groups(setting: Setting | None, lists: Mapping[str, Setting]) -> list[tuple[str, ...]]:
-    """Keys that make one axis, standing where the first of them stands."""
+    """Keys that make one axis, at the place of the first of them."""
     together = {key: group for group in _zipped(setting, lists) for key in group}
     return list(dict.fromkeys(together.get(key, (key,)) for key in lists))
 
@@ -61,8 +63,8 @@ def _zipped(setting: Setting | None, lists: Mapping[str, Setting]) -> list[tuple
     if _is_texts(value):
         value = [value]  # one group needs no second pair of brackets
     if not isinstance(value, list) or not all(_is_texts(group) for group in value):
-        hint = '[["network_dim_list", "network_alpha_list"]]'
-        raise UserError("is no list of lists of keys", source=source, key="zip", hint=hint)
+        hint = 'for example [["network_dim_list", "network_alpha_list"]]'
+        raise UserError("must be a list of lists of keys", source=source, key="zip", hint=hint)
     taken: set[str] = set()
     found = []
     for group in value:
@@ -70,14 +72,14 @@ def _zipped(setting: Setting | None, lists: Mapping[str, Setting]) -> list[tuple
         for written, name in zip(group, names, strict=True):
             if name not in lists:
                 hint = nearest(name, lists)
-                raise UserError(f"{written} is no list of this sweep", source=source, key="zip", hint=hint)
+                raise UserError(f"this sweep has no list {written}", source=source, key="zip", hint=hint)
             if name in taken:
-                raise UserError(f"{written} stands twice", source=source, key="zip", hint="name it once")
+                raise UserError(f"{written} appears twice", source=source, key="zip", hint="name it once")
             taken.add(name)
         sizes = {name: len(lists[name].value) for name in names}
         if len(set(sizes.values())) > 1:
             counts = ", ".join(f"{name} has {size}" for name, size in sizes.items())
-            raise UserError(f"lists that move together have one length: {counts}", source=source, key="zip")
+            raise UserError(f"lists that move together must have the same length: {counts}", source=source, key="zip")
         found.append(tuple(names))
     return found
 

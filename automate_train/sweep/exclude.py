@@ -1,9 +1,9 @@
 """Expressions that drop points: `network_alpha > network_dim`.
 
 Covers: checking an expression node by node and turning it into a function of the settings; nothing is ever `eval`-ed.
-Allowed: keys, numbers, texts, true/false/null, comparison, + - * / // %, and/or/not, in. Not: calls, attributes,
-powers.
-Where values cannot be compared (a missing one with a number) or computed, the expression does not apply to that point.
+Allowed are keys, numbers, texts, true/false/null, comparisons, + - * / // %, and/or/not, in. Where values cannot be
+compared (a missing one with a number) or computed, the expression does not apply to that point.
+Not: calls, attributes, powers; which points there are (`product`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..errors import UserError, nearest
 Get = Callable[[str], Any]
 MAX_LENGTH, MAX_NODES = 2000, 200
 MAX_SIZE = 1000
-"""Letters or elements of a value that is looked at: with every limit used up, a point takes less than 10 ms."""
+"""Letters or elements of a value: with every limit reached, a point takes less than 10 ms."""
 CONSTANTS = {"true": True, "false": False, "null": None}
 COMPARE: dict[type, Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
@@ -39,14 +39,15 @@ def compile_expression(text: str, keys: Iterable[str], source: str) -> tuple[Cal
     def refuse(message: str, hint: str = "") -> UserError:
         return UserError(f"`{text[:200]}` {message}", source=source, key="exclude", hint=hint)
 
-    if not isinstance(text, str) or len(text) > MAX_LENGTH:
-        raise refuse("is no short expression", 'for example "network_alpha > network_dim"')
+    example = 'for example "network_alpha > network_dim"'
+    if len(text) > MAX_LENGTH:
+        raise refuse(f"is longer than {MAX_LENGTH} letters", "write several expressions")
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise refuse("is no expression", 'for example "network_alpha > network_dim"') from None
+        raise refuse("is not a valid expression", example) from None
     if sum(1 for _ in ast.walk(tree)) > MAX_NODES:
-        raise refuse("is too long", "write several expressions")
+        raise refuse(f"has more than {MAX_NODES} parts", "write several expressions")
 
     def build(node: ast.AST) -> Callable[[Get], Any]:
         if isinstance(node, ast.Constant) and isinstance(node.value, (int, float, str, bool, type(None))):
@@ -58,7 +59,7 @@ def compile_expression(text: str, keys: Iterable[str], source: str) -> tuple[Cal
                 return lambda get: constant
             key = canonical(node.id)
             if key not in known:
-                raise refuse(f"names {node.id}, which is no key of this sweep", nearest(node.id, sorted(known)))
+                raise refuse(f"names {node.id}, which this sweep does not set", nearest(node.id, sorted(known)))
             names.add(key)
             return lambda get: _small(get(key))
         if isinstance(node, ast.BoolOp):
@@ -78,7 +79,8 @@ def compile_expression(text: str, keys: Iterable[str], source: str) -> tuple[Cal
         if isinstance(node, (ast.List, ast.Tuple)):
             items = [build(item) for item in node.elts]
             return lambda get: [item(get) for item in items]
-        raise refuse(f"uses {type(node).__name__}, which is not allowed", "use comparisons, arithmetic, and/or/not, in")
+        allowed = "allowed: comparisons, arithmetic, and, or, not, in"
+        raise refuse(f"uses {type(node).__name__}, which is not allowed", allowed)
 
     whole = build(tree)
 
@@ -92,7 +94,7 @@ def compile_expression(text: str, keys: Iterable[str], source: str) -> tuple[Cal
 
 
 def _small(value: Any) -> Any:
-    """Comparing is for what a person can read: megabytes of text or lists would take long."""
+    """Only values that a person can read are compared: megabytes of text or lists would take long."""
     if isinstance(value, (str, list, tuple, dict)) and _size(value) > MAX_SIZE:
         raise TypeError
     return value
@@ -113,7 +115,7 @@ def _size(value: Any) -> int:
 
 
 def _number(value: Any) -> Any:
-    """Arithmetic is for numbers: text times a million would fill the memory."""
+    """Only numbers are computed with: text times a million would fill the memory."""
     if isinstance(value, (int, float)):
         return value
     raise TypeError

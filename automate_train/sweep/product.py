@@ -1,8 +1,8 @@
 """Axes -> the points of the sweep, each computed from its index.
 
-Covers: product, exclude, equal points, names and keys. Nothing holds all points: a sweep of a million costs as
-much as one of ten until somebody walks through it. Not: how lists become axes (`axes`), which runs are
-done or start (`journal`, `placement`).
+Covers: product, exclude, equal points, names and keys. Nothing holds all points: a sweep of a million costs as much as
+one of ten until somebody walks through it. Not: how lists become axes (`axes`), which points a command is about
+(`selection`), which runs start (`training/placement`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Sweep:
     shared: Mapping[str, Setting]
     axes: tuple[Axis, ...]
     drops: tuple[tuple[str, Callable[[Any], bool], tuple[int, ...]], ...]
-    """(expression, function, indexes of the axes that it looks at)."""
+    """(expression, function, indexes of the axes that it depends on)."""
     number_start: int
     base_digest: int
 
@@ -134,7 +134,8 @@ class Sweep:
                 same = 0
                 for axis, place in zip(self.axes, first, strict=True):
                     same = same * len(axis) + place
-                return Dropped(index, f"same settings as run {same + self.number_start}: what differs changes no model")
+                text = f"same settings as run {same + self.number_start}: the difference does not change the model"
+                return Dropped(index, text)
         run = Run(self, index, places)
         for (text, applies, looks), seen in zip(self.drops, self._seen, strict=True):
             where = tuple(places[axis] for axis in looks)
@@ -170,8 +171,8 @@ def expand(settings: Mapping[str, Setting], *, number_start: int = 0) -> Sweep:
         applies, names = compile_expression(text, {*shared, *axis_of}, str(exclude.source))
         drops.append((text, applies, tuple(sorted({axis_of[name] for name in names if name in axis_of}))))
     if prod(map(len, axes)) > MOST_POINTS:
-        hint = "shorten some lists, or tie them together with zip"
-        raise UserError(f"the lists make more than {MOST_POINTS:.0e} points", source=axes[0].source, hint=hint)
+        hint = "shorten some lists, or let them move together with zip"
+        raise UserError(f"the lists make more than {MOST_POINTS:.0e} combinations", source=axes[0].source, hint=hint)
     base = sum(digest(key, setting.value) for key, setting in shared.items())
     return Sweep(project, shared, tuple(axes), tuple(drops), number_start, base)
 
@@ -181,7 +182,7 @@ def _project(setting: Setting | None) -> str:
     source = str(setting.source) if setting else "the configs"
     if not isinstance(value, str) or not value.strip():
         hint = 'for example "project_name_base": "my_character"'
-        raise UserError("a sweep needs a name", source=source, key="project_name_base", hint=hint)
+        raise UserError("must be the sweep's name, a text", source=source, key="project_name_base", hint=hint)
     if bad := sorted({letter for letter in value if letter in BAD_IN_PROJECT or not letter.isprintable()}):
         message = f"may not hold {' '.join(map(repr, bad))}"
         raise UserError(message, source=source, key="project_name_base", hint="letters, digits, - and _ are safe")
@@ -202,7 +203,8 @@ def _texts(setting: Setting | None) -> list[str]:
     if isinstance(value, list) and all(isinstance(text, str) for text in value):
         return value
     source = str(setting.source) if setting else ""
-    raise UserError("is no list of expressions", source=source, key="exclude", hint='["network_alpha > network_dim"]')
+    hint = 'for example ["network_alpha > network_dim"]'
+    raise UserError("must be a list of expressions", source=source, key="exclude", hint=hint)
 
 
 def planned(run: Run) -> Planned:

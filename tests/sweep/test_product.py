@@ -57,17 +57,17 @@ def test_zip_moves_lists_together_where_the_first_stands():
     ("values", "words"),
     [
         ({"a_list": []}, "a_list: is an empty list"),
-        ({"a_list": 3}, "a_list: is no list"),
+        ({"a_list": 3}, "a_list: must be a list, for example"),
         ({"a_list": [1, 2], "b_list": [1], "zip": [["a_list", "b_list"]]}, "a_list has 2, b_list has 1"),
-        ({"a_list": [1, 2], "zip": [["a_list", "nope"]]}, "nope is no list"),
-        ({"a_list": [1, 2], "zip": 3}, "no list of lists"),
+        ({"a_list": [1, 2], "zip": [["a_list", "nope"]]}, "this sweep has no list nope"),
+        ({"a_list": [1, 2], "zip": 3}, "must be a list of lists of keys"),
         ({"temp_dir_list": ["a", "b"]}, "whole sweep"),
         ({"exclude": "nope > 1"}, "names nope"),
         ({"exclude": "__import__('os')"}, "Call, which is not allowed"),
-        ({"exclude": [1]}, "no list of expressions"),
-        ({"project_name_base": ""}, "needs a name"),
+        ({"exclude": [1]}, "must be a list of expressions"),
+        ({"project_name_base": ""}, "must be the sweep's name"),
         ({"project_name_base": "a/b"}, "may not hold '/'"),
-        ({"project_name_base": 3}, "needs a name"),
+        ({"project_name_base": 3}, "must be the sweep's name"),
     ],
 )
 def test_what_makes_no_sweep_is_said_in_words(values: dict[str, object], words: str):
@@ -178,6 +178,6 @@ def test_a_sweeps_name_is_no_shared_folder_and_can_be_printed(name: str):
 
 def test_more_points_than_can_be_counted_are_refused():
     lists = {f"k{axis}_list": [1, 2] for axis in range(50)}
-    with pytest.raises(UserError, match=r"t\.json: the lists make more than 1e\+15 points"):
+    with pytest.raises(UserError, match=r"t\.json: the lists make more than 1e\+15 combinations"):
         sweep(**lists)
     assert sweep(**lists, zip=[list(lists)[:25]]).size == 2**26
