@@ -36,8 +36,10 @@ from .records import Device, Run, Setting, SweepContext
 from .report.worker import ReportWorker
 from .sampling.process import SamplerProcess
 from .store.layout import SweepFolder
-from .store.rebuild import opened
-from .sweep.product import expand, planned
+from .store.rebuild import open_journal
+from .store.sweep_file import note_sweep
+from .sweep.product import expand
+from .sweep.record import record_of
 from .sweep.selection import Selection, select
 from .trainers import load as load_trainer
 from .training.adoption import left_behind
@@ -196,15 +198,16 @@ def work(plan: Plan) -> int:
         executor = Local()
         display = choose(plan.plain, context.slots, watch=True)
         stack.callback(display.close)
-        journal = opened(folder, display.say)
+        journal, restored = open_journal(folder, display.say)
         stack.callback(journal.close)
         actives = left_behind(journal, folder, executor, time.monotonic, time.time)
-        journal.note(state="running", command=list(context.command), cwd=context.cwd, waiting=None)
+        note_sweep(folder, journal, state="running", command=list(context.command), cwd=context.cwd)
+        journal.note(waiting=None)
         journal.forget_waiting()
-        taken = {each.run_key for each in actives if each.handle}
+        taken = restored | {each.run_key for each in actives if each.handle}
         loop = Loop(_job(plan, taken), journal, executor, display,
                     lambda: devices(context.pool), time.monotonic, time.time)  # fmt: skip
-        loop.chores.append(lambda: journal.plan(map(planned, islice(plan.selection.todo(), KNOWN_AHEAD))))
+        loop.chores.append(lambda: journal.plan(map(record_of, islice(plan.selection.todo(), KNOWN_AHEAD))))
         loop.chores.append(_import_what_comes_last)
         loop.take_over(actives)
         taken |= {each.run_key for each in actives if each.outcome and each.outcome.kind == "succeeded"}
@@ -227,13 +230,16 @@ def work(plan: Plan) -> int:
             if sampler:
                 display.close()
                 _wait_for_samples(sampler, loop, executor, display, wakeup)
-        journal.note(state="interrupted" if loop.asked else "failed" if loop.failed else "done", waiting=None)
+        state = "interrupted" if loop.asked else "failed" if loop.failed else "done"
+        note_sweep(folder, journal, state=state)
+        journal.note(waiting=None)
         if loop.failed and context.stop_on_failure:
-            journal.abort_waiting("aborted")
+            journal.abort_waiting()
         display.close()
-        from .display import status, summary
+        from .display import summary
+        from .display.results import write_results
 
-        status.write_results(journal, folder)
+        write_results(journal, folder)
         page = reports.finish()
         for line in summary.lines(folder, journal, time.monotonic() - began, context.command, page):
             with contextlib.suppress(OSError):

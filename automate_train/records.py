@@ -155,6 +155,18 @@ class Cache:
 
 
 @dataclass(frozen=True)
+class Resume:
+    """Where an attempt goes on that does not begin from the start."""
+
+    state: str
+    """The folder of the state that an earlier attempt has saved."""
+    step: int
+    """Steps of the whole training that are done there."""
+    uncounted_steps: int = 0
+    """Steps of the whole training that this attempt's own step counts leave out."""
+
+
+@dataclass(frozen=True)
 class Launch:
     """One attempt as data: `--dry-run` prints it, tests compare it, an executor obeys it."""
 
@@ -171,8 +183,8 @@ class Launch:
     keep: Mapping[str, str] = field(default_factory=dict)
     """Path inside the attempt's folder -> absolute path to copy it to after success."""
     caches: tuple[Cache, ...] = ()
-    uncounted_steps: int = 0
-    """Steps of the whole training that this attempt's own step counts leave out: it goes on from a saved state."""
+    resume: Resume | None = None
+    """None: from the start."""
 
 
 OutcomeKind = Literal["succeeded", "failed", "cancelled", "aborted", "lost"]
@@ -211,6 +223,8 @@ class Checkpoint:
     step: int | None
     at: float = 0.0
     """Seconds since 1970."""
+    attempt: int = 0
+    """The number, within the run, of the attempt that saved it."""
 
 
 # what the store knows
@@ -252,7 +266,7 @@ class RunRecord:
     options: Mapping[str, Any]
     attempts: tuple[Attempt, ...] = ()
     """Oldest first."""
-    unstarted: str = "waiting"
+    unstarted: Literal["waiting", "aborted"] = "waiting"
     """What a run without an attempt is: waiting, or aborted."""
 
     @property
@@ -266,3 +280,22 @@ class RunRecord:
         if newest is None:
             return self.unstarted
         return newest.outcome.kind if newest.outcome else "running"
+
+    @property
+    def folder(self) -> str:
+        """The newest attempt's, inside the sweep's folder; empty before there is one."""
+        return self.newest.folder if self.newest else ""
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """What the newest attempt left. How the run went as a whole is its `RunHistory`."""
+        return self.newest.metrics if self.newest else {}
+
+    @property
+    def reason(self) -> str:
+        """Why the newest attempt ended as it did; empty where there is nothing to say."""
+        return self.newest.outcome.reason if self.newest and self.newest.outcome else ""
+
+    @property
+    def trainer(self) -> str:
+        return str(self.options.get("trainer", "sd-scripts"))

@@ -17,8 +17,8 @@ from typing import Any
 
 import webui_kit
 
-from automate_train.records import Outcome
-from automate_train.store.journal import Journal, Planned
+from automate_train.records import Checkpoint, Outcome, RunRecord
+from automate_train.store.journal import Journal
 from automate_train.store.layout import SweepFolder
 
 
@@ -39,10 +39,10 @@ class Sweep:
 
     def run(self, key: str, epochs: int = 0, ended: bool = True, tensors: int = 100_000, **options: Any) -> Attempt:
         """A run with a checkpoint an epoch, all of them saved."""
-        planned = Planned(key, self.count, self.count, key, key, {}, {**self.options, **options})
+        record = RunRecord(key, self.count, self.count, key, key, {}, {**self.options, **options})
         self.count += 1
-        id_, folder, number = self.journal.begin(planned, (), 1.0)
-        attempt = Attempt(self, id_, self.folder.path / folder / f"attempt-{number}", key)
+        begun = self.journal.begin(record, (), 1.0)
+        attempt = Attempt(self, begun.id, self.folder.attempt(begun.folder).path, key)
         for epoch in range(1, epochs + 1):
             attempt.save(epoch, last=epoch == epochs, tensors=tensors)
         if ended:
@@ -98,6 +98,7 @@ class Attempt:
         self.sweep, self.id, self.path, self.key = sweep, id_, path, key
         (path / "output").mkdir(parents=True)
         (path / "launch.json").write_text(json.dumps({"argv": [sys.executable], "cwd": str(sweep.home), "env": {}}))
+        (path / "hook.json").write_text("{}")
 
     @property
     def samples(self) -> Path:
@@ -113,7 +114,7 @@ class Attempt:
             out.write(json.dumps({"at": at, "kind": "metrics", "step": epoch * 10, "loss": 0.1}) + "\n")
             out.write(json.dumps(event) + "\n")
         if told:
-            self.sweep.journal.saved(self.id, str(file), epoch, epoch * 10, at)
+            self.sweep.journal.add_checkpoint(self.id, Checkpoint(str(file), which, epoch, epoch * 10, at))
         return file
 
     def end(self) -> None:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ..display.status import open_sweep
 from ..errors import UserError
-from ..executors.local import Local, text_of
-from ..store.journal import Journal, Row
-from ..store.layout import AttemptFolder, SweepFolder
+from ..executors.local import Local
+from ..records import RunRecord
+from ..store.journal import Journal
+from ..store.layout import SweepFolder
 from .parser import Parser, whole
 
 INTERVAL = 0.25
@@ -39,9 +40,9 @@ def main(argv: Sequence[str]) -> int:
 def console(path: str, index: int, follow: bool) -> Iterator[bytes]:
     """The console of a run's newest attempt, piece by piece; `follow`: until the run has ended."""
     journal, folder = open_sweep(path)
-    row = _row(journal, index)
-    attempt = AttemptFolder(folder.path / row.folder)
-    alive = _liveness(journal, folder, row)
+    record = _record(journal, index)
+    attempt = folder.attempt(record.folder)
+    alive = _liveness(folder, record)
     try:
         with attempt.console.open("rb") as file:
             while True:
@@ -56,19 +57,19 @@ def console(path: str, index: int, follow: bool) -> Iterator[bytes]:
         raise UserError(f"cannot be read: {error.strerror}", source=str(attempt.console)) from error
 
 
-def _liveness(journal: Journal, folder: SweepFolder, row: Row) -> Callable[[], bool]:
-    """Whether the row's attempt still runs: it may end without an exit code."""
-    handles = [attempt.handle for _, attempt in journal.open_attempts() if attempt.folder == row.folder]
-    if not handles:
+def _liveness(folder: SweepFolder, record: RunRecord) -> Callable[[], bool]:
+    """Whether the run's newest attempt still runs: it may end without an exit code."""
+    newest = record.newest
+    if newest is None or newest.outcome is not None:
         return lambda: False
-    local, attempt = Local(), AttemptFolder(folder.path / row.folder)
-    return lambda: bool(local.find(attempt, text_of(handles[0])))
+    local, attempt, handle = Local(), folder.attempt(newest.folder), newest.handle
+    return lambda: bool(local.find(attempt, handle))
 
 
-def _row(journal: Journal, index: int) -> Row:
-    rows = {row.index: row for row in journal.rows()}
-    row = rows.get(index)
-    if row is None or not row.attempt:
-        known = ", ".join(str(each.index) for each in list(rows.values())[:20] if each.attempt) or "none"
+def _record(journal: Journal, index: int) -> RunRecord:
+    records = {record.index: record for record in journal.records()}
+    record = records.get(index)
+    if record is None or not record.attempts:
+        known = ", ".join(str(each.index) for each in list(records.values())[:20] if each.attempts) or "none"
         raise UserError(f"run {index} has not begun here (begun: {known})", source=str(journal.path.parent))
-    return row
+    return record

@@ -38,14 +38,14 @@ def again(path: str, indexes: Sequence[int]) -> tuple[tuple[str, ...], str]:
     """(arguments, folder to be in) of the command that runs them again."""
     journal, _ = open_sweep(path)
     notes = journal.notes()
-    rows = {row.index: row for row in journal.rows()}
+    records = {record.index: record for record in journal.records()}
     for index in indexes:
-        if index not in rows or not rows[index].attempt:
+        if index not in records or not records[index].attempts:
             raise UserError(f"run {index} has not begun", source=path, hint=f"automate-train status {path}")
-        if rows[index].state == "succeeded":
+        if records[index].state == "succeeded":
             hint = "the sweep's own command with --rerun --only runs it again"
             raise UserError(f"run {index} has succeeded", source=path, hint=hint)
-    chosen = indexes or sorted(row.index for row in rows.values() if row.state in AGAIN)
+    chosen = indexes or sorted(record.index for record in records.values() if record.state in AGAIN)
     argv, cwd = notes.get("command"), notes.get("cwd")
     if not isinstance(argv, list) or not isinstance(cwd, str):
         raise UserError("the journal does not say how the sweep was started", source=path)

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..display.status import open_sweep
-from ..executors.local import Local, text_of
+from ..executors.local import Local
 from ..machine import lock
-from ..store.layout import AttemptFolder
 from .parser import Parser
 
 
@@ -31,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
 def stop(path: str, now: bool) -> Iterator[str]:
     """Ask the sweep's process to start nothing more, or (`now`) to end what runs; without one, end what it left."""
     journal, folder = open_sweep(path)
-    running = sum(row.state == "running" for row in journal.rows())  # before they can have ended
+    running = sum(record.state == "running" for record in journal.records())  # before they can have ended
     if holder := lock.ask_to_stop(folder.lock, now):
         if now:
             yield f"{holder} ends {running} runs (10 s, then they are killed)"
@@ -39,8 +38,7 @@ def stop(path: str, now: bool) -> Iterator[str]:
             yield f"{holder} starts nothing more; {running} runs finish   (end them: stop {path} --now)"
         return
     local = Local()
-    left = [(attempt, local.find(AttemptFolder(folder.path / attempt.folder), text_of(attempt.handle)))
-            for _, attempt in journal.open_attempts()]  # fmt: skip
+    left = [(attempt, local.find(folder.attempt(attempt.folder), attempt.handle)) for attempt in journal.open_attempts()]
     alive = [(attempt, handle) for attempt, handle in left if handle]
     if not alive:
         yield "nothing runs here"

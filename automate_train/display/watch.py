@@ -36,4 +36,4 @@ def watch(path: str) -> int:
 
 
 def _failed(journal: Journal) -> bool:
-    return any(row.state in ("failed", "lost") for row in journal.rows())
+    return any(record.state in ("failed", "lost") for record in journal.records())

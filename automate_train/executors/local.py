@@ -199,15 +199,6 @@ def child_environment(inherited: Mapping[str, str], launch: Launch, devices: Seq
     return environment
 
 
-def text_of(handle: tuple[int, int, str]) -> str:
-    """A handle out of the columns of the journal."""
-    return " ".join(map(str, handle)) if handle[0] else ""
-
-
-def handle_of(text: str) -> tuple[int, int, str]:
-    """The journal's columns of a handle."""
-    pid, ticks, boot = text.split()
-    return int(pid), int(ticks), boot
 
 
 def _pid(handle: str) -> int:

@@ -20,7 +20,8 @@ from ..errors import Problem, UserError
 from ..records import Dropped, Launch, Run, Setting, SweepContext
 from ..store.journal import Journal
 from ..store.layout import AttemptFolder, SweepFolder
-from ..sweep.product import Sweep, planned
+from ..sweep.product import Sweep
+from ..sweep.record import record_of
 from ..sweep.selection import Selection
 from ..trainers import load
 
@@ -41,7 +42,7 @@ def succeeded(folder: SweepFolder) -> set[str]:
 
 
 def _journal(folder: SweepFolder) -> Journal | None:
-    if not os.path.exists(folder.journal) or Journal.broken(folder.journal):
+    if not os.path.exists(folder.journal) or Journal.is_damaged(folder.journal):
         return None
     return Journal(folder.journal, read_only=True)
 
@@ -53,8 +54,8 @@ def _preview(context: SweepContext) -> Callable[[Run], tuple[Launch | None, Atte
     journal = _journal(folder)
 
     def preview(run: Run) -> tuple[Launch | None, AttemptFolder]:
-        name, count = journal.place(planned(run)) if journal else (f"{run.number:03d}-{run.slug}", 1)
-        attempt = folder.attempt(name, count)
+        inside = journal.next_attempt(record_of(run)) if journal else f"{run.number:03d}-{run.slug}/attempt-1"
+        attempt = folder.attempt(inside)
         try:
             return load(run.options["trainer"].value).prepare(run, attempt, context), attempt
         except UserError:

@@ -17,8 +17,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ..errors import UserError
-from ..store.journal import Row
-from ..store.layout import SweepFolder, replace
+from ..records import RunRecord
+from ..store.files import write
+from ..store.layout import SweepFolder
 from . import thumbs
 from .cache import pack, pack_details, read_launch
 from .marks import Mark
@@ -82,7 +83,7 @@ def write_page(
         "ratio": _cell_ratio(sweep),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace(path, render(data, packed))
+    write(path, render(data, packed))
     if out is None:
         with contextlib.suppress(OSError):  # the disk of target_path may not be mounted any more
             write_strips(sweep)
@@ -133,7 +134,7 @@ def _png_ratio(file: Path) -> float:
         return 0.0
 
 
-def _command(root: Path, run: Row) -> str:
+def _command(root: Path, run: RunRecord) -> str:
     """What a person types to train this run by hand; "" before it has begun."""
     launch = read_launch(root / run.folder) if run.folder else {}
     try:

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 
 from ..config.keys import ALIASES, BUILT_IN, MASKED, OLD_SPELLINGS
 from ..errors import UserError
-from ..store.journal import Row
+from ..records import RunRecord
 from .marks import Mark, starred
 
 USER_NAMES = {inside: old for old, inside in ALIASES.items() if old not in OLD_SPELLINGS and old != "lr_warmup_ratio"}
 
 
-def run_with_index(runs: Sequence[Row], index: int, source: str) -> Row:
+def run_with_index(runs: Sequence[RunRecord], index: int, source: str) -> RunRecord:
     for run in runs:
         if run.index == index:
             return run
@@ -25,7 +25,7 @@ def run_with_index(runs: Sequence[Row], index: int, source: str) -> Row:
     raise UserError(f"no run has the index {index}", source=source, key="--run", hint=known)
 
 
-def starred_run(runs: Sequence[Row], marks: Sequence[Mark], source: str) -> Row:
+def starred_run(runs: Sequence[RunRecord], marks: Sequence[Mark], source: str) -> RunRecord:
     """The run that has a star itself, else the run with the most starred pictures. `UserError` when that is not
     exactly one run."""
     stars = starred(marks, runs)
@@ -43,7 +43,7 @@ def starred_run(runs: Sequence[Row], marks: Sequence[Mark], source: str) -> Row:
     return chosen[0]
 
 
-def config_text(run: Row, marks: Sequence[Mark] = ()) -> str:
+def config_text(run: RunRecord, marks: Sequence[Mark] = ()) -> str:
     """A default config file: the run's options without secrets and without values that are built in anyway. `marks`:
     of all runs; this run's stars and notes become comments."""
     options = {
@@ -57,9 +57,9 @@ def config_text(run: Row, marks: Sequence[Mark] = ()) -> str:
     return "{\n" + "".join(f"    // {line}\n" for line in comments) + body + "\n}\n"
 
 
-def _comments(run: Row, marks: Sequence[Mark]) -> Iterator[str]:
+def _comments(run: RunRecord, marks: Sequence[Mark]) -> Iterator[str]:
     yield f"Run {run.index} of {_one_line(run.options.get('project_name_base'))}: {_one_line(run.name)}"
-    loss = run.facts.get("loss")
+    loss = run.metrics.get("loss")
     if isinstance(loss, float):
         yield f"{run.state}, final loss {loss:.4g}"
     for mark in marks:

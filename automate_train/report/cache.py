@@ -16,8 +16,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..store.layout import AttemptFolder, new_events
-from ..store.layout import replace as replace_file
+from ..store.events import read_events
+from ..store.files import read_json, write
+from ..store.layout import AttemptFolder
 from . import curves
 from .sample_files import SamplePicture, newest_by_cell, prompt_texts, read_folder
 
@@ -61,7 +62,7 @@ def read_run(attempt: AttemptFolder, root: Path, cache: Path, prompt_path: objec
         return run
     if run.events_stamp != events:
         run.events_stamp = events
-        run.metrics = asdict(curves.read(new_events(attempt.events)[0]))
+        run.metrics = asdict(curves.read(read_events(attempt)[0]))
     if samples is not None:
         step_of_epoch = {int(epoch): step for epoch, step in run.metrics["ends"].items()}
         texts = prompt_texts(prompt_path, str(read_launch(attempt.path).get("cwd") or ""))
@@ -71,7 +72,7 @@ def read_run(attempt: AttemptFolder, root: Path, cache: Path, prompt_path: objec
         run.pictures = [replace(each, details={}) for each in pictures]
         final = complete and time.time_ns() - int(samples) > CLOCK_TICK
         run.samples_stamp = samples if final else ""
-    replace_file(file, json.dumps(asdict(run), ensure_ascii=False, separators=(",", ":")))
+    write(file, json.dumps(asdict(run), ensure_ascii=False, separators=(",", ":")))
     return run
 
 
@@ -102,8 +103,4 @@ def _folder_stamp(folder: Path) -> str | None:
 
 def read_launch(attempt: Path) -> dict[str, Any]:
     """launch.json of an attempt's folder; {} when it cannot be read."""
-    try:
-        launch = json.loads((attempt / AttemptFolder.LAUNCH).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return launch if isinstance(launch, dict) else {}
+    return read_json(AttemptFolder(attempt).launch) or {}

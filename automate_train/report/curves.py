@@ -6,7 +6,6 @@ average. Pure. Not: reading events (`folder`), how curves are packed and drawn (
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
@@ -55,10 +54,8 @@ def read(events: Iterable[Event], most: int = MOST) -> Told:
             told.total = int(total)
         elif event.kind == "metrics" and is_number(step := event.data.get("step")):
             told.step = int(step)
+            told.nans += event.data.get("nan") is True
             for name, value in _metrics(event.data):
-                if not math.isfinite(value):
-                    told.nans += 1
-                    continue
                 points = raw.setdefault(name, [[], [], []])
                 for column, number in zip(points, (int(step), round(event.at - first, 1), _short(value)), strict=True):
                     column.append(number)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..store.journal import Row
+from ..records import RunRecord
 
 Mark = Mapping[str, Any]
 """One object of the file, untrusted but for its `id`."""
@@ -38,7 +38,7 @@ def read_marks(path: str | Path) -> list[Mark]:
     return [mark for mark in marks if isinstance(mark, dict) and isinstance(mark.get("id"), str)]
 
 
-def starred(marks: Sequence[Mark], runs: Sequence[Row]) -> dict[str, list[Mark]]:
+def starred(marks: Sequence[Mark], runs: Sequence[RunRecord]) -> dict[str, list[Mark]]:
     """Run key -> its starred marks, for those of these runs that have any."""
     keys = {run.key for run in runs}
     found: dict[str, list[Mark]] = {}

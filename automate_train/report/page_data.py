@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..store.journal import Row
+from ..records import RunRecord
 from .cache import RunData
 from .marks import Mark
 from .sweep_data import SweepData
@@ -70,7 +70,7 @@ def _run(sweep: SweepData, at: int, thumb: Thumb, link: Link) -> dict[str, Any]:
     run, data = sweep.runs[at], sweep.run_data[at]
     metrics: Mapping[str, Any] = data.metrics if data else {}
     waiting: Mapping[str, str] = sweep.notes.get("waiting") or {}
-    lora = _lora(run)
+    lora, newest = _lora(run), run.newest
     return {
         "key": run.key,
         "index": run.index,
@@ -79,17 +79,17 @@ def _run(sweep: SweepData, at: int, thumb: Thumb, link: Link) -> dict[str, Any]:
         "state": run.state,
         "reason": run.reason or (waiting.get(run.key, "") if run.state == "waiting" else ""),
         "positions": [axis.position(sweep.settings[at]) for axis in sweep.setting_axes],
-        **{name: _finite(run.facts.get(name)) for name in ("loss", "mean_loss", "steps", "seconds")},
+        **{name: _finite(run.metrics.get(name)) for name in ("loss", "mean_loss", "steps", "seconds")},
         "best": _finite(metrics.get("best")),
         "step": metrics.get("step"),
         "total": metrics.get("total"),
         "nans": metrics.get("nans") or 0,
-        "memory": _finite(metrics.get("memory") or run.facts.get("peak_memory")),
-        "devices": list(run.devices),
-        "attempt": run.attempt,
-        "started": run.started,
-        "ended": run.ended,
-        "exit": run.exit_code,
+        "memory": _finite(metrics.get("memory") or run.metrics.get("peak_memory")),
+        "devices": list(newest.devices) if newest else [],
+        "attempt": newest.number if newest else 0,
+        "started": newest.started if newest else None,
+        "ended": newest.ended if newest else None,
+        "exit": newest.outcome.exit_code if newest and newest.outcome else None,
         "folder": link(run.folder) if run.folder else "",
         "log": link(f"{run.folder}/console.log") if run.folder else "",
         "lora": link(lora) if lora else "",
@@ -112,10 +112,10 @@ def _pictures(sweep: SweepData, data: RunData | None, thumb: Thumb) -> dict[str,
     return columns
 
 
-def _lora(run: Row) -> str:
+def _lora(run: RunRecord) -> str:
     """The finished LoRA's path: the copy in target_path, else the checkpoint in the attempt's folder."""
-    delivered = [str(path) for path in run.facts.get("delivered") or [] if str(path).endswith(WEIGHT_FILES)]
-    return delivered[0] if delivered else str(run.facts.get("checkpoint") or "")
+    delivered = [str(path) for path in run.metrics.get("delivered") or [] if str(path).endswith(WEIGHT_FILES)]
+    return delivered[0] if delivered else str(run.metrics.get("checkpoint") or "")
 
 
 def _finite(value: Any) -> Any:

@@ -20,7 +20,8 @@ from typing import Any
 from .. import __version__
 from ..config.keys import ALIASES, MASKED, unset
 from ..records import Setting, SweepContext
-from ..store.layout import SweepFolder, replace
+from ..store.files import write
+from ..store.layout import SweepFolder
 
 FILE = "provenance.json"
 PACKAGES = (
@@ -37,7 +38,7 @@ def write_provenance(
 ) -> None:
     """`options`: of the first run; `gpus`: names."""
     found = collect(context, options, gpus)
-    replace(folder.path / FILE, json.dumps(found, ensure_ascii=False, indent=1) + "\n")
+    write(folder.path / FILE, json.dumps(found, ensure_ascii=False, indent=1) + "\n")
 
 
 def read_provenance(folder: Path) -> dict[str, Any] | None:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ..config.keys import NEUTRAL, canonical
-from ..store.journal import Journal, Row
+from ..records import RunRecord
+from ..store.journal import Journal
 from ..store.layout import AttemptFolder, SweepFolder
 from .axes import PictureAxes, SettingAxis, picture_axes, setting_axes
 from .cache import RunData, read_run
@@ -26,7 +27,7 @@ from .sample_files import SamplePicture, read_baselines
 class SweepData:
     root: Path
     """The sweep's folder."""
-    runs: Sequence[Row]
+    runs: Sequence[RunRecord]
     run_data: Sequence[RunData | None]
     """One for each run; None before it has begun."""
     baselines: Sequence[SamplePicture]
@@ -65,11 +66,11 @@ class SweepData:
         return picture_axes(each for run in range(len(self.runs)) for each in self.pictures(run))
 
 
-def read_runs(folder: SweepFolder) -> list[Row]:
+def read_runs(folder: SweepFolder) -> list[RunRecord]:
     """The journal's runs. `UserError` when the journal cannot be read."""
     journal = Journal(folder.journal, read_only=True)
     try:
-        return list(journal.rows())
+        return list(journal.records())
     finally:
         journal.close()
 
@@ -79,7 +80,7 @@ def read_sweep(folder: SweepFolder) -> SweepData:
     root = Path(folder.path)
     journal = Journal(folder.journal, read_only=True)
     try:
-        runs, notes = list(journal.rows()), journal.notes()
+        runs, notes = list(journal.records()), journal.notes()
     finally:
         journal.close()
     cache = root / "report_files" / "read"

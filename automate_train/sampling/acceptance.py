@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..store.sample_journal import Samples
+from ..store.sample_journal import SampleJournal
 from .context import Office
 from .image_store import Wanted
 from .server_batch import Work
@@ -18,7 +18,7 @@ from .servers import webui
 class Judge:
     """Of one server, for the thread of its drawer."""
 
-    def __init__(self, url: str, office: Office, samples: Samples) -> None:
+    def __init__(self, url: str, office: Office, samples: SampleJournal) -> None:
         self.url, self.office, self.samples = url, office, samples
         self._blind = False
         """This server hides which LoRA it has used: once is enough."""
@@ -64,7 +64,7 @@ class Judge:
     def _once_more(self, work: Work, key: str) -> None:
         work.tries[key] += 1
         work.tasks.pop(key, None)
-        self.samples.answered(self.url, key)
+        self.samples.forget_request(self.url, key)
 
     def settle(self, work: Work, key: str, state: str, reason: str, picture: webui.Picture | None = None) -> None:
         wanted = work.left[key]
@@ -74,7 +74,7 @@ class Judge:
             self.office.say(f"{wanted.png.name}: {state}: {reason}")
         work.left.pop(key)  # only now: the dispatcher takes what is not left for made
         work.tasks.pop(key, None)
-        self.samples.answered(self.url, key)
+        self.samples.forget_request(self.url, key)
 
 
 def wanted_model(wanted: Wanted) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from ..store.sample_journal import Samples
+from ..store.sample_journal import SampleJournal
 from .context import Office
 from .image_store import Batch
 from .server import Server
@@ -20,7 +20,7 @@ MEETING = 3.0
 
 
 class Dispatch:
-    def __init__(self, office: Office, samples: Samples) -> None:
+    def __init__(self, office: Office, samples: SampleJournal) -> None:
         self.office, self.samples = office, samples
         self.servers: list[Server] = []
         self.waiting: list[Batch] = []
@@ -32,7 +32,7 @@ class Dispatch:
     def add(self, server: Server) -> None:
         self.servers.append(server)
         server.clear_leftovers(self.samples, list(self.unfinished()))
-        self.begun_on |= dict.fromkeys(self.samples.brought(server.url).values(), server.url)
+        self.begun_on |= dict.fromkeys(self.samples.uploads(server.url).values(), server.url)
         server.start()
         self._met = time.monotonic()
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import UserError
-from ..store.sample_journal import Asked, Samples
+from ..store.sample_journal import SampleJournal, SentRequest
 from .acceptance import Judge
 from .context import Health, Office
 from .queue_watch import Stalls
@@ -56,7 +56,7 @@ class Drawer:
         self._wake.set()
 
     def _run(self) -> None:
-        self.client, self.samples = self._client(), Samples(self.office.journal)
+        self.client, self.samples = self._client(), SampleJournal(self.office.journal)
         self.judge = Judge(self.url, self.office, self.samples)
         self.stalls = Stalls(self.client, self.office, self.health)
         while not self.ended and not self.health.dead and not self.office.stop.is_set():
@@ -151,7 +151,7 @@ class Drawer:
                 known = {each.task for each in work.tasks.values()}
                 task = self.client.find(text, wanted.seed, known)
             if task is None:
-                asked = Asked(key, work.lora, "", text, wanted.seed)
+                asked = SentRequest(key, work.lora, "", text, wanted.seed)
                 self._keep(work, asked)
                 try:
                     task = self.client.queue(body)
@@ -159,11 +159,11 @@ class Drawer:
                     self.client.state()
                     self.judge.settle(work, key, "failed", str(error))
                     continue
-            self._keep(work, Asked(key, work.lora, task, text, wanted.seed))
+            self._keep(work, SentRequest(key, work.lora, task, text, wanted.seed))
 
-    def _keep(self, work: Work, asked: Asked) -> None:
+    def _keep(self, work: Work, asked: SentRequest) -> None:
         work.tasks[asked.picture] = asked
-        self.samples.ask(self.url, asked)
+        self.samples.record_request(self.url, asked)
 
     def _poll(self) -> bool:
         """Whether anything of ours has changed. One question for the queue, one for each task that has left it."""

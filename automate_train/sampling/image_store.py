@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ..config.prompts import Prompt
-from .schedule import Checkpoint
+from ..records import Checkpoint
+from ..store.files import read_json, write
 from .servers.webui.payload import Shot, parameters, words
 
 
@@ -27,6 +28,10 @@ class Wanted:
     prompt: Prompt
     shot: Shot
     seed: int
+    prompt_key: str = ""
+    """The journal's name of a seed that was drawn for the prompt; empty for a prompt with a seed of its own."""
+    prompt_digest: str = ""
+    """Of the prompt file."""
 
     @property
     def json(self) -> Path:
@@ -50,7 +55,8 @@ class Batch:
 
     def go_on(self, why: str) -> None:
         if self.final is not None:
-            write(self.final, why.encode())
+            self.final.parent.mkdir(parents=True, exist_ok=True)
+            write(self.final, why, durable=True)
 
     def close(self) -> None:
         """Everything is made, or never will be."""
@@ -90,8 +96,8 @@ class Desk:
             if png is None:
                 wanted.png.unlink(missing_ok=True)
             else:
-                write(wanted.png, png)
-            write(wanted.json, json.dumps(about, ensure_ascii=False, indent=1).encode())
+                write(wanted.png, png, durable=True)
+            write(wanted.json, json.dumps(about, ensure_ascii=False, indent=1), durable=True)
             self._settled.add(wanted.png)
             self.states[state] = self.states.get(state, 0) + 1
         return True
@@ -108,6 +114,8 @@ def about_picture(
         "text": text,
         "negative": negative,
         "seed": wanted.seed,
+        "prompt_key": wanted.prompt_key,
+        "prompt_digest": wanted.prompt_digest,
         "parameters": parameters(wanted.prompt, lora, wanted.shot.weight, wanted.seed),
         "infotext": infotext,
         "server": server,
@@ -126,19 +134,5 @@ def about_picture(
 
 def state_of(file: Path) -> str | None:
     """What a picture's `.json` says; None where there is none that can be read."""
-    try:
-        found = json.loads(file.read_bytes())
-        return str(found["state"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def write(file: Path, data: bytes) -> None:
-    """Whole or not at all, also after a power cut. The name beside it is always the same: a kill leaves no heap."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    half = file.with_name(f".{file.name}.half")
-    with open(half, "wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    half.replace(file)
+    found = read_json(file) or {}
+    return str(found["state"]) if "state" in found else None

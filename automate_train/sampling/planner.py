@@ -1,7 +1,7 @@
 """What is to be sampled now: the sweep's checkpoints and prompt files -> batches.
 
-Covers: checkpoints from the journal and from the attempts' own events (a killed orchestrator loses none), prompt files,
-seeds, the link that keeps a checkpoint from rotation. Not: which are due (`due`), who draws them (`dispatch`).
+Covers: checkpoints of all attempts of each run, prompt files, seeds, the link that keeps a checkpoint from rotation.
+Not: which are due (`schedule`), who draws them (`dispatch`).
 """
 
 from __future__ import annotations
@@ -10,22 +10,23 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ..config.keys import unset
 from ..config.prompts import Prompt, read
 from ..config.sampling_options import SampleRule, on_webui, sample_rule
 from ..errors import UserError
+from ..records import Attempt, Checkpoint, RunRecord
+from ..store.history import Histories
+from ..store.launch import read_launch
 from ..store.layout import AttemptFolder, SweepFolder
-from ..store.sample_journal import Made, Samples
+from ..store.sample_journal import SampleJournal
+from ..trainers import events_of
 from .image_store import Batch, Desk, Wanted
-from .schedule import Checkpoint, is_due, which
-from .servers.webui.payload import parameters, shots
-
-PENDING = ".pending"
+from .schedule import is_due
+from .servers.webui.payload import Shot, parameters, shots
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,9 @@ class Wish:
     only: Sequence[range] | None = None
     epochs: Sequence[range] | None = None
 
-    def wants(self, made: Made) -> bool:
-        named = self.only is None or any(made.index in each for each in self.only)
-        return named and (bool(self.urls) or on_webui(made.options))
+    def wants(self, run: RunRecord) -> bool:
+        named = self.only is None or any(run.index in each for each in self.only)
+        return named and (bool(self.urls) or on_webui(run.options))
 
 
 @dataclass(frozen=True)
@@ -48,25 +49,17 @@ class Prompts:
     digest: str
 
 
-@dataclass
-class Seen:
-    """What the events of an attempt have told so far."""
-
-    offset: int = 0
-    checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
-
-
 class Lookout:
     """Looks again whenever it is told; every batch is returned once."""
 
     def __init__(
-        self, folder: SweepFolder, samples: Samples, wish: Wish, desk: Desk, trouble: Callable[[str], None]
+        self, folder: SweepFolder, samples: SampleJournal, wish: Wish, desk: Desk, trouble: Callable[[str], None]
     ) -> None:
         self.folder, self.samples, self.wish, self.desk, self.trouble = folder, samples, wish, desk, trouble
         self.known: set[str] = set()
         self.ended: dict[Path, set[str]] = {}
         """Attempts that have ended and are sampled -> their batches' ids."""
-        self._seen: dict[str, Seen] = {}
+        self._histories = Histories(folder, samples.journal, events_of)
         self._files: dict[str, Prompts | None] = {}
         self._told: set[str] = set()
 
@@ -74,33 +67,25 @@ class Lookout:
         """What is new, oldest first; baselines in front."""
         self._files.clear()
         found: list[Batch] = []
-        sampled: set[str] = set()
-        for made in self.samples.attempts():
-            if made.key in sampled or not self.wish.wants(made):
-                continue
-            saved = self.checkpoints(made)
-            if saved:
-                sampled.add(made.key)  # of a run's attempts the newest that has saved anything
-                found += self._batches(made, saved)
+        for run in self.samples.journal.records():
+            if self.wish.wants(run):
+                found += self._of_run(run)
         return sorted(found, key=lambda batch: batch.checkpoint.at if batch.checkpoint else 0.0)
 
-    def checkpoints(self, made: Made) -> list[Checkpoint]:
-        attempt = AttemptFolder(self.folder.path / made.folder)
-        seen = self._seen.setdefault(made.folder, Seen())
-        for event in new_checkpoints(attempt.events, seen):
-            seen.checkpoints[os.path.basename(event.path)] = event
-        for path, epoch, step, at in self.samples.checkpoints(made.id):
-            name = os.path.basename(path)
-            seen.checkpoints.setdefault(name, Checkpoint(path, which(Path(path).stem), epoch, step, at))
-        return sorted(seen.checkpoints.values(), key=lambda each: each.at)
+    def _of_run(self, run: RunRecord) -> Iterator[Batch]:
+        """Of a resumed run the checkpoints of all its attempts."""
+        saved = self._histories.brief(run).checkpoints
+        for attempt in run.attempts:
+            if own := [each for each in saved if each.attempt == attempt.number]:
+                yield from self._batches(run, attempt, own)
 
-    def _batches(self, made: Made, saved: list[Checkpoint]) -> Iterator[Batch]:
+    def _batches(self, run: RunRecord, made: Attempt, saved: list[Checkpoint]) -> Iterator[Batch]:
         attempt = AttemptFolder((self.folder.path / made.folder).absolute())
-        wanted_rule = sample_rule(made.options) or (SampleRule(None) if self.wish.urls else None)
-        ids = self.ended.setdefault(attempt.path, set()) if made.ended else set()
+        wanted_rule = sample_rule(run.options) or (SampleRule(None) if self.wish.urls else None)
+        ids = self.ended.setdefault(attempt.path, set()) if made.outcome else set()
         if wanted_rule is None and self.wish.epochs is None:
             return
-        prompts, suffix = self._prompts_of(made, attempt)
+        prompts, suffix = self._prompts_of(run, attempt)
         if prompts is None:
             return
         due = [each for each in saved if is_due(each, wanted_rule or SampleRule(None), self.wish.epochs)]
@@ -114,19 +99,18 @@ class Lookout:
             yield from self._baselines(prompts)
 
     def _batch(
-        self, made: Made, attempt: AttemptFolder, checkpoint: Checkpoint, prompts: Prompts, name: str, suffix: str
+        self, made: Attempt, attempt: AttemptFolder, checkpoint: Checkpoint, prompts: Prompts, name: str, suffix: str
     ) -> Iterator[Batch]:
         stem = Path(checkpoint.path).stem
         wanted = tuple(
-            Wanted(attempt.samples / f"{stem}_{shot.mark}{suffix}.png", prompt, shot, self._seed(shot.number, prompt))
+            self._wanted(attempt.samples / f"{stem}_{shot.mark}{suffix}.png", prompts, shot)
             for shot in shots(prompts.prompts)
             if not shot.baseline
-            for prompt in [prompts.prompts[shot.number]]
         )
-        final = attempt.samples / f"{stem}.final" if not suffix else None
+        final = attempt.final(stem) if not suffix else None
         left = tuple(each for each in wanted if self.desk.is_open(each))
-        link = attempt.samples / PENDING / os.path.basename(checkpoint.path)
-        batch = Batch(name, left, checkpoint, link, made.key, made.number, final)
+        link = attempt.pending / os.path.basename(checkpoint.path)
+        batch = Batch(name, left, checkpoint, link, made.run_key, made.number, final)
         if not left:
             batch.close()
         elif keep(attempt, checkpoint.path, link):
@@ -143,34 +127,36 @@ class Lookout:
         wanted = []
         for shot in shots(prompts.prompts):
             if shot.baseline:
-                prompt = prompts.prompts[shot.number]
-                seed = self._seed(shot.number, prompt)
-                sent = json.dumps(parameters(prompt, None, None, seed), sort_keys=True)
+                one = self._wanted(self.folder.baselines.absolute() / "x.png", prompts, shot)
+                sent = json.dumps(parameters(one.prompt, None, None, one.seed), sort_keys=True)
                 mark = f"{shot.number:02d}_{hashlib.sha256(sent.encode()).hexdigest()[:8]}"
-                wanted.append(Wanted(self.folder.path.absolute() / "baseline" / f"{mark}.png", prompt, shot, seed))
+                wanted.append(replace(one, png=one.png.with_name(f"{mark}.png")))
         left = tuple(each for each in wanted if self.desk.is_open(each))
         if left:
             yield Batch(name, left)
 
-    def _seed(self, number: int, prompt: Prompt) -> int:
+    def _wanted(self, png: Path, prompts: Prompts, shot: Shot) -> Wanted:
+        """With its seed: the prompt's own, else one that is drawn once for the sweep."""
+        prompt = prompts.prompts[shot.number]
         if prompt.seed is not None:
-            return prompt.seed
+            return Wanted(png, prompt, shot, prompt.seed, "", prompts.digest)
         words = hashlib.sha256(f"{prompt.text}\0{prompt.negative}".encode()).hexdigest()[:16]
-        return self.samples.seed(f"{number}:{words}")
+        key = f"{shot.number}:{words}"
+        return Wanted(png, prompt, shot, self.samples.seed(key), key, prompts.digest)
 
-    def _prompts_of(self, made: Made, attempt: AttemptFolder) -> tuple[Prompts | None, str]:
+    def _prompts_of(self, run: RunRecord, attempt: AttemptFolder) -> tuple[Prompts | None, str]:
         """A run's prompts, and what its pictures' names end with: only for another file than the run's own."""
-        own_path = made.options.get("prompt_path")
+        own_path = run.options.get("prompt_path")
         own_path = None if unset(own_path) else os.path.join(_cwd(attempt), os.path.expanduser(str(own_path)))
         path = self.wish.prompt_path or own_path
         if path is None:
-            self._say_once(f"{made.folder} has no prompt_path: no samples")
+            self._say_once(f"{run.folder} has no prompt_path: no samples")
             return None, ""
         prompts = self._read(os.path.abspath(path))
         if prompts is None:
             return None, ""
         own = self._read(own_path) if own_path is not None and os.path.exists(own_path) else None
-        first = self.samples.first_prompts(made.key, own.digest) if own is not None else ""
+        first = self.samples.first_prompts(run.key, own.digest) if own is not None else ""
         return prompts, "" if prompts.digest == first else f"_p{prompts.digest[:4]}"
 
     def _read(self, path: str) -> Prompts | None:
@@ -190,41 +176,9 @@ class Lookout:
             self.trouble(text)
 
 
-def new_checkpoints(file: Path, seen: Seen) -> Iterator[Checkpoint]:
-    """The checkpoint events since the last look; `seen.offset` moves on. Read line by line: most lines are metrics, and
-    there are many. A half-written last line is left for the next time."""
-    try:
-        if file.stat().st_size == seen.offset:
-            return
-        stream = file.open("rb")
-    except OSError:
-        return
-    with stream:
-        stream.seek(seen.offset)
-        for line in stream:
-            if not line.endswith(b"\n"):
-                return
-            seen.offset += len(line)
-            if b'"checkpoint"' in line:
-                try:
-                    event: Mapping[str, Any] = json.loads(line)
-                    if event["kind"] == "checkpoint":
-                        path, kind, at = str(event["path"]), str(event["which"]), float(event["at"])
-                        yield Checkpoint(path, kind, _int(event["epoch"]), _int(event["step"]), at)
-                except (ValueError, LookupError, TypeError, RecursionError):
-                    continue
-
-
-def _int(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
 def _cwd(attempt: AttemptFolder) -> str:
     """Where the sweep was started: relative paths in its options begin there."""
-    try:
-        return str(json.loads((attempt.path / AttemptFolder.LAUNCH).read_text(encoding="utf-8"))["cwd"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return os.getcwd()
+    return read_launch(attempt).cwd or os.getcwd()
 
 
 def keep(attempt: AttemptFolder, path: str, link: Path) -> bool:

@@ -8,28 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ..config.sampling_options import SampleRule
-
-ENDING = re.compile(r"-step(?P<step>\d{8,})$|-(?P<epoch>\d{6,})$")
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A saved file. `which` is epoch, step or last, as the hook tells it."""
-
-    path: str
-    which: str
-    epoch: int | None
-    step: int | None
-    at: float = 0.0
-
-
-def which(stem: str) -> str:
-    """By the file's name, where no event tells it."""
-    found = ENDING.search(stem)
-    return "last" if found is None else "epoch" if found["epoch"] else "step"
+from ..records import Checkpoint
 
 
 def is_due(checkpoint: Checkpoint, rule: SampleRule, epochs: Sequence[range] | None = None) -> bool:

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from ..store.sample_journal import Samples
+from ..store.sample_journal import SampleJournal
 from .context import Health, Office
 from .generator import Drawer
 from .image_store import Batch
@@ -46,7 +46,7 @@ class Server:
         self.carrier.start()
         self.drawer.start()
 
-    def give(self, batch: Batch, samples: Samples) -> None:
+    def give(self, batch: Batch, samples: SampleJournal) -> None:
         work = begun(batch, self.office, samples, self.url)
         self.works.append(work)
         if work.lora:
@@ -54,12 +54,12 @@ class Server:
         else:
             self.drawer.take(work)
 
-    def clear_leftovers(self, samples: Samples, batches: Sequence[Batch]) -> None:
+    def clear_leftovers(self, samples: SampleJournal, batches: Sequence[Batch]) -> None:
         """Before anything is given: take away what an earlier session left, but for these batches."""
         names, pictures = {batch.id for batch in batches}, {str(w.png) for batch in batches for w in batch.wanted}
-        brought = samples.brought(self.url)
+        brought = samples.uploads(self.url)
         kept = {name for name, batch in brought.items() if batch in names}
-        asked = [each for each in samples.asked(self.url) if each.lora not in kept and each.picture not in pictures]
+        asked = [each for each in samples.requests(self.url) if each.lora not in kept and each.picture not in pictures]
         self.carrier.clear_leftovers([name for name in brought if name not in kept], asked)
 
     def drop(self, work: Work) -> None:

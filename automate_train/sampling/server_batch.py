@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..store.sample_journal import Asked, Samples
+from ..store.sample_journal import SampleJournal, SentRequest
 from .context import Office
 from .image_store import Batch, Wanted
 from .schedule import lora_name
@@ -24,7 +24,7 @@ class Work:
     """The LoRA's name on the server; empty for baselines."""
     left: dict[str, Wanted]
     """Picture's path -> picture that is not made."""
-    tasks: dict[str, Asked] = field(default_factory=dict)
+    tasks: dict[str, SentRequest] = field(default_factory=dict)
     """Picture's path -> what was queued for it."""
     tries: Counter[str] = field(default_factory=Counter)
     hash12: str = ""
@@ -52,19 +52,19 @@ class Work:
         return self.batch.file
 
 
-def begun(batch: Batch, office: Office, samples: Samples, server: str) -> Work:
+def begun(batch: Batch, office: Office, samples: SampleJournal, server: str) -> Work:
     """The work with a name that is journaled already; with that of an earlier session where there is one."""
     left = {str(each.png): each for each in batch.wanted if office.desk.is_open(each)}
     lora = ""
     if batch.checkpoint is not None:
-        known = [name for name, of in samples.brought(server).items() if of == batch.id]
+        known = [name for name, of in samples.uploads(server).items() if of == batch.id]
         lora = known[0] if known else new_name(batch, office, samples, server)
-    tasks = {each.picture: each for each in samples.asked(server, lora) if each.picture in left}
+    tasks = {each.picture: each for each in samples.requests(server, lora) if each.picture in left}
     return Work(batch, lora, left, tasks)
 
 
-def new_name(batch: Batch, office: Office, samples: Samples, server: str) -> str:
+def new_name(batch: Batch, office: Office, samples: SampleJournal, server: str) -> str:
     assert batch.checkpoint is not None
     name = lora_name(office.sweep, batch.key, batch.attempt, batch.checkpoint, secrets.token_hex(2))
-    samples.bring(server, name, batch.id)
+    samples.record_upload(server, name, batch.id)
     return name

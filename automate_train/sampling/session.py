@@ -18,7 +18,8 @@ from ..config.keys import unset
 from ..config.sampling_options import webui_addresses
 from ..machine import lock
 from ..store.layout import SweepFolder
-from ..store.sample_journal import Samples
+from ..store.sample_journal import SampleJournal, note_counts
+from ..store.sweep_file import sweep_id
 from .context import Limits, Office
 from .dispatch import Dispatch
 from .image_store import Batch, Desk
@@ -46,8 +47,8 @@ def run(
     """
     wish = Wish(prompt_path, tuple(urls), only, epochs)
     with ExitStack() as stack:
-        _hold(stack, folder.path / "sampler.lock", follow)
-        samples = stack.enter_context(closing(Samples(folder.journal)))
+        _hold(stack, folder.sampler_lock, follow)
+        samples = stack.enter_context(closing(SampleJournal(folder.journal)))
         return Session(folder, wish, samples, limits or Limits(), say, environment, follow).run()
 
 
@@ -60,13 +61,13 @@ def _hold(stack: ExitStack, file: Path, patient: bool) -> None:
 
 class Session:
     def __init__(
-        self, folder: SweepFolder, wish: Wish, samples: Samples, limits: Limits, say: Callable[[str], None],
+        self, folder: SweepFolder, wish: Wish, samples: SampleJournal, limits: Limits, say: Callable[[str], None],
         environment: Mapping[str, str], follow: bool,
     ) -> None:  # fmt: skip
-        self.wish, self.samples, self.say, self.environment = wish, samples, say, environment
+        self.folder, self.wish, self.samples, self.say, self.environment = folder, wish, samples, say, environment
         self.troubles: list[str] = []
         desk = Desk(again=not follow)
-        self.office = Office(folder.journal, samples.sweep_id(), desk, limits, say)
+        self.office = Office(folder.journal, sweep_id(folder, samples.journal), desk, limits, say)
         self.lookout = Lookout(folder, samples, wish, desk, self._trouble)
         self.dispatch = Dispatch(self.office, samples)
         self.late = Late(say)
@@ -137,10 +138,10 @@ class Session:
 
     def _addresses(self) -> dict[tuple[str, str | None], None]:
         found: dict[tuple[str, str | None], None] = {}
-        for made in self.samples.attempts():
-            if self.wish.wants(made):
-                for url in self.wish.urls or webui_addresses(made.options):
-                    folder = made.options.get("webui_lora_dir")
+        for run in self.samples.journal.records():
+            if run.attempts and self.wish.wants(run):
+                for url in self.wish.urls or webui_addresses(run.options):
+                    folder = run.options.get("webui_lora_dir")
                     found[url, None if unset(folder) else str(folder)] = None
         return found
 
@@ -160,7 +161,7 @@ class Session:
         now = {"left": left, "servers": troubled, **{state.replace(" ", "_"): n for state, n in states.items()}}
         if now != self._noted:
             self._noted = now
-            self.samples.journal.note(samples=now)
+            note_counts(self.folder, self.samples.journal, now)
 
     def _stop(self) -> None:
         """A person has stopped us: take away what is ours, and do not take long."""

@@ -6,19 +6,17 @@ everything else. Its failure is told and never fatal. Not: which pictures it log
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from .image_store import write
+from ..store.files import read_json, write
+from ..store.launch import read_launch
+from ..store.layout import AttemptFolder
 
-SCRIPTS = ("hook/hook_backfill_images.py", "hook/log_pictures.py")
-"""By this edition's name, and by the first edition's: an attempt keeps the hook that it was started with."""
 LIMIT = 900.0
-MARK = ".logged"
 
 
 class Late:
@@ -49,7 +47,7 @@ class Late:
             ended = f"logging late pictures ended with {process.returncode}"
             self._say(f"{attempt.parent.name}: {said[-1] if said else ended}")
             if process.returncode == 0:
-                write(attempt / "output" / "sample" / MARK, f"{pictures}\n".encode())
+                write(AttemptFolder(attempt).logged, f"{pictures}\n")
             self._now = None
         if self._queue:
             self._start(self._queue.pop(0))
@@ -62,15 +60,14 @@ class Late:
 
     def _start(self, attempt: Path) -> None:
         pictures = count(attempt)
+        launch = read_launch(AttemptFolder(attempt))
+        null, pipe = subprocess.DEVNULL, subprocess.PIPE
         try:
-            launch = json.loads((attempt / "launch.json").read_text(encoding="utf-8"))
-            command = [str(launch["argv"][0]), str(script(attempt))]
-            env = {**os.environ, **{str(name): str(value) for name, value in launch["env"].items()}}
-            null, pipe = subprocess.DEVNULL, subprocess.PIPE
             process = subprocess.Popen(
-                command, cwd=launch["cwd"], env=env, text=True, stdin=null, stdout=pipe, stderr=null
-            )
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+                [*launch.argv[:1], str(script(attempt))],
+                cwd=launch.cwd, env={**os.environ, **launch.env}, text=True, stdin=null, stdout=pipe, stderr=null,
+            )  # fmt: skip
+        except (OSError, ValueError) as error:
             self._say(f"{attempt}: late pictures could not be logged: {error}")
             return
         self._now = process, attempt, pictures, time.monotonic()
@@ -78,23 +75,20 @@ class Late:
 
 def count(attempt: Path) -> int:
     """Samples that were made so far."""
-    return sum(1 for _ in (attempt / "output" / "sample").glob("*.json"))
+    return sum(1 for _ in AttemptFolder(attempt).samples.glob("*.json"))
 
 
 def logged(attempt: Path) -> int:
     try:
-        return int((attempt / "output" / "sample" / MARK).read_text())
+        return int(AttemptFolder(attempt).logged.read_text())
     except (OSError, ValueError):
         return 0
 
 
 def script(attempt: Path) -> Path | None:
-    return next((attempt / name for name in SCRIPTS if (attempt / name).is_file()), None)
+    return next((attempt / name for name in AttemptFolder.BACKFILL if (attempt / name).is_file()), None)
 
 
 def has_trackers(attempt: Path) -> bool:
-    try:
-        settings = json.loads((attempt / "hook.json").read_text(encoding="utf-8"))
-        return bool(settings.get("trackers")) and script(attempt) is not None
-    except (OSError, ValueError, AttributeError):
-        return False
+    settings = read_json(AttemptFolder(attempt).hook) or {}
+    return bool(settings.get("trackers")) and script(attempt) is not None

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from ..store.sample_journal import Asked, Samples
+from ..store.sample_journal import SampleJournal, SentRequest
 from .context import Health, Office
 from .schedule import lora_folder
 from .server_batch import Work, new_name
@@ -41,12 +41,12 @@ class Carrier:
 
     def clear(self, work: Work, done: Callable[[], None]) -> None:
         def clear() -> None:
-            self._clear(work.lora, [each for each in self.samples.asked(self.url) if _of(each, work)])
+            self._clear(work.lora, [each for each in self.samples.requests(self.url) if _of(each, work)])
             done()
 
         self._put(clear, None)
 
-    def clear_leftovers(self, loras: list[str], asked: list[Asked]) -> None:
+    def clear_leftovers(self, loras: list[str], asked: list[SentRequest]) -> None:
         """What an earlier session left, but for the batches that go on."""
         for lora in loras:
             self._put(partial(self._clear, lora, [each for each in asked if each.lora == lora]), None)
@@ -69,7 +69,7 @@ class Carrier:
         self._errands.put((errand, work))
 
     def _run(self) -> None:
-        self.client, self.samples = self._client(), Samples(self.office.journal)
+        self.client, self.samples = self._client(), SampleJournal(self.office.journal)
         while (errand := self._errands.get()) is not None:
             self._do(*errand)
             self.busy -= 1
@@ -107,7 +107,7 @@ class Carrier:
                 return
             except webui.Mismatch as error:
                 self.office.say(str(error))
-                self.samples.taken_away(self.url, work.lora)
+                self.samples.forget_upload(self.url, work.lora)
                 work.lora = new_name(work.batch, self.office, self.samples, self.url)
                 work.tasks.clear()
             except webui.Final as error:  # the file, or the server? then its other routes are refused, too
@@ -115,17 +115,17 @@ class Carrier:
                 work.refused = str(error)
                 return
 
-    def _clear(self, lora: str, asked: list[Asked]) -> None:
+    def _clear(self, lora: str, asked: list[SentRequest]) -> None:
         """First the tasks: they would be drawn without the LoRA."""
         for each in asked:
             task = each.task or (self.client.find(each.prompt, each.seed) if lora else None)
             if task:
                 self.client.cancel(task)
-            self.samples.answered(self.url, each.picture)
+            self.samples.forget_request(self.url, each.picture)
         if lora:
             self.client.delete(lora, lora_folder(self.office.sweep))
-            self.samples.taken_away(self.url, lora)
+            self.samples.forget_upload(self.url, lora)
 
 
-def _of(asked: Asked, work: Work) -> bool:
+def _of(asked: SentRequest, work: Work) -> bool:
     return asked.lora == work.lora and (bool(work.lora) or asked.picture in {str(w.png) for w in work.batch.wanted})

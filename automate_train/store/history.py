@@ -1,22 +1,38 @@
-"""How far a running attempt is, folded from the hook's events.
+"""What is known of a run over all its attempts, folded from what they told into one line of steps.
 
-Covers: one pure step, `after(progress, event)`, and what is derived from it (speed, time left).
-Not: reading the events (`folder`), showing them (`live`), judging the run (`trainers/*`).
+Covers: `after`, the pure step from one event to the next that everybody uses (the loop keeps its result alone, which
+stays small); `fold`, all attempts of a run as one `RunHistory`; `Histories`, which reads what `fold` needs.
+Not: reading the events (`events`, a trainer's own reader), showing them (`display`, `report`), judging the run
+(`trainers`).
+
+An attempt that begins at step s (0, or the step of the state that it goes on from) replaces what earlier attempts told
+after s. One that ended before its first step replaces nothing.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..records import Event
+from ..records import Attempt, Checkpoint, Event, RunRecord
+from .curves import Curve, Curves
+from .events import checkpoint_of
+from .journal import Journal
+from .launch import read_resume
+from .layout import AttemptFolder, SweepFolder
+
+ReadEvents = Callable[[RunRecord, AttemptFolder, int], tuple[Sequence[Event], int]]
+"""What an attempt has told since a cursor, by its trainer's own reader (`trainers.events_of`)."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """All None or 0 until the trainer has told."""
+    """How far an attempt is. All None or 0 until the trainer has told."""
 
+    start: int = 0
+    """Steps that were done when it began: more than 0 when it goes on from a saved state."""
     since: float | None = None
     """Unix seconds of the first event."""
     training_since: float | None = None
@@ -30,6 +46,8 @@ class Progress:
     """The trainer's running average over the last epoch's steps, as its progress bar shows it; else the last loss."""
     loss_sum: float = 0.0
     losses: int = 0
+    nans: int = 0
+    """Events whose loss was NaN."""
     nan_in_a_row: int = 0
     at: float | None = None
     """When `step` was told."""
@@ -39,6 +57,11 @@ class Progress:
     """Bytes, told at the end: of its GPUs, or without one of the process itself."""
 
     @property
+    def began(self) -> bool:
+        """Whether it has done a step."""
+        return self.step > self.start or bool(self.checkpoint)
+
+    @property
     def mean_loss(self) -> float | None:
         """Mean of the losses that were told (at most two a second): for comparing runs, not for publishing."""
         return self.loss_sum / self.losses if self.losses else None
@@ -46,9 +69,10 @@ class Progress:
     @property
     def speed(self) -> float | None:
         """Steps a second since training began."""
-        if not self.step or self.at is None or self.training_since is None or self.at <= self.training_since:
+        done = self.step - self.start
+        if done <= 0 or self.at is None or self.training_since is None or self.at <= self.training_since:
             return None
-        return self.step / (self.at - self.training_since)
+        return done / (self.at - self.training_since)
 
     @property
     def seconds_left(self) -> float | None:
@@ -58,53 +82,191 @@ class Progress:
 
 
 def after(progress: Progress, event: Event) -> Progress:
-    """The progress after one event. Events are untrusted: a value of a wrong type counts as not told."""
+    """The progress after one event. A field of the event that was not told leaves the progress as it is."""
     data = event.data
     if progress.since is None:
         progress = replace(progress, since=event.at)
     if event.kind == "training":
         since = progress.training_since if progress.training_since is not None else event.at
-        total, epochs = whole(data.get("total_steps")), whole(data.get("epochs"))
-        return replace(progress, training_since=since, total=total or progress.total, epochs=epochs or progress.epochs)
+        total, epochs = data.get("total_steps") or progress.total, data.get("epochs") or progress.epochs
+        return replace(progress, training_since=since, total=total, epochs=epochs)
     if event.kind == "metrics":
-        return _metrics(progress, event)
+        return _after_metrics(progress, event)
     if event.kind == "checkpoint":
-        path = data.get("path")
         return replace(
             progress,
-            checkpoint=path if isinstance(path, str) else progress.checkpoint,
-            epoch=max(progress.epoch, whole(data.get("epoch")) or 0),
-            step=max(progress.step, whole(data.get("step")) or 0),
+            checkpoint=data.get("path") or progress.checkpoint,
+            epoch=max(progress.epoch, data.get("epoch") or 0),
+            step=max(progress.step, data.get("step") or 0),
         )
     if event.kind == "end":
-        return replace(progress, peak_memory=whole(data.get("peak_memory")))
+        return replace(progress, peak_memory=data.get("peak_memory"))
     if event.kind == "trouble":
         return replace(progress, trouble=f"{data.get('where', 'hook')}: {data.get('error', '')}"[:500])
     return progress
 
 
-def _metrics(progress: Progress, event: Event) -> Progress:
+def _after_metrics(progress: Progress, event: Event) -> Progress:
     data = event.data
-    loss, average = _number(data.get("loss")), _number(data.get("average"))
+    loss, average, step, nan = data.get("loss"), data.get("average"), data.get("step"), data.get("nan") is True
     told = average if average is not None else loss
-    step = whole(data.get("step"))
-    nan = data.get("nan") is True
     return replace(
         progress,
         step=step if step is not None else progress.step,
-        epoch=max(progress.epoch, whole(data.get("epoch")) or 0),
+        epoch=max(progress.epoch, data.get("epoch") or 0),
         at=event.at,
         loss=math.nan if nan else told if told is not None else progress.loss,
         loss_sum=progress.loss_sum + (loss or 0.0),
         losses=progress.losses + (loss is not None),
+        nans=progress.nans + nan,
         nan_in_a_row=progress.nan_in_a_row + 1 if nan else 0 if told is not None else progress.nan_in_a_row,
     )
 
 
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+@dataclass(frozen=True)
+class RunHistory:
+    """A run over all its attempts."""
+
+    record: RunRecord
+    progress: Progress
+    """Of the newest attempt that counts, in steps of the whole training."""
+    attempts: tuple[int, ...]
+    """Numbers of the attempts of which something is left in the line, oldest first."""
+    seconds: float | None
+    """How long those of them that have ended took together."""
+    checkpoints: tuple[Checkpoint, ...]
+    """Oldest first."""
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    """Metric -> its points; empty in a brief history, which lacks what follows, too."""
+    best: float | None = None
+    """Lowest running average after the first tenth."""
+    memory: float | None = None
+    """Highest device memory that was told, bytes."""
+
+    @property
+    def epoch_ends(self) -> dict[int, int]:
+        """Epoch -> step of its last checkpoint."""
+        told = ((each.epoch, each.step) for each in self.checkpoints)
+        return {epoch: step for epoch, step in told if epoch is not None and step is not None}
+
+    @property
+    def resumed_from(self) -> int:
+        """The step from which the newest attempt that counts went on; 0 for one that began from the start."""
+        return self.progress.start
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """What the newest attempt left when it ended: delivered, checkpoint and others."""
+        return self.record.newest.metrics if self.record.newest else {}
 
 
-def whole(value: Any) -> int | None:
-    """An integer out of an untrusted event, else None."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+class AttemptHistory:
+    """What one attempt has told; more events may follow."""
+
+    def __init__(self, number: int, start: int, *, with_curves: bool) -> None:
+        self.number, self.with_curves = number, with_curves
+        self.progress = Progress(start, step=start)
+        self.checkpoints: dict[str, Checkpoint] = {}
+        self.curves = Curves()
+
+    def take(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self.progress = after(self.progress, event)
+            if (saved := checkpoint_of(event, self.number)) is not None:
+                self.checkpoints[saved.path] = saved
+            if self.with_curves and event.kind == "metrics":
+                self.curves.add(event, event.at - (self.progress.since or event.at))
+
+    def end(self, metrics: Mapping[str, Any]) -> None:
+        """The attempt has ended, and its events need not be read: what it left stands for them."""
+        names = ("loss", "mean_loss", "steps", "total_steps", "peak_memory")
+        loss, mean, steps, total, memory = (_number(metrics.get(name)) for name in names)
+        self.progress = replace(
+            self.progress,
+            step=self.progress.step if steps is None else int(steps),
+            total=self.progress.total if total is None else int(total),
+            loss=loss,
+            loss_sum=mean or 0.0,
+            losses=int(mean is not None),
+            checkpoint=str(metrics.get("checkpoint") or ""),
+            peak_memory=None if memory is None else int(memory),
+        )
+
+
+def _number(value: object) -> float | None:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def fold(record: RunRecord, told: Iterable[tuple[Attempt, AttemptHistory]]) -> RunHistory:
+    """One line out of what the attempts have told, oldest first."""
+    parts: list[tuple[Attempt, AttemptHistory]] = []
+    progress, curves = Progress(), Curves()
+    checkpoints: dict[str, Checkpoint] = {}
+    for attempt, part in told:
+        start = part.progress.start
+        if parts and attempt.outcome is not None and not part.progress.began and not part.checkpoints:
+            continue
+        parts = [*(each for each in parts if each[1].progress.start < start), (attempt, part)]
+        checkpoints = {path: each for path, each in checkpoints.items() if (each.step or 0) <= start > 0}
+        checkpoints |= part.checkpoints
+        curves.go_on(start, part.curves)
+        known = progress if start else Progress()
+        progress = replace(
+            part.progress,
+            total=part.progress.total or known.total,
+            epochs=part.progress.epochs or known.epochs,
+            epoch=max(part.progress.epoch, *(each.epoch or 0 for each in checkpoints.values()), 0),
+        )
+    seconds = [_number(attempt.metrics.get("seconds")) for attempt, _ in parts]
+    known_seconds = [each for each in seconds if each is not None and math.isfinite(each)]
+    return RunHistory(
+        record,
+        progress,
+        tuple(attempt.number for attempt, _ in parts),
+        round(sum(known_seconds), 3) if known_seconds else None,
+        tuple(sorted(checkpoints.values(), key=lambda each: each.at)),
+        curves.thinned(),
+        curves.best(),
+        curves.memory(),
+    )
+
+
+class Histories:
+    """The histories of a sweep's runs, read from its journal and its attempts' folders."""
+
+    def __init__(self, folder: SweepFolder, journal: Journal, read_events: ReadEvents) -> None:
+        self._folder, self._journal, self._read = folder, journal, read_events
+        self._open: dict[str, tuple[AttemptHistory, int]] = {}
+        """Attempt's folder -> what was told when it was last read, and the cursor."""
+
+    def brief(self, record: RunRecord) -> RunHistory:
+        """From the journal, and the events of what has no outcome yet, of which each call reads only what is new:
+        quick for thousands of runs, and without curves."""
+        saved = self._journal.checkpoints(record.key)
+        return fold(record, [(attempt, self._brief(record, attempt, saved)) for attempt in record.attempts])
+
+    def full(self, record: RunRecord) -> RunHistory:
+        """From everything that the attempts have told."""
+        told = []
+        for attempt in record.attempts:
+            history = AttemptHistory(attempt.number, self._start(attempt), with_curves=True)
+            history.take(self._read(record, self._folder.attempt(attempt.folder), 0)[0])
+            told.append((attempt, history))
+        return fold(record, told)
+
+    def _brief(self, record: RunRecord, attempt: Attempt, saved: Sequence[Checkpoint]) -> AttemptHistory:
+        known = self._open.pop(attempt.folder, None)
+        history, cursor = known or (AttemptHistory(attempt.number, self._start(attempt), with_curves=False), 0)
+        history.checkpoints |= {each.path: each for each in saved if each.attempt == attempt.number}
+        if known or attempt.outcome is None:
+            events, cursor = self._read(record, self._folder.attempt(attempt.folder), cursor)
+            history.take(events)
+        if attempt.outcome is not None:
+            history.end(attempt.metrics)
+        else:
+            self._open[attempt.folder] = history, cursor
+        return history
+
+    def _start(self, attempt: Attempt) -> int:
+        resume = read_resume(self._folder.attempt(attempt.folder))
+        return resume.step if resume is not None else 0

@@ -1,9 +1,8 @@
-"""The sweep's memory: which runs were planned, which attempts were made, how they ended, what they saved.
+"""The sweep's journal: an index of its runs, attempts and checkpoints in SQLite (WAL mode, one writer).
 
-Covers: the only SQL (SQLite in WAL mode, one writer), and the names of run folders.
-Not: its tables (`journal_schema`), what an outcome means (`trainers/*`), what to do next (`placement`), how it is shown
-(`status`).
-A reader in another terminal may open it at any time; a killed writer loses nothing that was committed.
+Covers: the SQL of all tables but the sampler's. It holds nothing that the attempts' folders do not: `rebuild` makes it
+again from them. A reader in another terminal may open it at any time; a killed writer loses nothing that was committed.
+Not: its tables (`schema`), the sampler's tables (`sample_journal`), what an outcome means (`trainers`).
 """
 
 from __future__ import annotations
@@ -11,115 +10,75 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, get_args
 
 from ..errors import UserError
-from ..records import Outcome
-from .journal_check import attempt as folder_of
-from .journal_check import facts, mapping, passes, schema, text_mapping, texts, unsound, value
-from .schema import UPGRADES as UPGRADES
-from .schema import Attempt as Attempt
-from .schema import Planned as Planned
-from .schema import Row as Row
-
-if TYPE_CHECKING:
-    import sqlite3
+from ..records import Attempt, Checkpoint, Outcome, OutcomeKind, RunRecord
+from .events import which
+from .journal_check import damage, folder, is_temporary
+from .schema import UPGRADES
 
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+KINDS = get_args(OutcomeKind)
 
 
 class Journal:
     """One open journal. Every public call that writes is one committed transaction, unless it is inside
-    `together()`."""
+    `transaction()`."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        import sqlite3  # not on the path of --help and --dry-run
-
         self.path = path
         self._folder = str(path.parent)
         try:
-            if read_only:
-                # Without a -wal file nobody writes: `immutable` then keeps SQLite from making one beside the journal.
-                how = "mode=ro" if os.path.exists(f"{path}-wal") else "immutable=1"
-                self.db = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, isolation_level=None)
-            else:
-                self.db = sqlite3.connect(path, isolation_level=None)
-                self.db.execute("pragma journal_mode = wal")
-                # In WAL mode NORMAL loses no committed transaction to a killed process, only (whole ones) to a power
-                # cut.
-                self.db.execute("pragma synchronous = normal")
-                # Pages: the WAL stays at 1 MB; SQLite's own 1000 make it several times larger than the journal.
-                self.db.execute("pragma wal_autocheckpoint = 250")
-            self.db.row_factory = sqlite3.Row
-            self._upgrade(read_only)
-            if wrong := schema(self.db, UPGRADES):
-                raise sqlite3.DatabaseError(wrong)
+            self.db = _read_only(path) if read_only else _writable(path)
+            _as_records(self.db)
+            self.db.execute("select 1 from sqlite_master").fetchone()  # reads the schema, which may be damaged
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # of a message that quotes a damaged name
             raise UserError(
                 f"the sweep's journal cannot be read: {error}",
                 source=str(path),
                 hint="may it be read and written, is the disk full?"
-                if isinstance(error, sqlite3.OperationalError)
+                if is_temporary(error)
                 else "the sweep's own command repairs it",
             ) from error
-
-    def _upgrade(self, read_only: bool) -> None:
-        version: int = self.db.execute("pragma user_version").fetchone()[0]
-        if version > len(UPGRADES):
-            raise UserError(
-                "the journal was written by a newer automate-train",
-                source=str(self.path),
-                hint="pip install -U automate-train",
-            )
-        if read_only and version == 0:
-            # Its making was cut short (a full disk, a kill): nothing is known; the next start makes it whole.
-            import sqlite3
-
-            self.db.close()
-            self.db = sqlite3.connect(":memory:", isolation_level=None)
-            self.db.row_factory = sqlite3.Row
-            read_only = False
-        if not read_only:
-            for number, script in enumerate(UPGRADES[version:], version + 1):
-                self.db.executescript(f"begin; {script} pragma user_version = {number}; commit;")
 
     def close(self) -> None:
         self.db.close()
 
     def damage(self) -> str | None:
         """What is wrong with the database or what it holds, in a few words; None when all is well."""
-        import sqlite3
-
         try:
-            if wrong := unsound(self.db, UPGRADES):
+            if wrong := damage(self.db):
                 return wrong
-            for row in self.rows():
-                self.checkpoints(row.key)
-            self.open_attempts()
+            for record in self.records():
+                self.checkpoints(record.key)
             self.notes()
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            return None if passes(error) else str(error)
+            return None if is_temporary(error) else str(error)
         return None
 
     @staticmethod
-    def broken(path: Path) -> bool:
+    def is_damaged(path: Path) -> bool:
         """Whether a file that cannot be opened as a journal is a damaged database, not a locked one."""
-        import sqlite3
-
         try:
-            with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
-                db.row_factory = sqlite3.Row
+            with contextlib.closing(_read_only(path)) as db:
+                _as_records(db)
                 journal = Journal.__new__(Journal)
                 journal.path, journal.db = path, db
                 return journal.damage() is not None
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            return not passes(error)
+            return not is_temporary(error)
+        except UserError:
+            return False  # of a newer automate-train
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
         """One transaction round several writes; nests into the outer one."""
         if self.db.in_transaction:
             yield
@@ -133,156 +92,242 @@ class Journal:
                 self.db.execute("rollback")
             raise
 
-    # what is known
+    # reading
 
-    def succeeded(self) -> set[str]:
-        return {row[0] for row in self.db.execute("select distinct key from attempt where kind = 'succeeded'")}
+    def records(self) -> Iterator[RunRecord]:
+        """Every run that the journal knows, with all its attempts, in the order of the sweep."""
+        return self._records("")
 
-    def open_attempts(self) -> list[tuple[int, Attempt]]:
-        """Attempts without an outcome: still running, or their orchestrator was killed. pid 0: never told."""
-        rows = self.db.execute("select * from attempt where kind is null order by id")
-        return [(row["id"], _attempt(row)) for row in rows]
+    def record(self, key: str) -> RunRecord | None:
+        return next(self._records("where run.key = ?", key), None)
 
-    def rows(self) -> Iterator[Row]:
-        """Every run the journal knows, in the order of the sweep, with its newest attempt."""
-        query = """
-            select run.*, a.number as attempt_number, a.folder as attempt_folder, a.devices, a.started, a.ended,
-                   a.kind, a.exit_code, a.reason, a.facts
-            from run left join attempt a
-            on a.key = run.key and a.number = (select max(number) from attempt where key = run.key)
-            order by run.position, run.number
+    def _records(self, where: str, *values: object) -> Iterator[RunRecord]:
+        query = f"""
+            select run.key as run_key, run.position, run.number as run_number, run.name, run.slug, run.varied,
+            run.options, run.state, {_ATTEMPT} from run left join attempt a on a.key = run.key {where}
+            order by run.position, run.number, run.key, a.number
         """
-        for row in self.db.execute(query):
-            began = row["attempt_number"] is not None
-            yield Row(
-                key=row["key"],
-                index=row["position"],
-                number=row["number"],
-                name=row["name"],
-                state=(row["kind"] or "running") if began else row["state"],
-                varied=text_mapping(row["varied"]),
-                options=mapping(row["options"]),
-                folder=folder_of(row["attempt_folder"], row["kind"]) if began else "",
-                attempt=row["attempt_number"] or 0,
-                devices=tuple(texts(row["devices"])) if began else (),
-                started=row["started"],
-                ended=row["ended"],
-                exit_code=row["exit_code"],
-                reason=row["reason"] or "",
-                facts=facts(row["facts"]) if began else {},
-            )
+        for _, group in groupby(self.db.execute(query, values), lambda row: row["run_key"]):
+            rows = list(group)
+            attempts = tuple(_attempt(row) for row in rows if row["id"] is not None)
+            yield replace(_run(rows[0]), attempts=attempts)
 
-    def checkpoints(self, key: str) -> list[tuple[str, int | None, int | None]]:
-        """(path, epoch, step) of every checkpoint of a run's attempts, oldest first."""
-        query = "select c.* from checkpoint c join attempt a on a.id = c.attempt where a.key = ? order by c.at"
-        return [(row["path"], row["epoch"], row["step"]) for row in self.db.execute(query, (key,))]
-
-    def notes(self) -> dict[str, Any]:
-        return {row["name"]: value(row["value"]) for row in self.db.execute("select * from note")}
-
-    # what happened
-
-    def note(self, **values: Any) -> None:
-        """Facts of the sweep as a whole: project, total, dropped, why the next run waits."""
-        rows = [(name, _encode(value)) for name, value in values.items()]
-        with self.together():
-            self.db.executemany("insert or replace into note values (?, ?)", rows)
-
-    def plan(self, runs: Iterable[Planned]) -> None:
-        """Make runs known before they start; one that is known keeps its folder and takes its new place and name."""
-        with self.together():
-            self.db.executemany(_PLAN, (_run_values(run, None) for run in runs))
-
-    def forget_waiting(self) -> None:
-        """Runs of an earlier plan that never began: the plan of today says which ones there are."""
-        with self.together():
-            self.db.execute("delete from run where not exists (select 1 from attempt where attempt.key = run.key)")
-
-    def place(self, run: Planned) -> tuple[str, int]:
-        """(run's folder name, attempt number) that an attempt begun now would get."""
-        query = "select (select folder from run where key = ?), (select max(number) from attempt where key = ?)"
-        known, newest = self.db.execute(query, (run.key, run.key)).fetchone()
-        folder = known or self._free_folder(f"{run.number:03d}-{run.slug}", run.key)
-        number = 1 + (newest or 0)
-        # A folder that a lost or moved-away journal left behind is never written into.
-        while os.path.lexists(f"{self._folder}/{folder}/attempt-{number}"):
-            number += 1
-        return folder, number
-
-    def _free_folder(self, folder: str, key: str) -> str:
-        taken = self.db.execute("select 1 from run where folder = ?", (folder,)).fetchone()
-        return f"{folder}-{key[:8]}" if taken or os.path.lexists(f"{self._folder}/{folder}") else folder
-
-    def begin(
-        self, run: Planned, devices: tuple[str, ...], now: float, place: tuple[str, int] | None = None
-    ) -> tuple[int, str, int]:
-        """Record an attempt before anything is started: (attempt id, the run's folder name, attempt number). `place`:
-        what `place` said of this run, when no attempt of it has begun since."""
-        with self.together():
-            folder, number = place or self.place(run)
-            self.db.execute(_PLAN, _run_values(run, folder))
-            cursor = self.db.execute(
-                "insert into attempt (key, number, folder, devices, started) values (?, ?, ?, ?, ?)",
-                (run.key, number, f"{folder}/attempt-{number}", _encode(devices), now),
-            )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid, folder, number
-
-    def recall(self, run: Planned, devices: tuple[str, ...], began: float, folder: str, number: int) -> None:
-        """Enter an attempt of which only the folder is left, as one without an outcome."""
-        with self.together():
-            taken = self.db.execute("select 1 from run where folder = ? and key <> ?", (folder, run.key)).fetchone()
-            known = self.db.execute("select folder from run where key = ?", (run.key,)).fetchone()
-            self.db.execute(_PLAN, _run_values(run, None if taken else known[0] if known and known[0] else folder))
-            numbers = {row[0] for row in self.db.execute("select number from attempt where key = ?", (run.key,))}
-            free = number if number not in numbers else max(numbers) + 1  # in a second folder of the same run
-            self.db.execute(
-                "insert into attempt (key, number, folder, devices, started) values (?, ?, ?, ?, ?)",
-                (run.key, free, f"{folder}/attempt-{number}", _encode(devices), began),
-            )
+    def open_attempts(self) -> list[Attempt]:
+        """Attempts without an outcome: still running, or their orchestrator was killed."""
+        query = f"select {_ATTEMPT} from attempt a where kind is null order by id"
+        return [_attempt(row) for row in self.db.execute(query)]
 
     def attempt_folders(self) -> set[str]:
         return {row[0] for row in self.db.execute("select folder from attempt")}
 
-    def started(self, attempt: int, handle: tuple[int, int, str]) -> None:
-        with self.together():
-            self.db.execute("update attempt set pid = ?, ticks = ?, boot = ? where id = ?", (*handle, attempt))
+    def succeeded(self) -> set[str]:
+        return {row[0] for row in self.db.execute("select distinct key from attempt where kind = 'succeeded'")}
 
-    def saved(self, attempt: int, path: str, epoch: int | None, step: int | None, at: float) -> None:
-        """A checkpoint was saved; telling it twice (after a restart) changes nothing."""
-        with self.together():
-            self.db.execute(
-                "insert or replace into checkpoint values (?, ?, ?, ?, ?)", (attempt, path, epoch, step, at)
-            )
+    def checkpoints(self, key: str) -> list[Checkpoint]:
+        """Of all attempts of a run, oldest first."""
+        query = """select c.path, c.which, c.epoch, c.step, c.at, a.number from checkpoint c
+                   join attempt a on a.id = c.attempt where a.key = ? order by c.at"""
+        return [
+            Checkpoint(path, kind or which(path), epoch, step, at, number)
+            for path, kind, epoch, step, at, number in self.db.execute(query, (key,))
+        ]
 
-    def end(self, attempt: int, outcome: Outcome, now: float, facts: Mapping[str, Any]) -> None:
-        with self.together():
+    def notes(self) -> dict[str, Any]:
+        return {str(row[0]): _decode(row[1]) for row in self.db.execute("select name, value from note")}
+
+    # writing
+
+    def note(self, **values: Any) -> None:
+        """Facts of the sweep as a whole: its state, why the next run waits."""
+        rows = [(name, _encode(value)) for name, value in values.items()]
+        with self.transaction():
+            self.db.executemany("insert or replace into note values (?, ?)", rows)
+
+    def plan(self, runs: Iterable[RunRecord]) -> None:
+        """Make runs known before they start; one that is known keeps its folder and takes its new place and name."""
+        with self.transaction():
+            self.db.executemany(_PLAN, (_run_values(run, None) for run in runs))
+
+    def forget_waiting(self) -> None:
+        """Runs of an earlier plan that never began: the plan of today says which ones there are."""
+        with self.transaction():
+            self.db.execute("delete from run where not exists (select 1 from attempt where attempt.key = run.key)")
+
+    def abort_waiting(self) -> None:
+        """Runs that never began, when the sweep ends early because a run failed."""
+        never = "not exists (select 1 from attempt where attempt.key = run.key)"
+        with self.transaction():
+            self.db.execute(f"update run set state = 'aborted' where {never}")
+
+    def next_attempt(self, run: RunRecord) -> str:
+        """The folder, `<run's folder>/attempt-<n>`, that an attempt begun now would get."""
+        query = "select (select folder from run where key = ?), (select max(number) from attempt where key = ?)"
+        known, newest = self.db.execute(query, (run.key, run.key)).fetchone()
+        home = known or self._free_folder(f"{run.number:03d}-{run.slug}", run.key)
+        number = 1 + (newest or 0)
+        # A folder that a lost or moved-away journal left behind is never written into.
+        while os.path.lexists(f"{self._folder}/{home}/attempt-{number}"):
+            number += 1
+        return f"{home}/attempt-{number}"
+
+    def _free_folder(self, name: str, key: str) -> str:
+        taken = self.db.execute("select 1 from run where folder = ?", (name,)).fetchone()
+        return f"{name}-{key[:8]}" if taken or os.path.lexists(f"{self._folder}/{name}") else name
+
+    def begin(self, run: RunRecord, devices: tuple[str, ...], now: float, folder: str = "") -> Attempt:
+        """Record an attempt before anything is started. `folder`: what `next_attempt` said of this run, when no attempt
+        of it has begun since."""
+        with self.transaction():
+            folder = folder or self.next_attempt(run)
+            home, _, number = folder.rpartition("/attempt-")
+            self.db.execute(_PLAN, _run_values(run, home))
+            return self._insert(run.key, int(number), folder, devices, now)
+
+    def restore(self, run: RunRecord, devices: tuple[str, ...], began: float, folder: str) -> Attempt:
+        """Enter an attempt of which only the folder is left, as one without an outcome."""
+        home, _, number = folder.rpartition("/attempt-")
+        with self.transaction():
+            taken = self.db.execute("select 1 from run where folder = ? and key <> ?", (home, run.key)).fetchone()
+            known = self.db.execute("select folder from run where key = ?", (run.key,)).fetchone()
+            self.db.execute(_PLAN, _run_values(run, None if taken else known[0] if known and known[0] else home))
+            numbers = {row[0] for row in self.db.execute("select number from attempt where key = ?", (run.key,))}
+            # A second folder of the same run may hold an attempt of the same number.
+            free = int(number) if int(number) not in numbers else max(numbers) + 1
+            return self._insert(run.key, free, folder, devices, began)
+
+    def _insert(self, key: str, number: int, folder: str, devices: tuple[str, ...], began: float) -> Attempt:
+        cursor = self.db.execute(
+            "insert into attempt (key, number, folder, devices, started) values (?, ?, ?, ?, ?)",
+            (key, number, folder, _encode(devices), began),
+        )
+        assert cursor.lastrowid is not None
+        return Attempt(cursor.lastrowid, key, number, folder, devices, "", began)
+
+    def set_handle(self, attempt: int, handle: str) -> None:
+        """What the executor calls a started attempt."""
+        with self.transaction():
+            self.db.execute("update attempt set handle = ? where id = ?", (handle, attempt))
+
+    def add_checkpoint(self, attempt: int, saved: Checkpoint) -> None:
+        """Telling it twice (after a restart) changes nothing."""
+        values = (attempt, saved.path, saved.epoch, saved.step, saved.at, saved.which)
+        with self.transaction():
+            self.db.execute("insert or replace into checkpoint values (?, ?, ?, ?, ?, ?)", values)
+
+    def end(self, attempt: int, outcome: Outcome, now: float, metrics: Mapping[str, Any]) -> None:
+        facts = {**metrics, "cause": outcome.cause} if outcome.cause else metrics
+        with self.transaction():
             self.db.execute(
                 "update attempt set kind = ?, exit_code = ?, reason = ?, ended = ?, facts = ? where id = ?",
                 (outcome.kind, outcome.exit_code, outcome.reason, now, _encode(facts), attempt),
             )
 
-    def abort_waiting(self, kind: str) -> None:
-        """Runs that never began, when the sweep ends early: aborted (a run failed) or waiting again (a person
-        asked)."""
-        with self.together():
-            self.db.execute(
-                "update run set state = ? where not exists (select 1 from attempt where attempt.key = run.key)", (kind,)
-            )
 
-
+_ATTEMPT = """a.id, a.key, a.number, a.folder, a.devices, a.handle, a.started, a.ended, a.kind, a.exit_code, a.reason,
+              a.facts"""
 _PLAN = """
-    insert into run (key, number, position, name, varied, options, folder) values (?, ?, ?, ?, ?, ?, ?)
+    insert into run (key, number, position, name, slug, varied, options, folder) values (?, ?, ?, ?, ?, ?, ?, ?)
     on conflict (key) do update set number = excluded.number, position = excluded.position, name = excluded.name,
-    varied = excluded.varied, options = excluded.options, folder = coalesce(excluded.folder, folder), state = 'waiting'
+    slug = excluded.slug, varied = excluded.varied, options = excluded.options,
+    folder = coalesce(excluded.folder, folder), state = 'waiting'
 """
 
 
-def _run_values(run: Planned, folder: str | None) -> tuple[object, ...]:
-    return (run.key, run.number, run.index, run.name, _encode(run.varied), _encode(run.options), folder)
+def _run_values(run: RunRecord, folder: str | None) -> tuple[object, ...]:
+    return (run.key, run.number, run.index, run.name, run.slug, _encode(run.varied), _encode(run.options), folder)
+
+
+# opening
+
+
+def _as_records(db: sqlite3.Connection) -> None:
+    db.row_factory = sqlite3.Row
+    db.text_factory = lambda data: data.decode(errors="replace")  # a damaged letter must not hide all the others
+
+
+def _writable(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("pragma journal_mode = wal")
+    # In WAL mode NORMAL loses no committed transaction to a killed process, only (whole ones) to a power cut.
+    db.execute("pragma synchronous = normal")
+    # Pages: the WAL stays at 1 MB; SQLite's own 1000 make it several times larger than the journal.
+    db.execute("pragma wal_autocheckpoint = 250")
+    _upgrade(db, path)
+    return db
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    """Without a -wal file nobody writes: `immutable` then keeps SQLite from making one beside the journal. A journal of
+    an earlier version, or one whose making was cut short, is read through an upgraded copy in memory."""
+    how = "mode=ro" if os.path.exists(f"{path}-wal") else "immutable=1"
+    db = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, isolation_level=None)
+    if _version(db, path) == len(UPGRADES):
+        return db
+    with contextlib.closing(db):
+        copy = sqlite3.connect(":memory:", isolation_level=None)
+        db.backup(copy)
+    _upgrade(copy, path)
+    return copy
+
+
+def _upgrade(db: sqlite3.Connection, path: Path) -> None:
+    for number, script in enumerate(UPGRADES[_version(db, path) :], _version(db, path) + 1):
+        db.executescript(f"begin immediate; {script} pragma user_version = {number}; commit;")
+
+
+def _version(db: sqlite3.Connection, path: Path) -> int:
+    version = int(db.execute("pragma user_version").fetchone()[0])
+    if version > len(UPGRADES):
+        hint = "pip install -U automate-train"
+        raise UserError("the journal was written by a newer automate-train", source=str(path), hint=hint)
+    return version
+
+
+# rows -> records
+
+
+def _run(row: sqlite3.Row) -> RunRecord:
+    return RunRecord(
+        str(row["run_key"]), _whole(row["position"]), _whole(row["run_number"]), str(row["name"]), str(row["slug"]),
+        {key: str(value) for key, value in _mapping(row["varied"]).items()}, _mapping(row["options"]),
+        unstarted="aborted" if row["state"] == "aborted" else "waiting",
+    )  # fmt: skip
 
 
 def _attempt(row: sqlite3.Row) -> Attempt:
-    handle = (row["pid"] or 0, row["ticks"] or 0, row["boot"] or "")
-    folder = folder_of(row["folder"], row["kind"])
-    return Attempt(row["key"], row["number"], folder, tuple(texts(row["devices"])), handle, row["started"])
+    metrics = _mapping(row["facts"])
+    kind, code = row["kind"], row["exit_code"]
+    if kind is not None and kind not in KINDS:
+        raise sqlite3.DatabaseError(f"it holds the outcome {kind!r:.20}, which was never written")
+    cause = str(metrics.pop("cause", ""))
+    devices = _decode(row["devices"])
+    return Attempt(
+        _whole(row["id"]), str(row["key"]), _whole(row["number"]), folder(row["folder"]),
+        tuple(map(str, devices)) if isinstance(devices, list) else (), str(row["handle"]), _number(row["started"]),
+        None if row["ended"] is None else _number(row["ended"]),
+        None if kind is None else Outcome(kind, None if code is None else _whole(code), str(row["reason"]), cause),
+        metrics,
+    )  # fmt: skip
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, int):
+        return value
+    raise sqlite3.DatabaseError(f"it holds {value!r:.60} where a number was written")
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, float) else _whole(value)
+
+
+def _decode(text: object) -> Any:
+    """JSON that was damaged counts as null."""
+    try:
+        return json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _mapping(text: object) -> dict[str, Any]:
+    found = _decode(text)
+    return found if isinstance(found, dict) else {}

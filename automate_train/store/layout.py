@@ -1,29 +1,40 @@
-"""Every file name inside a sweep's and an attempt's folder; temp-then-rename writes; the tail of events.
+"""Every file and folder name of a sweep and of an attempt.
 
-Covers: the contract between orchestrator and trainer process (DESIGN: "The attempt's folder is the contract").
-Not: what stands in the files (`trainers/*`, `hook`), nor which attempts exist (`journal`).
+Covers: names, and the few files that hold one line (exit code, pid, the console's end). Not: the content of the others
+(`launch`, `events`, `outcome`; `trainers`, `hook`), which attempts exist (`journal`). The hook's own modules, which run
+in the trainer's process and can import nothing from here, repeat the names that they use; a test compares them.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import stat
-from collections.abc import Iterator, Mapping
-from math import isfinite
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ..errors import UserError
-from ..records import Cache, Event, Launch
+from ..records import Cache
 
-_encode = json.JSONEncoder(ensure_ascii=False).encode
 LOGS = "_logs"
-MAX_LINE, CHUNK = 1 << 20, 8 << 20
+"""In temp_dir: the trackers' home, one for all runs of all sweeps."""
+DATASETS = "datasets"
+"""In temp_dir: links to pictures, beside which the trainer writes its caches."""
 MARK = re.compile(rb"automate-train key=([0-9a-f]{16})")
 MARKED = 16 << 20
 """Bytes at a file's start in which its mark is looked for: a checkpoint's header is smaller."""
+ATTEMPT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*/attempt-[1-9][0-9]{0,8}")
+"""An attempt's folder inside the sweep's, as we name it: `<run>/attempt-<n>`. A name of another shape may lead out of
+the sweep's folder, and is not used."""
+
+
+class _Inside:
+    """A file or folder of a fixed name inside a folder."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, folder: SweepFolder | AttemptFolder, owner: type) -> Path:
+        return folder.path / self.name
 
 
 class SweepFolder:
@@ -33,13 +44,30 @@ class SweepFolder:
         self.temp_dir = Path(temp_dir)
         self.path = self.temp_dir / project
 
-    journal = property(lambda self: self.path / "journal.sqlite")
-    lock = property(lambda self: self.path / "lock")
-    results = property(lambda self: self.path / "results.csv")
-    logs = property(lambda self: self.temp_dir / LOGS)
+    journal = _Inside("journal.sqlite")
+    about = _Inside("sweep.json")
+    """What the sweep as a whole must not lose with its journal."""
+    lock = _Inside("lock")
+    sampler_lock = _Inside("sampler.lock")
+    background_log = _Inside("sweep.log")
+    """What a sweep says that was started with --background."""
+    sample_counts = _Inside("samples.json")
+    """How many pictures the sampler has made, as it last said."""
+    results = _Inside("results.csv")
+    report = _Inside("report.html")
+    report_files = _Inside("report_files")
+    report_error = _Inside("report-error.txt")
+    provenance = _Inside("provenance.json")
+    baselines = _Inside("baseline")
+    """Pictures of the prompts without a LoRA."""
 
-    def attempt(self, run_folder: str, number: int) -> AttemptFolder:
-        return AttemptFolder(self.path / run_folder / f"attempt-{number}")
+    @property
+    def logs(self) -> Path:
+        return self.temp_dir / LOGS
+
+    def attempt(self, folder: str) -> AttemptFolder:
+        """`folder`: `<run's folder>/attempt-<n>`."""
+        return AttemptFolder(self.path / folder)
 
 
 def find_sweep(path: str | Path) -> SweepFolder:
@@ -57,52 +85,42 @@ def find_sweep(path: str | Path) -> SweepFolder:
 class AttemptFolder:
     """`<temp_dir>/<project>/<index>-<slug>/attempt-<n>`: everything about one start of one run."""
 
-    TRAINING, DATASET, HOOK, LAUNCH = "training.toml", "dataset.toml", "hook.json", "launch.json"
+    # Inside the folder, as a `Launch` names its files:
+    TRAINING, DATASET, HOOK = "training.toml", "dataset.toml", "hook.json"
     HOOK_SCRIPT, OUTPUT = "hook/run.py", "output"
+    BACKFILL = ("hook/hook_backfill_images.py", "hook/log_pictures.py")
+    """By this edition's name, and by the first edition's: an attempt keeps the hook that it was started with."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
-    console = property(lambda self: self.path / "console.log")
-    events = property(lambda self: self.path / "events.jsonl")
-    pid = property(lambda self: self.path / "pid")
-    exit_code = property(lambda self: self.path / "exit_code")
-    output = property(lambda self: self.path / self.OUTPUT)
-    samples = property(lambda self: self.path / self.OUTPUT / "sample")
+    launch = _Inside("launch.json")
+    resume = _Inside("resume.json")
+    """Where a resumed attempt goes on."""
+    console = _Inside("console.log")
+    events = _Inside("events.jsonl")
+    pid = _Inside("pid")
+    exit_code = _Inside("exit_code")
+    outcome = _Inside("outcome.json")
+    """How it ended: what the journal says of it, too."""
+    training = _Inside(TRAINING)
+    hook = _Inside(HOOK)
+    output = _Inside(OUTPUT)
+    samples = _Inside(f"{OUTPUT}/sample")
+    pending = _Inside(f"{OUTPUT}/sample/.pending")
+    """Links to checkpoints that are still to be sampled, which the trainer may delete."""
+    logged = _Inside(f"{OUTPUT}/sample/.logged")
+    """How many pictures were in the trackers when late ones were last logged."""
 
-    def write(self, launch: Launch, about: Mapping[str, Any] | None = None) -> None:
-        """Make the folder and write what was asked for; `FileExistsError` when an earlier attempt is there. `about`:
-        what else launch.json says (which run this is, in case that the journal is lost)."""
-        path = str(self.path)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        os.mkdir(path)
-        os.mkdir(f"{path}/{self.OUTPUT}")
-        asked = {
-            "argv": launch.argv,
-            "cwd": launch.cwd,
-            "env": dict(launch.env),
-            "secrets": sorted(launch.secrets),  # the names alone: what to set to run it by hand
-            "gpus": launch.gpus,
-            "keep": dict(launch.keep),
-            **(about or {}),
-        }
-        for name, text in launch.files.items():
-            if "/" in name:
-                os.makedirs(os.path.join(path, os.path.dirname(name)), exist_ok=True)
-            _write(os.path.join(path, name), text)
-        # One line a field: `indent` would take json's slow way, and this stands between a free device and its run.
-        fields = (f'"{name}": {_encode(value)}' for name, value in asked.items())
-        _write(f"{path}/{self.LAUNCH}", "{" + ",\n ".join(fields) + "}\n")
-        for cache in launch.caches:
-            _link(cache)
+    @property
+    def number(self) -> int:
+        """From 1, within the run; 0 for a folder with another name."""
+        number = self.path.name.removeprefix("attempt-")
+        return int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else 0
 
-    def read_keep(self) -> dict[str, str]:
-        """`Launch.keep` as it was written, for an attempt that an earlier orchestrator started."""
-        try:
-            kept = json.loads((self.path / self.LAUNCH).read_text(encoding="utf-8"))["keep"]
-            return {str(name): str(target) for name, target in kept.items()}
-        except (OSError, ValueError, KeyError, AttributeError, TypeError):
-            return {}
+    def final(self, checkpoint: str) -> Path:
+        """Tells a training that waits for a checkpoint's samples to go on. `checkpoint`: its name without ending."""
+        return self.samples / f"{checkpoint}.final"
 
     def deliver(self, keep: Mapping[str, str]) -> list[str]:
         """Copy finished files to where people look for them, each by rename; returns where they are. `OSError` when the
@@ -166,17 +184,6 @@ def mark(file: str | Path) -> str:
     return found[-1].decode() if found else ""
 
 
-def _write(path: str, text: str) -> None:
-    """A new file, without what a text stream costs."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-    try:
-        data = memoryview(text.encode())
-        while data:
-            data = data[os.write(descriptor, data) :]
-    finally:
-        os.close(descriptor)
-
-
 FILLED = ".filled"
 
 
@@ -199,57 +206,3 @@ def is_filled(cache: Cache) -> bool:
 def mark_filled(cache: Cache) -> None:
     """From here on several runs may use the cache at once: nobody writes into it any more."""
     (Path(cache.path) / FILLED).touch()
-
-
-def new_events(file: str | Path, offset: int = 0) -> tuple[list[Event], int]:
-    """Events after `offset` and the offset to go on from. A half-written last line is left for the next time; a line
-    that is no event (untrusted: any program may write there) is skipped; so is what is no plain file."""
-    found: list[Event] = []
-    try:
-        # Without O_NONBLOCK a pipe of this name would hold us for ever.
-        with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as f:
-            if not stat.S_ISREG(os.fstat(f.fileno()).st_mode):
-                return [], offset
-            while True:
-                f.seek(offset)
-                data = f.read(CHUNK)
-                # A line that fills a whole chunk is no event: let go of it.
-                whole = data.rfind(b"\n") + 1 or (CHUNK if len(data) == CHUNK else 0)
-                found += _parse(data[:whole])
-                offset += whole
-                if len(data) < CHUNK:
-                    return found, offset
-    except OSError:
-        return found, offset
-
-
-def _parse(data: bytes) -> Iterator[Event]:
-    for line in data.split(b"\n"):
-        if not line or len(line) > MAX_LINE:
-            continue
-        try:
-            fields = json.loads(line, parse_int=_whole)
-            if b"\\u" in line:
-                _encode(fields).encode()  # half of a surrogate pair: the journal could not hold it
-            event = Event(float(fields.pop("at")), str(fields.pop("kind")), fields)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            continue
-        if isfinite(event.at):
-            yield event
-
-
-def _whole(text: str) -> int:
-    """Integers that the journal can hold; of anything longer the line is no event."""
-    if len(text) > 18:
-        raise ValueError(text[:20])
-    return int(text)
-
-
-def replace(file: Path, text: str) -> None:
-    """Write so that a reader sees the old text or the new one, never a part: temp file beside it, then rename."""
-    temp = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        temp.write_text(text, encoding="utf-8")
-        temp.replace(file)
-    finally:
-        temp.unlink(missing_ok=True)

@@ -1,49 +1,63 @@
-"""A journal that is damaged is moved aside; what a journal does not know is read back from the attempts' folders.
+"""The journal made again from the folders: a damaged one is moved aside, what it does not know is read back.
 
-Covers: the check at the start of a sweep, and reading back what `launch.json` says of each attempt that is missing (a
-damaged or lost journal; one whose last writes were cut off). How an attempt ended is not decided here: it is entered as
-one without an outcome, and `recovery` takes it over like any other that an orchestrator left behind.
-Not: runs that never began (the plan of today brings them).
+Covers: the check at the start of a sweep; attempts with how they ended, their checkpoints, the sweep's own facts, the
+sampler's seeds. An attempt whose folder does not say how it ended (it was killed, or is of the first edition) is
+entered as open: `training.adoption` finds out.
+Not: runs that never began (the plan of today brings them), what is on image servers (the sampler finds it by name).
 """
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..errors import UserError
-from .journal import Journal, Planned
-from .journal_check import ATTEMPT
-from .layout import AttemptFolder, SweepFolder
+from ..records import Attempt, RunRecord
+from .events import checkpoint_of, read_events
+from .journal import Journal
+from .launch import LaunchFile, read_launch
+from .layout import ATTEMPT, AttemptFolder, SweepFolder
+from .outcome import read_outcome
+from .sample_journal import restore_samples
+from .sweep_file import read_sweep
 
 
-def opened(folder: SweepFolder, say: Callable[[str], None]) -> Journal:
-    """The sweep's journal for writing, complete; `say` tells when it had to be replaced or completed."""
-    there = folder.journal.exists()
-    journal, damage = _sound(folder)
-    found = sorted(_attempts(folder.path, journal.attempt_folders()), key=lambda each: (each.began, each.number))
-    with journal.together():
+def open_journal(folder: SweepFolder, say: Callable[[str], None]) -> tuple[Journal, set[str]]:
+    """The sweep's journal for writing, complete, and the keys of runs that have succeeded and that it did not know.
+    `say` tells when it had to be replaced or completed."""
+    existed = folder.journal.exists()
+    journal, damage = _undamaged(folder)
+    known = journal.succeeded()
+    found = sorted(
+        _missing(folder, journal.attempt_folders()), key=lambda each: (each.launch.began, each.folder.number)
+    )
+    with journal.transaction():
         for each in found:
-            journal.recall(each.run, each.devices, each.began, each.folder, each.number)
+            _restore(journal, each)
+        if found and (damage or not existed):
+            journal.note(**read_sweep(folder))
+            restore_samples(folder, journal)
     back = f"{len(found)} attempts were read back from their folders"
+    for attempt in journal.open_attempts():
+        _restore_outcome(
+            journal, attempt, folder.attempt(attempt.folder)
+        )  # killed before the journal's row was written
     if damage:
         say(f"the journal was damaged ({damage}); {back}")
     elif found:
-        say(f"{back}: the journal {'did not know them' if there else 'was gone'}")
-    return journal
+        say(f"{back}: the journal {'did not know them' if existed else 'was gone'}")
+    return journal, journal.succeeded() - known
 
 
-def _sound(folder: SweepFolder) -> tuple[Journal, str]:
+def _undamaged(folder: SweepFolder) -> tuple[Journal, str]:
     """(the journal or, in place of a damaged one, an empty one, what the damage is and where it went)."""
     try:
         journal = Journal(folder.journal)
     except UserError as error:
-        if not Journal.broken(folder.journal):
+        if not Journal.is_damaged(folder.journal):
             raise  # merely unreadable, locked or newer than we are: moved aside, what is whole would be lost
         damage: str | None = error.problem.message
     else:
@@ -64,33 +78,36 @@ def _move_aside(journal: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class _Found:
-    run: Planned
-    folder: str
-    number: int
-    devices: tuple[str, ...]
-    began: float
+class _Missing:
+    folder: AttemptFolder
+    launch: LaunchFile
+    run: RunRecord
 
 
-def _attempts(sweep: Path, known: set[str]) -> Iterator[_Found]:
-    """Attempts of whose folders none is in `known` (`<run>/attempt-<n>`)."""
-    for run in os.scandir(sweep):
+def _missing(sweep: SweepFolder, known: set[str]) -> Iterator[_Missing]:
+    """Attempts with a folder that the journal does not know. A folder whose launch.json was cut off, when the disk was
+    full, stays where it is."""
+    for run in os.scandir(sweep.path):
         if not run.is_dir(follow_symlinks=False):
             continue
         for name in os.listdir(run.path):
-            if not ATTEMPT.fullmatch(f"{run.name}/{name}") or f"{run.name}/{name}" in known:
-                continue
-            number = name.removeprefix("attempt-")
-            try:
-                asked = json.loads(Path(run.path, name, AttemptFolder.LAUNCH).read_text(encoding="utf-8"))
-                devices = tuple(map(str, asked["devices"]))
-                yield _Found(_planned(asked["run"]), run.name, int(number), devices, float(asked["began"]))
-            except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                continue  # of another version, or cut off when the disk was full: its files stay where they are
+            inside = f"{run.name}/{name}"
+            if ATTEMPT.fullmatch(inside) and inside not in known:
+                launch = read_launch(folder := sweep.attempt(inside))
+                if launch.run is not None:
+                    yield _Missing(folder, launch, launch.run)
 
 
-def _planned(told: dict[str, Any]) -> Planned:
-    return Planned(
-        str(told["key"]), int(told["index"]), int(told["number"]), str(told["name"]), str(told["slug"]),
-        {str(key): str(value) for key, value in told["varied"].items()}, dict(told["options"]),
-    )  # fmt: skip
+def _restore(journal: Journal, missing: _Missing) -> None:
+    folder = missing.folder
+    inside = f"{folder.path.parent.name}/{folder.path.name}"
+    attempt = journal.restore(missing.run, missing.launch.devices, missing.launch.began, inside)
+    for event in read_events(folder)[0]:
+        if (saved := checkpoint_of(event, attempt.number)) is not None:
+            journal.add_checkpoint(attempt.id, saved)
+    _restore_outcome(journal, attempt, folder)
+
+
+def _restore_outcome(journal: Journal, attempt: Attempt, folder: AttemptFolder) -> None:
+    if (ended := read_outcome(folder)) is not None:
+        journal.end(attempt.id, ended.outcome, ended.ended, ended.metrics)

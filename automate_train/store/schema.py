@@ -1,14 +1,9 @@
-"""The tables of a sweep's journal, and its rows as others see them.
+"""The tables of a sweep's journal, as a list of upgrades.
 
-Covers: the schema as a list of upgrades, `Planned` (what the journal is told of a run), `Row` (what it tells). Not: SQL
-that uses the tables (`journal`, `sample_journal`).
+Not: the SQL that uses them (`journal`, `sample_journal`).
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 UPGRADES = [
     """
@@ -35,54 +30,19 @@ UPGRADES = [
         server text not null, picture text not null, lora text not null, task text not null, prompt text not null,
         seed integer not null, primary key (server, picture)) without rowid;
     """,
+    # An attempt's handle is the executor's own text. `executors.local` writes what the three columns held.
+    """
+    create table attempt_new (
+        id integer primary key, key text not null references run (key), number integer not null, folder text not null,
+        devices text not null, handle text not null default '', started real not null, ended real, kind text,
+        exit_code integer, reason text not null default '', facts text not null default '{}', unique (key, number));
+    insert into attempt_new select id, key, number, folder, devices,
+        case when pid > 0 then pid || ' ' || coalesce(ticks, 0) || ' ' || coalesce(boot, '') else '' end,
+        started, ended, kind, exit_code, reason, facts from attempt;
+    drop table attempt;
+    alter table attempt_new rename to attempt;
+    alter table run add column slug text not null default '';
+    alter table checkpoint add column which text not null default '';
+    """,
 ]
 """Each entry brings the schema one version up; `pragma user_version` counts them. Append, never edit."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A run and its newest attempt, as `status` and `results.csv` show it."""
-
-    key: str
-    index: int
-    number: int
-    name: str
-    state: str
-    """waiting, running, or the kind of the newest outcome."""
-    varied: Mapping[str, str]
-    options: Mapping[str, Any]
-    folder: str
-    attempt: int
-    devices: tuple[str, ...]
-    started: float | None
-    ended: float | None
-    exit_code: int | None
-    reason: str
-    facts: Mapping[str, Any]
-    """What the run left: loss, mean_loss, steps, checkpoint, delivered."""
-
-
-@dataclass(frozen=True)
-class Planned:
-    """What the journal is told of a run; `options` without secrets."""
-
-    key: str
-    index: int
-    number: int
-    name: str
-    slug: str
-    varied: Mapping[str, str]
-    options: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One start of a run. `handle` is (pid, start time in clock ticks since boot, boot id): together never reused."""
-
-    run_key: str
-    number: int
-    folder: str
-    devices: tuple[str, ...]
-    handle: tuple[int, int, str]
-    started: float
-    """Seconds since 1970, for people; durations are taken from the monotonic clock."""

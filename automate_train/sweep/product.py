@@ -19,7 +19,6 @@ from typing import Any
 from ..config.keys import MASKED, SWEEP_ONLY, unset
 from ..errors import UserError
 from ..records import Dropped, Run, Setting
-from ..store.journal import Planned
 from .axes import Axis, check_list, digest, groups, make_axis
 from .exclude import compile_expression
 
@@ -205,9 +204,3 @@ def _texts(setting: Setting | None) -> list[str]:
     source = str(setting.source) if setting else ""
     hint = 'for example ["network_alpha > network_dim"]'
     raise UserError("must be a list of expressions", source=source, key="exclude", hint=hint)
-
-
-def planned(run: Run) -> Planned:
-    """A run as the store keeps it: without secrets."""
-    options = {key: option.value for key, option in run.options.items() if key not in MASKED}
-    return Planned(run.key, run.index, run.number, run.name, run.slug, dict(run.varied), options)

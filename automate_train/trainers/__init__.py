@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
 from functools import cache
 from typing import cast
 
 from ..errors import UserError, nearest
+from ..records import Event, RunRecord
+from ..store.events import read_events
+from ..store.layout import AttemptFolder
 from .protocol import Trainer
 
-__all__ = ["Trainer", "load"]
+__all__ = ["Trainer", "events_of", "load"]
 
 
 def load(name: object) -> Trainer:
     """The trainer called `name` (`sd-scripts` is the module `sd_scripts`); `UserError` when there is none."""
     return _load(str(name))
+
 
 
 @cache
@@ -36,3 +41,12 @@ def _load(name: str) -> Trainer:
 
 def _module(name: str) -> object:
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def events_of(record: RunRecord, attempt: AttemptFolder, cursor: int) -> tuple[Sequence[Event], int]:
+    """What an attempt of a run has told since `cursor`; of a trainer that is not there any more, its hook's events."""
+    try:
+        trainer = load(record.trainer)
+    except UserError:
+        return read_events(attempt, cursor)
+    return trainer.events(attempt, cursor)

@@ -16,7 +16,8 @@ from ..config.keys import MASKED, OURS, canonical, unset
 from ..config.layers import text_of
 from ..errors import Problem, UserError, nearest
 from ..records import Event, Launch, Outcome, Run, SweepContext
-from ..store.layout import AttemptFolder, new_events
+from ..store.events import read_events
+from ..store.layout import AttemptFolder
 from .failure_causes import explain
 from .launch_parts import ATTEMPT, ENV, device_count, secrets, trial_attempt
 
@@ -74,7 +75,7 @@ def prepare(run: Run, attempt: AttemptFolder, context: SweepContext) -> Launch:
 
 def events(attempt: AttemptFolder, cursor: int) -> tuple[list[Event], int]:
     """A program may write events.jsonl into `$AUTOMATE_TRAIN_ATTEMPT`, as the hook does."""
-    return new_events(attempt.events, cursor)
+    return read_events(attempt, cursor)
 
 
 def verdict(attempt: AttemptFolder, exit_code: int) -> Outcome:

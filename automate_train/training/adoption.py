@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..executors.local import text_of
 from ..executors.protocol import Executor
 from ..store.journal import Journal
-from ..store.layout import AttemptFolder, SweepFolder
+from ..store.launch import read_launch
+from ..store.layout import SweepFolder
 from ..trainers import load
 from .running_attempt import RunningAttempt
 
@@ -24,26 +24,25 @@ def left_behind(
     attempts = journal.open_attempts()
     if not attempts and not journal.succeeded():
         return []
-    records = {row.key: row for row in journal.rows()} if attempts else {}
-    folders = [AttemptFolder(folder.path / attempt.folder) for _, attempt in attempts]
-    handles = [text_of(attempt.handle) for _, attempt in attempts]
+    records = {record.key: record for record in journal.records()} if attempts else {}
+    folders = [folder.attempt(attempt.folder) for attempt in attempts]
+    handles = [attempt.handle for attempt in attempts]
     running = executor.recover(folder.path, list(zip(folders, handles, strict=True)))
     found = []
-    for (number, attempt), place, handle in zip(attempts, folders, running, strict=True):
+    for attempt, place, handle in zip(attempts, folders, running, strict=True):
         record = records[attempt.run_key]
         found.append(
             RunningAttempt(
-                id=number,
+                attempt=attempt,
                 run_key=record.key,
                 label=f"run {record.number}",
                 name=record.name,
-                number=attempt.number,
                 folder=place,
                 devices=attempt.devices,
                 handle=handle,
                 began=clock() - max(0.0, now() - attempt.started),
-                trainer=load(record.options.get("trainer", "sd-scripts")),
-                keep=place.read_keep(),
+                trainer=load(record.trainer),
+                keep=dict(read_launch(place).keep),
                 stop_on_nan=record.options.get("on_nan") != "ignore",
             )
         )

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field, replace
 from math import inf
 
 from ..errors import RunError, UserError
-from ..executors.local import handle_of
 from ..executors.protocol import Executor
-from ..records import Device, Outcome, Run
+from ..records import Attempt, Device, Outcome, Run
 from ..store.journal import Journal
+from ..store.launch import write_attempt
 from ..store.layout import is_filled, mark_filled
-from ..sweep.product import planned
+from ..store.outcome import end_attempt
+from ..sweep.record import record_of
 from ..trainers import failure_causes
 from .device_release import DeviceRelease
 from .placement import Start, decide
@@ -150,31 +151,32 @@ class Loop:
     def _start(self, ready: Ready, devices: tuple[str, ...], where: str) -> None:
         run, launch, folder = ready.run, ready.launch, ready.folder
         began = self.now()
-        attempt, _, number = self.journal.begin(ready.planned, devices, began, ready.place)
+        inside = f"{folder.path.parent.name}/{folder.path.name}"
+        attempt = self.journal.begin(ready.record, devices, began, inside)
         try:
-            folder.write(launch, {"run": vars(ready.planned), "devices": devices, "began": began})
+            write_attempt(folder, launch, ready.record, devices, began)
             handle = self.executor.start(launch, folder, devices)
         except (UserError, RunError, OSError) as error:
             self._record_failure(run, attempt, f"could not be started: {error}")
             return
         filling = tuple(cache for cache in launch.caches if not is_filled(cache))
         active = RunningAttempt(
-            attempt, run.key, f"run {run.number}", run.name, number, folder, devices, handle, self.clock(),
+            attempt, run.key, f"run {run.number}", run.name, folder, devices, handle, self.clock(),
             ready.trainer, dict(launch.keep), where, filling=filling,
             stop_on_nan=run.options["on_nan"].value != "ignore", run=run,
         )  # fmt: skip
         self.active.append(active)
         # Known to the journal already; the handle is written after the next runs have started.
-        self.chores.append(lambda: self.journal.started(attempt, handle_of(handle)))
+        self.chores.append(lambda: self.journal.set_handle(attempt.id, handle))
         self.chores.append(lambda: self.display.started(active))
 
     def _could_not_start(self, run: Run, reason: str) -> None:
-        attempt, _, _ = self.journal.begin(planned(run), (), self.now())
+        attempt = self.journal.begin(record_of(run), (), self.now())
         self._record_failure(run, attempt, reason)
 
-    def _record_failure(self, run: Run, attempt: int, reason: str) -> None:
+    def _record_failure(self, run: Run, attempt: Attempt, reason: str) -> None:
         self.failed += 1
-        self.journal.end(attempt, Outcome("failed", None, reason), self.now(), {})
+        end_attempt(self.journal, attempt, Outcome("failed", None, reason), self.now(), {})
         self.display.say(f"run {run.number} {run.name}: failed: {reason}")
 
     def _tell_wait(self, why: dict[str, str]) -> None:
@@ -198,7 +200,7 @@ class Loop:
 
     def _do_chores(self) -> None:
         """What need not be done before the next run starts: bookkeeping, copies, the display."""
-        with self.journal.together():
+        with self.journal.transaction():
             for active in self.active:
                 self._look(active)
             while self.chores:
@@ -259,7 +261,7 @@ class Loop:
             except OSError as error:
                 # The training is whole and stays where it is: a full disk elsewhere must not run it again.
                 self.display.say(f"{active.label}: trained, but not copied to target_path: {error}")
-        self.journal.end(active.id, outcome, self.now(), facts)
+        end_attempt(self.journal, active.attempt, outcome, self.now(), facts)
         self.display.ended(active, outcome, seconds)
 
     def _try_again(self, active: RunningAttempt) -> bool:

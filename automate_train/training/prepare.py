@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..config.keys import unset
-from ..records import Device, Launch, Outcome, Run, SweepContext
-from ..store.journal import Journal, Planned
+from ..records import Device, Launch, Outcome, Run, RunRecord, SweepContext
+from ..store.journal import Journal
 from ..store.layout import AttemptFolder, SweepFolder, is_filled
-from ..sweep.product import planned
+from ..sweep.record import record_of
 from ..trainers import Trainer
 from .placement import Policy, Want
 from .running_attempt import RunningAttempt
@@ -55,11 +55,10 @@ def retries(run: Run) -> int:
 
 @dataclass
 class Ready:
-    """A run with its launch, prepared for its place: (the run's folder name, attempt number)."""
+    """A run with its launch, prepared for the folder of its next attempt."""
 
     run: Run
-    planned: Planned
-    place: tuple[str, int]
+    record: RunRecord
     folder: AttemptFolder
     trainer: Trainer
     launch: Launch
@@ -73,12 +72,11 @@ class Ready:
 
 def prepare(job: Job, journal: Journal, run: Run) -> Ready:
     """Nothing is written yet; `UserError`, `RunError` or `OSError` when the run cannot be prepared."""
-    known = planned(run)
-    place = journal.place(known)
-    folder = job.folder.attempt(*place)
+    record = record_of(run)
+    folder = job.folder.attempt(journal.next_attempt(record))
     trainer = job.trainer(run)
     launch = trainer.prepare(run, folder, job.context)
     bound = job.devices_of(run) if launch.gpus else ()
-    ready = Ready(run, known, place, folder, trainer, launch, Want(run.key, launch.gpus, bound))
+    ready = Ready(run, record, folder, trainer, launch, Want(run.key, launch.gpus, bound))
     ready.look_at_caches()
     return ready

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
 from ..machine.processes import kernel_oom_kills
-from ..records import Cache, Outcome
-from ..store.history import Progress, after, whole
+from ..records import Attempt, Cache, Outcome
+from ..store.events import checkpoint_of
+from ..store.history import Progress, after
 from ..store.layout import AttemptFolder
 from ..trainers import failure_causes
 from .placement import Held
@@ -30,11 +31,10 @@ DIVERGED = 3
 
 @dataclass
 class RunningAttempt:
-    id: int
+    attempt: Attempt
     run_key: str
     label: str
     name: str
-    number: int
     folder: AttemptFolder
     devices: tuple[str, ...]
     handle: str
@@ -61,6 +61,14 @@ class RunningAttempt:
     oom_kills: int = field(default_factory=kernel_oom_kills)
     """The kernel's count when we first saw it."""
 
+    @property
+    def id(self) -> int:
+        return self.attempt.id
+
+    @property
+    def number(self) -> int:
+        return self.attempt.number
+
     def held(self) -> Held:
         return Held(self.label, frozenset(self.devices), frozenset(cache.path for cache in self.filling), self.occupied)
 
@@ -70,9 +78,8 @@ class RunningAttempt:
         events, self.offset = self.trainer.events(self.folder, self.offset)
         for event in events:
             before, self.progress = self.progress, after(self.progress, event)
-            if event.kind == "checkpoint" and (path := self.progress.checkpoint):
-                epoch, step = whole(event.data.get("epoch")), whole(event.data.get("step"))
-                journal.saved(self.id, path, epoch, step, event.at)
+            if (checkpoint := checkpoint_of(event, self.number)) is not None:
+                journal.add_checkpoint(self.id, checkpoint)
                 saved = True
             if self.progress.trouble != before.trouble:
                 say(f"{self.label}: hook: {self.progress.trouble}")
@@ -107,6 +114,6 @@ class RunningAttempt:
             "steps": progress.step,
             "seconds": round(seconds, 3),
             "checkpoint": progress.checkpoint,
+            "total_steps": progress.total,
             "peak_memory": progress.peak_memory,
-            **({"cause": self.outcome.cause} if self.outcome and self.outcome.cause else {}),
         }

@@ -22,13 +22,15 @@ from hypothesis import strategies as st
 from automate_train.config import prompts
 from automate_train.config.layers import built_in, merge, parse_set, read
 from automate_train.display import status
+from automate_train.display.results import write_results
 from automate_train.errors import Problem, UserError
 from automate_train.preflight import checks, plan
-from automate_train.records import Launch, Outcome, SweepContext
+from automate_train.records import Checkpoint, Launch, Outcome, RunRecord, SweepContext
 from automate_train.sampling.servers.webui import payload
-from automate_train.store.journal import Journal, Planned
+from automate_train.store.journal import Journal
+from automate_train.store.launch import write_attempt
 from automate_train.store.layout import SweepFolder
-from automate_train.store.rebuild import opened
+from automate_train.store.rebuild import open_journal
 from automate_train.sweep.product import expand
 from automate_train.sweep.selection import select
 from automate_train.trainers import load
@@ -96,7 +98,7 @@ def planned(folder: Path, sets: list[str]) -> None:
     if not any(problem.severity == "error" for problem in problems):
         for _, run in zip(range(3), selection.todo(), strict=False):
             made = load(run.options["trainer"].value).prepare(
-                run, SweepFolder(folder, "p").attempt(run.slug, 1), context
+                run, SweepFolder(folder, "p").attempt(f"{run.slug}/attempt-1"), context
             )
             assert isinstance(made, Launch) and all("\0" not in word for word in made.argv)
 
@@ -186,18 +188,19 @@ def whole(tmp_path_factory) -> Path:
     home.path.mkdir()
     journal = Journal(home.journal)
     for at in range(12):
-        run = Planned(f"{at:016x}", at, at, f"p_a={at}", f"p_a-{at}", {"a": str(at)}, {"trainer": "command", "a": at})
+        run = RunRecord(f"{at:016x}", at, at, f"p_a={at}", f"p_a-{at}", {"a": str(at)}, {"trainer": "command", "a": at})
         if at > 9:
             journal.plan([run])
             continue
-        attempt, folder, number = journal.begin(run, (), 100.0 + at)
-        home.attempt(folder, number).write(Launch(("/bin/true",), "/"), {"run": vars(run), "devices": [], "began": 1.0})
-        journal.started(attempt, (2**22 + at, 1, "an earlier boot"))
+        attempt = journal.begin(run, (), 100.0 + at)
+        folder = home.attempt(attempt.folder)
+        write_attempt(folder, Launch(("/bin/true",), "/"), run, (), 1.0)
+        journal.set_handle(attempt.id, f"{2**22 + at} 1 an earlier boot")
         if at < 8:
-            home.attempt(folder, number).exit_code.write_text("0\n" if at < 6 else "1\n")
+            folder.exit_code.write_text("0\n" if at < 6 else "1\n")
             facts = {"loss": 0.5, "mean_loss": 0.4, "steps": 3, "seconds": 1.5, "delivered": ["/x.safetensors"]}
-            journal.end(attempt, Outcome("succeeded" if at < 6 else "failed", 0, ""), 200.0, facts)
-            journal.saved(attempt, "/x.safetensors", 1, 2, 150.0)
+            journal.end(attempt.id, Outcome("succeeded" if at < 6 else "failed", 0, ""), 200.0, facts)
+            journal.add_checkpoint(attempt.id, Checkpoint("/x.safetensors", "epoch", 1, 2, 150.0))
     journal.note(state="running", waiting={"x": "no GPU"}, command=["a"], cwd="/")
     for name in ("with-wal", "checked"):  # before and after everything is written back
         (home.temp_dir / name).mkdir()
@@ -239,7 +242,7 @@ def journal_example(whole: Path, dice: random.Random) -> None:
         assert str(error)
     said: list[str] = []
     try:
-        journal = opened(home, said.append)
+        journal, _ = open_journal(home, said.append)
     except UserError as error:
         assert "journal" in str(error)
         return
@@ -247,7 +250,7 @@ def journal_example(whole: Path, dice: random.Random) -> None:
         assert journal.damage() is None
         assert len(journal.attempt_folders()) >= 10, "an attempt is forgotten"
         list(status.lines(journal, home))
-        status.write_results(journal, home)
+        write_results(journal, home)
 
 
 def test_journals(whole: Path):

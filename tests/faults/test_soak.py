@@ -52,8 +52,8 @@ def test_a_soak(tmp_path: Path, runs: int, settled: int):
     seconds = time.monotonic() - began
     (tmp_path / "seen.json").write_text(json.dumps(seen))
     assert process.returncode == 0, (tmp_path / "said.log").read_text()[-2000:]
-    rows = list(Journal(journal, read_only=True).rows())
-    assert len(rows) == runs and {row.state for row in rows} == {"succeeded"}
+    records = list(Journal(journal, read_only=True).records())
+    assert len(records) == runs and {record.state for record in records} == {"succeeded"}
     early = [each for each in seen if settled * 0.5 <= each[0] <= settled * 1.5]
     late = [each for each in seen if runs * 0.8 < each[0] < runs]  # the summary at the end holds every row once
     assert early and late

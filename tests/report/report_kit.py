@@ -17,9 +17,9 @@ from typing import Any
 
 from PIL import Image
 
-from automate_train.records import Outcome
+from automate_train.records import Outcome, RunRecord
 from automate_train.report.assemble import WrittenPage, write_page
-from automate_train.store.journal import Journal, Planned
+from automate_train.store.journal import Journal
 from automate_train.store.layout import SweepFolder
 
 EVIL = "</script><script>window.evil = 1</script><img src=x onerror='window.evil = 2'> \u2028 \"'&amp; ${1}"
@@ -42,25 +42,25 @@ class Sweep:
         self.pictures.mkdir()
         self.kinds: dict[tuple[int, int], list[Path]] = {}
 
-    def runs(self) -> Iterator[Planned]:
+    def runs(self) -> Iterator[RunRecord]:
         for index, values in enumerate(product(*self.axes.values())):
             varied = dict(zip(self.axes, values, strict=True))
             name = "_".join([self.path.name, *(f"{key}={value}" for key, value in varied.items())])
             options = {**self.options, **{key: _value(value) for key, value in varied.items()}}
             slug = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name)[:60]
-            yield Planned(f"{index:08x}{'0' * 8}", index, index, name, slug, varied, options)
+            yield RunRecord(f"{index:08x}{'0' * 8}", index, index, name, slug, varied, options)
 
-    def wait(self, *runs: Planned) -> None:
+    def wait(self, *runs: RunRecord) -> None:
         self.journal.plan(runs)
 
     def begin(
-        self, run: Planned, *, epochs: int = 2, prompts: Sequence[str] = ("a boat",),
+        self, run: RunRecord, *, epochs: int = 2, prompts: Sequence[str] = ("a boat",),
         weights: Sequence[float | None] = (None,), end: str | None = "succeeded", reason: str = "", steps: int = 100,
         size: tuple[int, int] = (64, 64),
     ) -> Path:  # fmt: skip
         """Make a run that was trained and sampled; its attempt's folder."""
-        id_, folder, number = self.journal.begin(run, ("0",), 1_700_000_000.0 + run.index)
-        attempt = self.path / folder / f"attempt-{number}"
+        begun = self.journal.begin(run, ("0",), 1_700_000_000.0 + run.index)
+        attempt = self.path / begun.folder
         (attempt / "output" / "sample").mkdir(parents=True)
         (attempt / "console.log").write_text("the log\n")
         launch = {"argv": ["python", "train.py"], "cwd": str(self.path), "env": {"A": "b c"}}
@@ -81,7 +81,7 @@ class Sweep:
                 "seconds": 60.0 + run.index,
                 "checkpoint": "x",
             }
-            self.journal.end(id_, Outcome(end, 0 if end == "succeeded" else 1, reason), 1_700_000_100.0, facts)  # type: ignore[arg-type]
+            self.journal.end(begun.id, Outcome(end, 0 if end == "succeeded" else 1, reason), 1_700_000_100.0, facts)  # type: ignore[arg-type]
         return attempt
 
     def events(self, attempt: Path, steps: int, epochs: int, seed: int) -> None:

@@ -79,5 +79,6 @@ def test_nan_and_infinity_become_words(tmp_path: Path):
     attempt = sweep.begin(run, end=None, steps=5)
     with (attempt / "events.jsonl").open("a") as out:
         out.write('{"at": 9, "kind": "metrics", "step": 6, "loss": NaN, "lr": {"unet": Infinity}}\n')
+        out.write('{"at": 9, "kind": "metrics", "step": 6, "loss": null, "nan": true}\n')
         out.write('{"at": 9, "kind": "metrics", "step": "six", "loss": []}\n{"at": 9, "kind": "metrics"}\nnonsense\n')
     assert data_of(sweep.build().path)["runs"][0]["nans"] == 2

@@ -258,10 +258,10 @@ def test_a_name_of_ours_with_another_file_gets_a_new_name(double, sweep):
     until(lambda: double.asked("/upload_lora_model"))
     process.kill()
     process.communicate()
-    from automate_train.store.sample_journal import Samples
+    from automate_train.store.sample_journal import SampleJournal
 
-    samples = Samples(sweep.folder.journal)
-    [name, *_] = samples.brought(double.url)
+    samples = SampleJournal(sweep.folder.journal)
+    [name, *_] = samples.uploads(double.url)
     theirs = f"automate-train-{samples.sweep_id()}/{name}.safetensors"
     double.control(files=[theirs])
     code, said = sweep.sample()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from automate_train.records import Event
+from automate_train.store.events import parse
 from automate_train.store.history import Progress, after
 
 
@@ -59,5 +61,7 @@ json_values = st.recursive(
     )
 )
 def test_no_event_breaks_it(events: list[tuple[str, dict[str, object]]]):
-    progress = fold(*(Event(float(at), kind, data) for at, (kind, data) in enumerate(events)))
+    lines = [json.dumps({**data, "at": at, "kind": kind}) for at, (kind, data) in enumerate(events)]
+    progress = fold(*parse("\n".join(lines).encode()))
+    assert progress.mean_loss is None or math.isfinite(progress.mean_loss)
     assert progress.losses >= 0 and (progress.seconds_left is None or progress.seconds_left >= 0)

@@ -7,60 +7,67 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from automate_train.errors import UserError
-from automate_train.records import Outcome
-from automate_train.store.journal import UPGRADES, Journal, Planned
+from automate_train.records import Checkpoint, Outcome, RunRecord
+from automate_train.store.journal import Journal
+from automate_train.store.schema import UPGRADES
 
 
-def run(key: str, index: int = 0, **varied: str) -> Planned:
+def run(key: str, index: int = 0, **varied: str) -> RunRecord:
     name = "_".join(["p", *(f"{name}={value}" for name, value in varied.items())])
-    return Planned(key, index, index, name, name.replace("=", "-"), varied, {"seed": 1, **varied})
+    return RunRecord(key, index, index, name, name.replace("=", "-"), varied, {"seed": 1, **varied})
 
 
 def test_a_run_from_plan_to_success(tmp_path: Path):
     journal = Journal(tmp_path / "journal.sqlite")
     journal.plan([run("k0", 0, lr="1e-4"), run("k1", 1, lr="2e-4")])
-    attempt, folder, number = journal.begin(run("k0", 0, lr="1e-4"), ("GPU-1",), 100.0)
-    assert (folder, number) == ("000-p_lr-1e-4", 1)
-    journal.started(attempt, (42, 7, "boot"))
-    journal.saved(attempt, "/x.safetensors", 1, 10, 101.0)
-    journal.saved(attempt, "/x.safetensors", 1, 10, 101.0)
-    ((found, opened),) = journal.open_attempts()
-    assert (found, opened.handle, opened.devices) == (attempt, (42, 7, "boot"), ("GPU-1",))
-    journal.end(attempt, Outcome("succeeded", 0), 130.0, {"loss": 0.5})
-    first, second = journal.rows()
-    assert (first.state, first.facts, first.varied, second.state) == (
+    begun = journal.begin(run("k0", 0, lr="1e-4"), ("GPU-1",), 100.0)
+    assert (begun.folder, begun.number) == ("000-p_lr-1e-4/attempt-1", 1)
+    journal.set_handle(begun.id, "42 7 boot")
+    saved = Checkpoint("/x.safetensors", "epoch", 1, 10, 101.0)
+    journal.add_checkpoint(begun.id, saved)
+    journal.add_checkpoint(begun.id, saved)
+    (opened,) = journal.open_attempts()
+    assert opened == replace(begun, handle="42 7 boot")
+    journal.end(begun.id, Outcome("succeeded", 0, cause="x"), 130.0, {"loss": 0.5})
+    first, second = journal.records()
+    ended = replace(opened, ended=130.0, outcome=Outcome("succeeded", 0, cause="x"), metrics={"loss": 0.5})
+    assert first.attempts == (ended,) and journal.record("k0") == first and journal.record("k9") is None
+    assert (first.state, first.metrics, first.varied, second.state) == (
         "succeeded",
         {"loss": 0.5},
         {"lr": "1e-4"},
         "waiting",
     )
     assert journal.succeeded() == {"k0"} and journal.open_attempts() == []
-    assert journal.checkpoints("k0") == [("/x.safetensors", 1, 10)]
+    assert journal.checkpoints("k0") == [replace(saved, attempt=1)]
 
 
 def test_a_later_attempt_gets_its_own_folder_and_number(tmp_path: Path):
     journal = Journal(tmp_path / "journal.sqlite")
-    first, folder, _ = journal.begin(run("k"), (), 1.0)
-    journal.end(first, Outcome("failed", 1, "no"), 2.0, {})
-    (tmp_path / folder / "attempt-2").mkdir(parents=True)  # left by a journal that is gone
-    assert journal.place(run("k")) == (folder, 3)
-    assert journal.begin(run("k"), (), 3.0)[1:] == (folder, 3)
-    (row,) = journal.rows()
-    assert (row.state, row.attempt) == ("running", 3)
+    first = journal.begin(run("k"), (), 1.0)
+    journal.end(first.id, Outcome("failed", 1, "no"), 2.0, {})
+    home = first.folder.partition("/")[0]
+    (tmp_path / home / "attempt-2").mkdir(parents=True)  # left by a journal that is gone
+    assert journal.next_attempt(run("k")) == f"{home}/attempt-3"
+    assert journal.begin(run("k"), (), 3.0).folder == f"{home}/attempt-3"
+    (record,) = journal.records()
+    assert (record.state, [each.number for each in record.attempts]) == ("running", [1, 3])
 
 
 def test_a_growing_list_moves_no_folder(tmp_path: Path):
     journal = Journal(tmp_path / "journal.sqlite")
-    _, old, _ = journal.begin(run("k", 1, lr="4e-4"), (), 1.0)
-    assert journal.place(run("k", 5, lr="4e-4"))[0] == old == "001-p_lr-4e-4"
-    (tmp_path / old).mkdir()
-    other = journal.begin(run("other-key", 1, lr="4e-4"), (), 2.0)[1]
-    assert other == "001-p_lr-4e-4-other-ke", "a name taken by another key gets a suffix"
+    old = journal.begin(run("k", 1, lr="4e-4"), (), 1.0).folder
+    assert old == "001-p_lr-4e-4/attempt-1"
+    assert journal.next_attempt(run("k", 5, lr="4e-4")) == "001-p_lr-4e-4/attempt-2"
+    (tmp_path / "001-p_lr-4e-4").mkdir()
+    other = journal.begin(run("other-key", 1, lr="4e-4"), (), 2.0).folder
+    assert other == "001-p_lr-4e-4-other-ke/attempt-1", "a name taken by another key gets a suffix"
 
 
 def test_plans_of_yesterday_are_forgotten_but_not_what_ran(tmp_path: Path):
@@ -68,35 +75,36 @@ def test_plans_of_yesterday_are_forgotten_but_not_what_ran(tmp_path: Path):
     journal.plan([run("gone", 0), run("ran", 1)])
     journal.begin(run("ran", 1), (), 1.0)
     journal.forget_waiting()
-    assert [row.key for row in journal.rows()] == ["ran"]
+    assert [record.key for record in journal.records()] == ["ran"]
 
 
 def test_waiting_runs_are_aborted_and_wait_again_with_the_next_plan(tmp_path: Path):
     journal = Journal(tmp_path / "journal.sqlite")
     journal.plan([run("a", 0), run("b", 1)])
-    attempt, *_ = journal.begin(run("a", 0), (), 1.0)
-    journal.end(attempt, Outcome("failed", 1), 2.0, {})
-    journal.abort_waiting("aborted")
-    assert [row.state for row in journal.rows()] == ["failed", "aborted"]
+    begun = journal.begin(run("a", 0), (), 1.0)
+    journal.end(begun.id, Outcome("failed", 1), 2.0, {})
+    journal.abort_waiting()
+    assert [record.state for record in journal.records()] == ["failed", "aborted"]
     journal.plan([run("b", 1)])
-    assert [row.state for row in journal.rows()] == ["failed", "waiting"]
+    assert [record.state for record in journal.records()] == ["failed", "waiting"]
 
 
 def test_together_is_all_or_nothing(tmp_path: Path):
     journal = Journal(tmp_path / "journal.sqlite")
-    with pytest.raises(RuntimeError), journal.together():
+    with pytest.raises(RuntimeError), journal.transaction():
         journal.plan([run("a")])
         raise RuntimeError
-    assert list(journal.rows()) == []
+    assert list(journal.records()) == []
 
 
 KILLED = """
 import os, sys
 from pathlib import Path
-from automate_train.store.journal import Journal, Planned
+from automate_train.records import RunRecord
+from automate_train.store.journal import Journal
 journal = Journal(Path(sys.argv[1]))
 for n in range(50):
-    journal.begin(Planned(f"k{n}", n, n, "n", "n", {}, {}), (), 1.0)
+    journal.begin(RunRecord(f"k{n}", n, n, "n", "n", {}, {}), (), 1.0)
 os.kill(os.getpid(), 9)
 """
 
@@ -111,12 +119,12 @@ def test_a_reader_beside_a_writer_and_after_it_makes_no_files(tmp_path: Path):
     journal = Journal(tmp_path / "journal.sqlite")
     journal.plan([run("a")])
     reader = Journal(tmp_path / "journal.sqlite", read_only=True)
-    assert len(list(reader.rows())) == 1
+    assert len(list(reader.records())) == 1
     reader.close()
     journal.close()
     assert os.listdir(tmp_path) == ["journal.sqlite"]
     reader = Journal(tmp_path / "journal.sqlite", read_only=True)
-    assert len(list(reader.rows())) == 1
+    assert len(list(reader.records())) == 1
     assert os.listdir(tmp_path) == ["journal.sqlite"]
 
 
@@ -151,11 +159,11 @@ def test_a_journal_whose_making_was_cut_short_is_an_empty_one(tmp_path: Path, co
         file.write_bytes(content)
     before = file.read_bytes()
     reader = Journal(file, read_only=True)
-    assert reader.succeeded() == set() and list(reader.rows()) == [] and reader.notes() == {}
+    assert reader.succeeded() == set() and list(reader.records()) == [] and reader.notes() == {}
     assert file.read_bytes() == before
     writer = Journal(file)
     writer.begin(run("a"), (), 1.0)
-    assert [row.key for row in Journal(file, read_only=True).rows()] == ["a"]
+    assert [record.key for record in Journal(file, read_only=True).records()] == ["a"]
 
 
 def test_a_transaction_that_cannot_be_committed_is_over(tmp_path: Path):

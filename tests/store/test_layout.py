@@ -9,15 +9,18 @@ from pathlib import Path
 import pytest
 
 from automate_train.records import Cache, Launch
-from automate_train.store.layout import AttemptFolder, SweepFolder, is_filled, mark, mark_filled, new_events, replace
+from automate_train.store.events import read_file
+from automate_train.store.files import write
+from automate_train.store.launch import read_launch, write_attempt
+from automate_train.store.layout import AttemptFolder, SweepFolder, is_filled, mark, mark_filled
 
 
 def test_what_was_asked_for_is_written_without_secrets(tmp_path: Path):
-    folder = SweepFolder(tmp_path, "p").attempt("000-x", 1)
+    folder = SweepFolder(tmp_path, "p").attempt("000-x/attempt-1")
     made = Launch(
         ("prog", "--a"), "/", {"A": "1"}, {"WANDB_API_KEY": "hush"}, {"training.toml": "x = 1\n", "hook/run.py": "pass"}
     )
-    folder.write(made)
+    write_attempt(folder, made)
     assert folder.path == tmp_path / "p" / "000-x" / "attempt-1"
     assert (folder.path / "training.toml").read_text() == "x = 1\n"
     assert (folder.path / "hook/run.py").read_text() == "pass"
@@ -26,7 +29,7 @@ def test_what_was_asked_for_is_written_without_secrets(tmp_path: Path):
     assert not any("hush" in file.read_text() for file in folder.path.rglob("*") if file.is_file())
     assert "hush" not in repr(made)
     with pytest.raises(FileExistsError):
-        folder.write(made)
+        write_attempt(folder, made)
 
 
 def test_links_stand_in_for_pictures_and_leave_the_users_folder_alone(tmp_path: Path):
@@ -35,7 +38,7 @@ def test_links_stand_in_for_pictures_and_leave_the_users_folder_alone(tmp_path: 
     (pictures / "a.png").write_bytes(b"picture")
     cache = Cache(str(tmp_path / "datasets" / "h"), {"a.png": str(pictures / "a.png")})
     for number in (1, 2):
-        AttemptFolder(tmp_path / f"attempt-{number}").write(Launch(("x",), "/", caches=(cache,)))
+        write_attempt(AttemptFolder(tmp_path / f"attempt-{number}"), Launch(("x",), "/", caches=(cache,)))
     assert (Path(cache.path) / "a.png").read_bytes() == b"picture"
     assert [path.name for path in pictures.iterdir()] == ["a.png"]
     assert not is_filled(cache)
@@ -46,30 +49,30 @@ def test_links_stand_in_for_pictures_and_leave_the_users_folder_alone(tmp_path: 
 def test_delivery_is_whole_and_replaces(tmp_path: Path):
     folder = AttemptFolder(tmp_path / "a")
     target = tmp_path / "loras" / "x.safetensors"
-    folder.write(Launch(("x",), "/", keep={"output/x.safetensors": str(target)}))
+    write_attempt(folder, Launch(("x",), "/", keep={"output/x.safetensors": str(target)}))
     (folder.output / "x.safetensors").write_bytes(b"new")
     target.parent.mkdir()
     target.write_bytes(b"old")
-    assert folder.deliver(folder.read_keep()) == [str(target)]
+    assert folder.deliver(read_launch(folder).keep) == [str(target)]
     assert target.read_bytes() == b"new"
     (folder.output / "x.safetensors").unlink()
     with pytest.raises(OSError):
-        folder.deliver(folder.read_keep())
+        folder.deliver(read_launch(folder).keep)
     assert target.read_bytes() == b"new" and [path.name for path in target.parent.iterdir()] == ["x.safetensors"]
 
 
 def test_events_are_tailed_and_untrusted(tmp_path: Path):
     file = tmp_path / "events.jsonl"
-    assert new_events(file) == ([], 0)
+    assert read_file(file) == ([], 0)
     good = b'{"at": 1.5, "kind": "metrics", "step": 3}\n'
     rubbish = b'nonsense\n[1]\n{"kind": "x"}\n{"at": "x", "kind": 1}\n' + b'{"a":' * 2000 + b"\n\xff\xfe\n"
     file.write_bytes(good + rubbish + good[:10])
-    events, offset = new_events(file)
+    events, offset = read_file(file)
     assert [(event.at, event.kind, event.data) for event in events] == [(1.5, "metrics", {"step": 3})]
     with file.open("ab") as f:
         f.write(good[10:])
-    events, offset = new_events(file, offset)
-    assert len(events) == 1 and new_events(file, offset) == ([], offset)
+    events, offset = read_file(file, offset)
+    assert len(events) == 1 and read_file(file, offset) == ([], offset)
 
 
 def test_the_tail_shows_bars_in_their_last_state(tmp_path: Path):
@@ -81,9 +84,9 @@ def test_the_tail_shows_bars_in_their_last_state(tmp_path: Path):
     assert AttemptFolder(tmp_path / "gone").tail() == []
 
 
-def test_replace_leaves_no_half_file(tmp_path: Path):
-    replace(tmp_path / "x", "one")
-    replace(tmp_path / "x", "two")
+def test_write_leaves_no_half_file(tmp_path: Path):
+    write(tmp_path / "x", "one")
+    write(tmp_path / "x", "two")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("x", "two")]
 
 
@@ -93,9 +96,11 @@ def test_a_lora_of_another_run_is_never_replaced(tmp_path: Path):
 
     def deliver(name: str, key: str) -> list[str]:
         folder = AttemptFolder(tmp_path / name / "attempt-1")
-        folder.write(Launch(("x",), "/", keep=keep, files={"training.toml": f"c = 'automate-train key={key}'"}))
+        write_attempt(
+            folder, Launch(("x",), "/", keep=keep, files={"training.toml": f"c = 'automate-train key={key}'"})
+        )
         (folder.output / "x.safetensors").write_bytes(name.encode() + b" mine automate-train key=" + key.encode())
-        return [Path(path).name for path in folder.deliver(folder.read_keep())]
+        return [Path(path).name for path in folder.deliver(read_launch(folder).keep)]
 
     assert deliver("first", "1" * 16) == ["x.safetensors", "x.toml"]
     assert deliver("other", "2" * 16) == ["x-22222222.safetensors", "x-22222222.toml"]
@@ -111,7 +116,7 @@ def test_events_that_are_no_plain_file_hold_nobody_up(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "zero").symlink_to("/dev/zero")
     for name in ("pipe", "zero", ".", "none"):
-        assert new_events(tmp_path / name, 3) == ([], 3)
+        assert read_file(tmp_path / name, 3) == ([], 3)
 
 
 def test_events_that_nothing_could_hold_are_skipped(tmp_path: Path):
@@ -121,16 +126,16 @@ def test_events_that_nothing_could_hold_are_skipped(tmp_path: Path):
            '{"at": 1, "kind": "x", "step": 9999999999999999999}', '{"at": 1, "kind": "x", "path": "\\ud800"}',
            '{"at": 1, "kind": "\\udc80"}']  # fmt: skip
     file.write_text("\n".join(bad) + "\n" + good)
-    [event], offset = new_events(file)
+    [event], offset = read_file(file)
     assert event.data == {"loss": 0.5, "path": "\N{UNICORN FACE}"} and offset == file.stat().st_size
 
 
 def test_events_are_read_in_pieces_and_endless_lines_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("automate_train.store.layout.CHUNK", 64)
+    monkeypatch.setattr("automate_train.store.events.CHUNK", 64)
     file = tmp_path / "events.jsonl"
     lines = [f'{{"at": {number}, "kind": "metrics"}}\n' for number in range(20)]
     file.write_text("".join(lines) + "x" * 1000 + "\n" + lines[3] + '{"at": 4, ')
-    found, offset = new_events(file)
+    found, offset = read_file(file)
     assert [event.at for event in found] == [*range(20), 3] and file.read_text()[offset:] == '{"at": 4, '
 
 

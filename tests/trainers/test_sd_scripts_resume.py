@@ -236,12 +236,13 @@ def test_what_the_hook_tells_is_counted_from_the_beginning(attempts, counts_all,
     attempts.ended(2)
     folder = attempts.at(2)
     (folder.path / "hook.json").touch()
-    for name, text in resume.note(training, counts_all).items():
-        (folder.path / name).write_text(text)
+    point = resume.point(training, counts_all)
+    said = {"state": point.state, "step": point.step, "not_counted": point.uncounted_steps}
+    folder.resume.write_text(json.dumps(said))
     metrics = [{"kind": "metrics", "step": step} for step in (1, 3)]
     told = [*metrics, {"kind": "checkpoint", "step": 3}, {"kind": "end"}]
     folder.events.write_text("".join(json.dumps({"at": 1, **line}) + "\n" for line in told))
     events, offset = sd_scripts.events(folder, 0)
     assert [event.data.get("step") for event in events] == steps and offset == folder.events.stat().st_size
-    (folder.path / resume.NOTE).write_text("[]")
+    folder.resume.write_text("[]")
     assert [event.data.get("step") for event in sd_scripts.events(folder, 0)[0]] == [1, 3, 3, None]

@@ -10,8 +10,9 @@ import pytest
 
 from automate_train.config.layers import Layer, built_in, merge
 from automate_train.records import Device, Event, Launch, Outcome, Run, Source, SweepContext
+from automate_train.store.events import read_events
 from automate_train.store.journal import Journal
-from automate_train.store.layout import AttemptFolder, SweepFolder, new_events
+from automate_train.store.layout import AttemptFolder, SweepFolder
 from automate_train.sweep.product import expand
 from automate_train.training.device_release import RELEASE_SECONDS
 from automate_train.training.loop import GRACE, Loop
@@ -52,7 +53,7 @@ class World:
         return Launch((str(run.index),), "/", gpus=0 if context.cpu else 1)
 
     def events(self, folder: AttemptFolder, offset: int) -> tuple[list[Event], int]:
-        return new_events(folder.events, offset)
+        return read_events(folder, offset)
 
     def verdict(self, folder: AttemptFolder, code: int) -> Outcome:
         return (
@@ -139,7 +140,7 @@ def history(
     if before:
         before(loop)
     loop.run()
-    states = {row.index: row.state for row in journal.rows()}
+    states = {record.index: record.state for record in journal.records()}
     journal.close()
     return [states.get(index, "never") for index in range(count)]
 

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from automate_train.records import Attempt
 from automate_train.store.layout import AttemptFolder
 from automate_train.trainers import command
 from automate_train.training import running_attempt
 from automate_train.training.running_attempt import RunningAttempt
+
+ATTEMPT = Attempt(1, "key", 1, "000-p/attempt-1", (), "", 0.0)
 
 
 @pytest.fixture
@@ -21,9 +24,9 @@ def ended(tmp_path):
         monkeypatch.setattr(running_attempt, "kernel_oom_kills", lambda: next(counts))
         folder = AttemptFolder(tmp_path)
         folder.exit_code.write_text(f"{code}\n")
-        one = RunningAttempt(1, "key", "run 0", "p", 1, folder, (), "", 0.0, command, {}, oom_kills=next(counts))  # type: ignore[arg-type]
+        one = RunningAttempt(ATTEMPT, "key", "run 0", "p", folder, (), "", 0.0, command, {}, oom_kills=next(counts))  # type: ignore[arg-type]
         one.outcome = one.judge()
-        return one.outcome.reason, one.facts(1.0)["cause"]
+        return one.outcome.reason, one.outcome.cause
 
     return judge
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from ...errors import Problem, UserError
 from ...records import Event, Launch, Outcome, SweepContext
-from ...store.layout import AttemptFolder, new_events
-from . import checks, console, launcher, outcome, probe, resume
+from ...store.events import read_events
+from ...store.layout import AttemptFolder
+from . import checks, console, launcher, outcome, probe
 from .resolve import Resolved, resolve
 from .value_types import number
 
@@ -61,9 +62,8 @@ def prepare(run: Run, folder: AttemptFolder, context: SweepContext) -> Launch:
 
 def events(folder: AttemptFolder, offset: int) -> tuple[list[Event], int]:
     """What the hook wrote; of a run without the hook, what its progress bar shows."""
-    if (folder.path / folder.HOOK).exists():
-        events, offset = new_events(folder.events, offset)
-        return resume.told(folder, events), offset
+    if folder.hook.exists():
+        return read_events(folder, offset)
     return console.events(folder.console, offset)
 
 

@@ -47,7 +47,6 @@ def launch(run: Run, resolved: Resolved, folder: AttemptFolder, context: SweepCo
         AttemptFolder.DATASET: toml_text.dumps(document),
         **({TRACKER: tracker} if tracker is not None else {}),
         **({samples.COPY: prompts} if prompts is not None else {}),
-        **(resume.note(training, counts_all=resolved.is_tiny) if going_on else {}),
     }
     threads = max(1, context.cores // processes(resolved.given, context))
     precision = str(training.get("mixed_precision") or "no")
@@ -71,7 +70,8 @@ def launch(run: Run, resolved: Resolved, folder: AttemptFolder, context: SweepCo
         shield = f"--config_file={path / ACCELERATE}"
         argv = [python, "-m", "accelerate.commands.launch", shield, *flags, *program]
     secrets = {SECRETS[key]: str(resolved.given[key].value) for key in SECRETS if key in resolved.given}
-    return Launch(tuple(argv), os.getcwd(), env, secrets, files, count, _keep(resolved, training), links)
+    point = resume.point(training, counts_all=resolved.is_tiny) if going_on else None
+    return Launch(tuple(argv), os.getcwd(), env, secrets, files, count, _keep(resolved, training), links, point)
 
 
 def training_options(

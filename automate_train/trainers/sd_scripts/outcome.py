@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ...records import Event, Outcome
-from ...store.layout import AttemptFolder, new_events
+from ...store.events import read_events
+from ...store.layout import AttemptFolder
 from ..failure_causes import explain
 from . import checkpoint, resume
 
@@ -99,7 +100,7 @@ def _nan(folder: AttemptFolder, file: Path, found: checkpoint.Checkpoint) -> str
 
 def _event_of(folder: AttemptFolder, file: Path) -> Event | None:
     """The hook's last word on this file, if it is about the file as it lies there."""
-    events, _ = new_events(folder.events)
+    events, _ = read_events(folder)
     size, path = file.stat().st_size, os.path.realpath(file)
     for event in reversed(events):
         told = event.data.get("path")

@@ -17,17 +17,17 @@ import os
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...records import Event
-from ...store.layout import AttemptFolder, new_events
+from ...records import Resume
+from ...store.events import read_events
+from ...store.launch import read_launch
+from ...store.layout import AttemptFolder
 from ..failure_causes import explain
 from . import checkpoint
 
-NOTE = "resume.json"
-"""Which state an attempt goes on from, the steps that were done there, and how many of them it does not count."""
 OPTIONS = frozenset({"resume", "initial_step", "skip_until_initial_step"})
 """What a script must know; sd-scripts' full trainers do not."""
 BATCHES = re.compile(rb"num batches per epoch[^:\n]*: (\d+)")
@@ -62,28 +62,12 @@ def options(
     return {}
 
 
-def note(training: Mapping[str, Any], counts_all: bool) -> dict[str, str]:
-    """The file about where an attempt goes on, for people and for `told`. `counts_all`: the tiny trainer does."""
+def point(training: Mapping[str, Any], counts_all: bool) -> Resume:
+    """Where an attempt with these options goes on. `counts_all`: the tiny trainer counts all steps."""
     state = training["resume"]
     batches = _batches(AttemptFolder(Path(state).parents[1])) or 1
     before = 0 if counts_all else steps_before(training, batches)
-    return {NOTE: json.dumps({"state": state, "step": training["initial_step"], "not_counted": before}, indent=1)}
-
-
-def told(folder: AttemptFolder, events: list[Event]) -> list[Event]:
-    """What the hook told, with steps of the whole training."""
-    if not events or not (folder.path / NOTE).exists():
-        return events
-    try:
-        before = int(json.loads((folder.path / NOTE).read_text(encoding="utf-8"))["not_counted"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return events
-    return [
-        replace(event, data={**event.data, "step": step + before})
-        if isinstance(step := event.data.get("step"), int)
-        else event
-        for event in events
-    ]
+    return Resume(str(state), training["initial_step"], before)
 
 
 def steps_before(options: Mapping[str, Any], batches: int) -> int:
@@ -108,7 +92,7 @@ def _accumulated(training: Mapping[str, Any]) -> int:
 
 def _cut_off(folder: AttemptFolder) -> Iterator[AttemptFolder]:
     """Earlier attempts, newest first, up to one that ended by its own doing: what it saved leads there again."""
-    for number in range(_number(folder) - 1, 0, -1):
+    for number in range(folder.number - 1, 0, -1):
         attempt = AttemptFolder(folder.path.with_name(f"attempt-{number}"))
         if not attempt.path.is_dir():
             continue
@@ -117,14 +101,9 @@ def _cut_off(folder: AttemptFolder) -> Iterator[AttemptFolder]:
         yield attempt
 
 
-def _number(folder: AttemptFolder) -> int:
-    number = folder.path.name.removeprefix("attempt-")
-    return int(number) if number.isdecimal() else 0
-
-
 def _from_outside(attempt: AttemptFolder) -> bool:
     """Whether it was lost, stopped, killed, or failed for want of something that is not the training's own."""
-    told = [event.data for event in new_events(attempt.events)[0] if event.kind == "metrics"]
+    told = [event.data for event in read_events(attempt)[0] if event.kind == "metrics"]
     if told and told[-1].get("nan"):
         return False
     code = attempt.read_exit_code()
@@ -152,7 +131,7 @@ def _states(attempt: AttemptFolder, training: Mapping[str, Any], gpus: int) -> I
         # whole epochs were left out before it.
         exact = (step % epoch == 0 or _accumulated(training) == 1) and (total % epoch == 0 or step < epoch)
         if step < total and exact:
-            yield State(path, step, _number(attempt))
+            yield State(path, step, attempt.number)
 
 
 def _batches(attempt: AttemptFolder) -> int | None:
@@ -166,11 +145,7 @@ def _batches(attempt: AttemptFolder) -> int | None:
 
 def _gpus(attempt: AttemptFolder) -> int | None:
     """How many devices it had: another number cuts the same pictures into another number of batches."""
-    try:
-        asked = json.loads((attempt.path / attempt.LAUNCH).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return asked.get("gpus") if isinstance(asked, dict) else None
+    return read_launch(attempt).gpus
 
 
 def _train_state(path: Path) -> tuple[int, int]:

@@ -1,0 +1,69 @@
+"""results.csv: one line a run.
+
+Covers: index, name, state, the varied keys, what was measured over all attempts, all other options. Not: when it is
+written (`pipeline`).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from ..config.keys import canonical
+from ..store.files import write
+from ..store.history import Histories, RunHistory
+from ..store.journal import Journal
+from ..store.layout import SweepFolder
+from ..trainers import events_of
+
+MEASURES = ("final_loss", "mean_loss", "steps", "seconds", "reason", "checkpoint", "lora", "folder")
+
+
+def write_results(journal: Journal, folder: SweepFolder) -> Path:
+    histories = Histories(folder, journal, events_of)
+    records = list(journal.records())
+    varied = list(dict.fromkeys(key for record in records for key in record.varied))
+    shown = {canonical(key) for key in varied}
+    options = [key for key in dict.fromkeys(key for record in records for key in record.options) if key not in shown]
+    text = io.StringIO()
+    out = csv.writer(text)
+    out.writerow(["index", "name", "state", *varied, *MEASURES, *options])
+    for record in records:
+        values = (record.varied.get(key, record.options.get(canonical(key))) for key in varied)
+        cells = (*values, *_measures(histories.brief(record), folder), *(record.options.get(key) for key in options))
+        out.writerow([_cell(cell) for cell in (record.index, record.name, record.state, *cells)])
+    write(folder.results, text.getvalue())
+    return folder.results
+
+
+def _measures(history: RunHistory, folder: SweepFolder) -> tuple[Any, ...]:
+    record, progress = history.record, history.progress
+    if record.newest is None:
+        return ("",) * len(MEASURES)
+    delivered = record.metrics.get("delivered")
+    lora = delivered[0] if isinstance(delivered, list) and delivered else ""
+    path = str(folder.path / record.folder)
+    loss, steps = (progress.loss, progress.mean_loss), progress.step
+    return (*loss, steps, history.seconds, record.reason, progress.checkpoint, lora, path)
+
+
+def _cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    if isinstance(value, (bool, list, dict)):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        # A spreadsheet would run it as a formula; numbers are not texts and stay as they are.
+        return value if _is_number(value) else f"'{value}"
+    return value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

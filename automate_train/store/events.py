@@ -1,0 +1,144 @@
+"""events.jsonl: what a trainer's process says of its progress, one JSON object a line.
+
+Covers: reading what is new, whole lines only; making every value safe for all who read events (`FIELDS`); counting a
+resumed attempt's steps from the start of the training. The file is untrusted: any program may write there.
+Not: writing it (`hook.hook_events`), folding it (`history`), runs without it (a trainer's `events`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..records import Checkpoint, Event
+from .files import open_regular
+from .launch import read_resume
+from .layout import AttemptFolder
+
+ENDING = re.compile(r"-step(?P<step>\d{8,})$|-(?P<epoch>\d{6,})$")
+"""Of a checkpoint's name: a step's, an epoch's; the last checkpoint's has neither."""
+MAX_LINE, CHUNK = 1 << 20, 8 << 20
+LATEST = 1e11
+"""Seconds since 1970 that a calendar can show."""
+
+
+def read_events(attempt: AttemptFolder, cursor: int = 0) -> tuple[list[Event], int]:
+    """What an attempt has told since `cursor`, in steps of the whole training, and the cursor to go on from."""
+    events, cursor = read_file(attempt.events, cursor)
+    if events and (resume := read_resume(attempt)) is not None and resume.uncounted_steps:
+        events = [_counted(event, resume.uncounted_steps) for event in events]
+    return events, cursor
+
+
+def _counted(event: Event, before: int) -> Event:
+    step = event.data.get("step")
+    return event if step is None else replace(event, data={**event.data, "step": step + before})
+
+
+def read_file(file: str | Path, offset: int = 0) -> tuple[list[Event], int]:
+    """Events after `offset` and the offset to go on from. A half-written last line is left for the next time; a line
+    that is no event is skipped, and so is a file that is not a regular one."""
+    found: list[Event] = []
+    try:
+        with open_regular(file) as opened:
+            while True:
+                opened.seek(offset)
+                data = opened.read(CHUNK)
+                # A line that fills a whole chunk is no event: skip it.
+                whole = data.rfind(b"\n") + 1 or (CHUNK if len(data) == CHUNK else 0)
+                found += parse(data[:whole])
+                offset += whole
+                if len(data) < CHUNK:
+                    return found, offset
+    except OSError:
+        return found, offset
+
+
+def parse(data: bytes) -> Iterator[Event]:
+    """The events among whole lines."""
+    for line in data.split(b"\n"):
+        if not line or len(line) > MAX_LINE:
+            continue
+        try:
+            fields = json.loads(line, parse_int=_integer)
+            if b"\\u" in line:
+                json.dumps(fields, ensure_ascii=False).encode()  # half of a surrogate pair: no file could hold it
+            at, kind = float(fields.pop("at")), str(fields.pop("kind"))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            continue
+        if 0 <= at < LATEST:
+            yield Event(at, kind, safe(fields))
+
+
+def _integer(text: str) -> int:
+    """Integers that SQLite can hold; a line with a longer one is no event."""
+    if len(text) > 18:
+        raise ValueError(text[:20])
+    return int(text)
+
+
+def safe(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """An event's fields without those that have another type than readers count on: those were not told. A loss that is
+    not finite (the hook writes null and `nan`) is told as `nan`."""
+    found = {name: value for name, value in fields.items() if name not in FIELDS or FIELDS[name](value)}
+    told = [fields.get(name) for name in ("loss", "average")]
+    if any(isinstance(value, float) and not math.isfinite(value) for value in told):
+        found["nan"] = True
+    return {name: _finite(value) for name, value in found.items()}
+
+
+def _finite(value: Any) -> Any:
+    """Null in place of numbers that JSON does not have."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list) else value
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_numbers(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+FIELDS: Mapping[str, Callable[[object], bool]] = {
+    **dict.fromkeys(("step", "epoch", "total_steps", "epochs", "size", "inf", "tensors", "peak_memory"), _is_count),
+    **dict.fromkeys(("loss", "average"), is_number),
+    **dict.fromkeys(("path", "which", "where", "error", "name", "tag"), _is_text),
+    **dict.fromkeys(("lr", "other"), _is_numbers),
+    "nan": lambda value: isinstance(value, bool) or _is_count(value),
+}
+"""Field of an event -> whether a value may stand there, whatever the kind of the event."""
+
+
+def checkpoint_of(event: Event, attempt: int) -> Checkpoint | None:
+    """The checkpoint that an event tells of. `attempt`: the number of the attempt that told it."""
+    path = event.data.get("path")
+    if event.kind != "checkpoint" or not path:
+        return None
+    return Checkpoint(
+        path, event.data.get("which") or which(path), event.data.get("epoch"), event.data.get("step"), event.at, attempt
+    )
+
+
+def which(path: str) -> str:
+    """epoch, step or last, by the file's name: where nobody tells it."""
+    found = ENDING.search(os.path.splitext(os.path.basename(path))[0])
+    return "last" if found is None else "epoch" if found["epoch"] else "step"

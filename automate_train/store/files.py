@@ -1,0 +1,60 @@
+"""Files that others read while we write them, and files that anybody may have changed.
+
+Covers: the atomic write of the whole package, reading JSON that is not trusted. Not: what the files are called
+(`layout`) or mean.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any, BinaryIO
+
+LARGEST = 64 << 20
+"""Bytes of a JSON file at most: ours are far smaller."""
+
+
+def write(file: str | Path, data: str | bytes, *, durable: bool = False) -> None:
+    """Write so that a reader sees the old content or the new one, never a part: a temporary file beside it, then a
+    rename. `durable`: also after a power cut."""
+    path = os.fspath(file)
+    folder, name = os.path.split(path)
+    temp = os.path.join(folder, f".{name}.{os.getpid()}")
+    try:
+        descriptor = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        try:
+            rest = memoryview(data.encode() if isinstance(data, str) else data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            if durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temp, path)
+    except BaseException:
+        if os.path.lexists(temp):
+            os.unlink(temp)
+        raise
+
+
+def open_regular(file: str | Path) -> BinaryIO:
+    """Open for reading; `OSError` for what is not a regular file. A FIFO of this name would block us for ever."""
+    opened = os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    if stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+        return opened
+    opened.close()
+    raise OSError(f"{os.fspath(file)} is not a regular file")
+
+
+def read_json(file: str | Path) -> dict[str, Any] | None:
+    """A JSON object; None where there is no such file, or where it holds anything else or cannot be read."""
+    try:
+        with open_regular(file) as opened:
+            data = opened.read(LARGEST + 1)
+        found = json.loads(data) if len(data) <= LARGEST else None
+        json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair: no file of ours could hold it
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None

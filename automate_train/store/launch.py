@@ -1,0 +1,129 @@
+"""launch.json and resume.json of an attempt: what was asked for, and where an attempt goes on.
+
+Covers: writing an attempt's folder from its `Launch`, reading both files back. Both may have been changed by anybody,
+or come from the first edition. Not: the other files of the folder (their text is the trainer's), starting anything
+(`executors`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeGuard
+
+from ..records import Launch, Resume, RunRecord
+from .files import read_json, write
+from .layout import AttemptFolder, _link
+
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+RUN = ("key", "index", "number", "name", "slug", "varied", "options")
+"""What launch.json says of the run."""
+
+
+@dataclass(frozen=True)
+class LaunchFile:
+    """What launch.json says; of what it lacks or holds in another shape, nothing."""
+
+    argv: tuple[str, ...] = ()
+    cwd: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    gpus: int | None = None
+    keep: Mapping[str, str] = field(default_factory=dict)
+    run: RunRecord | None = None
+    devices: tuple[str, ...] = ()
+    began: float = 0.0
+
+
+def write_attempt(
+    attempt: AttemptFolder,
+    launch: Launch,
+    run: RunRecord | None = None,
+    devices: Sequence[str] = (),
+    began: float = 0.0,
+) -> None:
+    """Make the folder and write what was asked for; `FileExistsError` when an earlier attempt is there."""
+    path = str(attempt.path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.mkdir(path)
+    os.mkdir(attempt.output)
+    for name, text in launch.files.items():
+        if "/" in name:
+            os.makedirs(os.path.join(path, os.path.dirname(name)), exist_ok=True)
+        write(os.path.join(path, name), text)
+    if launch.resume is not None:
+        state, step, uncounted = launch.resume.state, launch.resume.step, launch.resume.uncounted_steps
+        write(attempt.resume, _encode({"state": state, "step": step, "not_counted": uncounted}) + "\n")
+    write_launch(attempt, launch, run, devices, began)
+    for cache in launch.caches:
+        _link(cache)
+
+
+def write_launch(
+    attempt: AttemptFolder, launch: Launch, run: RunRecord | None, devices: Sequence[str], began: float
+) -> None:
+    """launch.json alone. `run`: which run this is, in case that the journal is lost."""
+    asked = {
+        "argv": launch.argv,
+        "cwd": launch.cwd,
+        "env": dict(launch.env),
+        "secrets": sorted(launch.secrets),  # the names alone: what to set to run it by hand
+        "gpus": launch.gpus,
+        "keep": dict(launch.keep),
+        "run": None if run is None else {name: getattr(run, name) for name in RUN},
+        "devices": list(devices),
+        "began": began,
+    }
+    os.makedirs(attempt.path, exist_ok=True)
+    # One line a field: `indent` would take json's slow way, and this stands between a free device and its run.
+    lines = (f'"{name}": {_encode(value)}' for name, value in asked.items())
+    write(attempt.launch, "{" + ",\n ".join(lines) + "}\n")
+
+
+def read_launch(attempt: AttemptFolder) -> LaunchFile:
+    found = read_json(attempt.launch) or {}
+    gpus, began = found.get("gpus"), found.get("began")
+    return LaunchFile(
+        argv=_texts(found.get("argv")),
+        cwd=cwd if isinstance(cwd := found.get("cwd"), str) else "",
+        env=_text_mapping(found.get("env")),
+        gpus=gpus if isinstance(gpus, int) else None,
+        keep=_text_mapping(found.get("keep")),
+        run=_run(found.get("run")),
+        devices=_texts(found.get("devices")),
+        began=float(began) if isinstance(began, (int, float)) and 0 <= began < 1e11 else 0.0,
+    )
+
+
+def read_resume(attempt: AttemptFolder) -> Resume | None:
+    """Where the attempt goes on; None for one that begins from the start."""
+    found = read_json(attempt.resume) if os.path.exists(attempt.resume) else None
+    if found is None:
+        return None
+    step, uncounted = found.get("step"), found.get("not_counted")
+    return Resume(
+        str(found.get("state") or ""), step if _is_count(step) else 0, uncounted if _is_count(uncounted) else 0
+    )
+
+
+def _run(found: Any) -> RunRecord | None:
+    if not isinstance(found, dict) or not all(_is_count(found.get(name)) for name in ("index", "number")):
+        return None
+    key, name, slug, varied, options = (found.get(field) for field in ("key", "name", "slug", "varied", "options"))
+    if not (isinstance(key, str) and isinstance(name, str) and isinstance(slug, str) and isinstance(options, dict)):
+        return None
+    return RunRecord(key, found["index"], found["number"], name, slug, _text_mapping(varied), options)
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    """A number that SQLite can hold."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()
+
+
+def _text_mapping(value: object) -> dict[str, str]:
+    return {str(name): str(each) for name, each in value.items()} if isinstance(value, dict) else {}

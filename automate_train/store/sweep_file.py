@@ -1,0 +1,37 @@
+"""sweep.json: what the sweep as a whole must not lose with its journal.
+
+Covers: the id that its names on image servers begin with, the command and folder that `retry` needs, how the sweep
+ended; each is a note of the journal, too. Not: what belongs to one run (its attempts' folders), provenance.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import Any
+
+from .files import read_json, write
+from .journal import Journal
+from .layout import SweepFolder
+
+NAMES = ("sweep_id", "command", "cwd", "state")
+
+
+def note_sweep(folder: SweepFolder, journal: Journal, **values: Any) -> None:
+    """Write values of `NAMES` into sweep.json and the journal."""
+    kept = {name: value for name, value in journal.notes().items() if name in NAMES}  # of the first edition, too
+    known = {"sweep_id": secrets.token_hex(4), **kept, **read_sweep(folder), **values}
+    write(folder.about, json.dumps(known, ensure_ascii=False, indent=1) + "\n")
+    journal.note(**known)
+
+
+def read_sweep(folder: SweepFolder) -> dict[str, Any]:
+    found = read_json(folder.about) or {}
+    return {name: found[name] for name in NAMES if name in found}
+
+
+def sweep_id(folder: SweepFolder, journal: Journal) -> str:
+    """8 hex digits, drawn once. The folder's path would not do: two machines may have sweeps under the same path."""
+    if "sweep_id" not in read_sweep(folder):
+        note_sweep(folder, journal)
+    return str(read_sweep(folder)["sweep_id"])

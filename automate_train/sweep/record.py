@@ -1,0 +1,14 @@
+"""A run of the sweep as the store keeps it.
+
+Covers: the one way from `Run` to `RunRecord`; no secret goes along. Not: attempts, which only the store knows.
+"""
+
+from __future__ import annotations
+
+from ..config.keys import MASKED
+from ..records import Run, RunRecord
+
+
+def record_of(run: Run) -> RunRecord:
+    options = {key: option.value for key, option in run.options.items() if key not in MASKED}
+    return RunRecord(run.key, run.index, run.number, run.name, run.slug, dict(run.varied), options)
