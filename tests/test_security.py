@@ -22,6 +22,7 @@ import automate_train
 from automate_train.config.layers import MAX_BYTES, Layer, merge, parse_any, read
 from automate_train.errors import UserError
 from automate_train.records import Launch, Run, Source
+from automate_train.store.launch import write_attempt
 from automate_train.store.layout import AttemptFolder
 from automate_train.sweep.exclude import MAX_SIZE, compile_expression
 from automate_train.sweep.product import expand
@@ -126,7 +127,7 @@ def test_links_are_not_followed_when_something_is_replaced(tmp_path: Path):
     mine = tmp_path / "mine.txt"
     mine.write_text("mine")
     attempt = AttemptFolder(tmp_path / "sweep" / "000-r" / "attempt-1")
-    attempt.write(Launch(("x",), "/"))
+    write_attempt(attempt, Launch(("x",), "/"))
     (attempt.output / "r.safetensors").write_bytes(b"new")
     target = tmp_path / "loras" / "r.safetensors"
     target.parent.mkdir()
@@ -213,8 +214,8 @@ def test_an_error_names_the_secrets_key_and_not_the_secret(automate_train, sweep
 def test_a_launch_does_not_show_its_secrets(tmp_path: Path):
     made = Launch(("x",), "/", secrets={"WANDB_API_KEY": "Secret-1"})
     attempt = AttemptFolder(tmp_path / "a")
-    attempt.write(made)
-    assert "Secret" not in repr(made) and "Secret" not in (attempt.path / AttemptFolder.LAUNCH).read_text()
+    write_attempt(attempt, made)
+    assert "Secret" not in repr(made) and "Secret" not in attempt.launch.read_text()
 
 
 # expressions and bombs

@@ -9,6 +9,8 @@ import pytest
 import toml
 from sd_scripts_kit import Bench, attempt_of, make_pictures
 
+from automate_train.store.launch import write_attempt
+from automate_train.store.layout import is_filled, mark_filled
 from automate_train.trainers import sd_scripts
 
 
@@ -137,12 +139,10 @@ def test_what_cannot_be_cached_is_refused(bench, tmp_path):
 
 
 def test_folders_become_links_and_are_filled_once(bench):
-    from automate_train.store.layout import is_filled, mark_filled
-
     run = bench.run(ON)
     folder = attempt_of(run, bench.context)
     launch = sd_scripts.prepare(run, folder, bench.context)
-    folder.write(launch)
+    write_attempt(folder, launch)
     (cache,) = launch.caches
     assert (Path(cache.path) / "00.png").read_bytes() == (bench.pictures / "00.png").read_bytes()
     assert not is_filled(cache)

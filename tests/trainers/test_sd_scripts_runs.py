@@ -12,6 +12,7 @@ import pytest
 from sd_scripts_kit import attempt_of, make_runs
 
 from automate_train.records import SweepContext
+from automate_train.store.launch import write_attempt
 from automate_train.trainers import sd_scripts
 from automate_train.trainers.sd_scripts import checkpoint
 from automate_train.trainers.sd_scripts.console import progress
@@ -32,7 +33,7 @@ def start(tmp_path):
         folder = attempt_of(run, context)
         shutil.rmtree(folder.path, ignore_errors=True)
         launch = sd_scripts.prepare(run, folder, context)
-        folder.write(launch)
+        write_attempt(folder, launch)
         with folder.console.open("wb") as console:
             done = subprocess.run(
                 launch.argv, cwd=launch.cwd, env={**os.environ, **launch.env, **env}, stdout=console, stderr=console
