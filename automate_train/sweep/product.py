@@ -16,7 +16,7 @@ from math import prod
 from operator import getitem
 from typing import Any
 
-from ..config.keys import MASKED, SWEEP_ONLY, unset
+from ..config.keys import SWEEP_ONLY, unset
 from ..errors import UserError
 from ..records import Dropped, Run, Setting
 from .axes import Axis, check_list, digest, groups, make_axis

@@ -163,8 +163,8 @@ def test_late_pictures_go_into_the_trackers_once(double, tmp_path, name):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--epochs", "x"], "no index and no range"),
-        (["--outage-limit", "soon"], "no number of seconds"),
+        (["--epochs", "x"], "is not a number or a range"),
+        (["--outage-limit", "soon"], "is not a number of seconds"),
         (["--prompt_paht", "x"], "did you mean --prompt-path"),
         (["--prompt-path", "none.txt"], "none.txt"),
     ],
