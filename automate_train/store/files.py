@@ -6,6 +6,8 @@ Covers: the atomic write of the whole package, reading JSON that is not trusted.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import stat
@@ -17,26 +19,37 @@ LARGEST = 64 << 20
 
 
 def write(file: str | Path, data: str | bytes, *, durable: bool = False) -> None:
-    """Write so that a reader sees the old content or the new one, never a part: a temporary file beside it, then a
-    rename. `durable`: also after a power cut."""
+    """Write so that a reader sees the old content or the new one, never a part, whoever else writes the same file: a
+    temporary file beside it, then a rename. `durable`: also after a power cut."""
     path = os.fspath(file)
     folder, name = os.path.split(path)
-    temp = os.path.join(folder, f".{name}.{os.getpid()}")
+    temp = os.path.join(folder, f".{name}.half")  # always the same name: killed writers leave no heap
+    descriptor = _open_alone(temp)
     try:
-        descriptor = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        try:
-            rest = memoryview(data.encode() if isinstance(data, str) else data)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-            if durable:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        os.truncate(descriptor, 0)
+        rest = memoryview(data.encode() if isinstance(data, str) else data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        if durable:
+            os.fsync(descriptor)
         os.replace(temp, path)
     except BaseException:
-        if os.path.lexists(temp):
-            os.unlink(temp)
+        os.unlink(temp)
         raise
+    finally:
+        os.close(descriptor)
+
+
+def _open_alone(temp: str) -> int:
+    """A descriptor of the temporary file while no other writer has it open."""
+    while True:
+        descriptor = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.lstat(temp)):
+                return descriptor
+        os.close(descriptor)  # another writer has renamed it meanwhile
 
 
 def open_regular(file: str | Path) -> BinaryIO:

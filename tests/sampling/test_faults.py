@@ -259,10 +259,11 @@ def test_a_name_of_ours_with_another_file_gets_a_new_name(double, sweep):
     process.kill()
     process.communicate()
     from automate_train.store.sample_journal import SampleJournal
+    from automate_train.store.sweep_file import sweep_id
 
     samples = SampleJournal(sweep.folder.journal)
     [name, *_] = samples.uploads(double.url)
-    theirs = f"automate-train-{samples.sweep_id()}/{name}.safetensors"
+    theirs = f"automate-train-{sweep_id(sweep.folder, samples.journal)}/{name}.safetensors"
     double.control(files=[theirs])
     code, said = sweep.sample()
     assert (code, sweep.states()) == (0, DONE), said

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from automate_train.config.sampling_options import SampleRule, sample_rule
-from automate_train.sampling.schedule import Checkpoint, is_due, lora_name, which
+from automate_train.records import Checkpoint
+from automate_train.sampling.schedule import is_due, lora_name
 
 
 @pytest.mark.parametrize(
@@ -52,13 +53,6 @@ def test_epochs_that_a_person_names_win_over_the_rule():
     assert is_due(Checkpoint("x", "last", 4, 0), SampleRule(), wanted)
     assert not is_due(Checkpoint("x", "last", 5, 0), SampleRule(), wanted)
     assert not is_due(Checkpoint("x", "step", 3, 0), SampleRule(), wanted)
-
-
-@pytest.mark.parametrize(
-    ("stem", "kind"), [("r-000003", "epoch"), ("r-step00000100", "step"), ("r", "last"), ("r-12", "last")]
-)
-def test_what_a_name_tells(stem, kind):
-    assert which(stem) == kind
 
 
 def test_names_hold_only_what_a_tag_may_hold():
