@@ -38,7 +38,9 @@ def stop(path: str, now: bool) -> Iterator[str]:
             yield f"{holder} starts nothing more; {running} runs finish   (end them: stop {path} --now)"
         return
     local = Local()
-    left = [(attempt, local.find(folder.attempt(attempt.folder), attempt.handle)) for attempt in journal.open_attempts()]
+    left = [
+        (attempt, local.find(folder.attempt(attempt.folder), attempt.handle)) for attempt in journal.open_attempts()
+    ]
     alive = [(attempt, handle) for attempt, handle in left if handle]
     if not alive:
         yield "nothing runs here"

@@ -199,8 +199,6 @@ def child_environment(inherited: Mapping[str, str], launch: Launch, devices: Seq
     return environment
 
 
-
-
 def _pid(handle: str) -> int:
     """0 for a text that is no handle: `signal_group` refuses it."""
     word = handle.partition(" ")[0]

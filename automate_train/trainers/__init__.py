@@ -27,7 +27,6 @@ def load(name: object) -> Trainer:
     return _load(str(name))
 
 
-
 @cache
 def _load(name: str) -> Trainer:
     modules = {module.name for module in pkgutil.iter_modules(__path__)}
