@@ -4,7 +4,7 @@
 import { data } from "./data.js";
 import { settingAxes } from "./sweep.js";
 
-export const isDark = () => matchMedia("(prefers-color-scheme: dark)").matches;
+const isDark = () => matchMedia("(prefers-color-scheme: dark)").matches;
 
 // `share` 0..1 of the way from blue over green to red. The lightness is the same, so all are readable on the background.
 function scale(share) {

@@ -11,7 +11,7 @@ const mean = (numbers) => numbers.reduce((sum, number) => sum + number, 0) / num
 const counted = data.runs.filter((run) => run.state === "succeeded" && typeof run.loss === "number");
 
 // For each value of a setting: {n, mean} of the runs with that value.
-export function marginal(runs, at, count) {
+function marginal(runs, at, count) {
   return Array.from({ length: count }, (_, position) => {
     const losses = runs.filter((run) => run.positions[at] === position).map((run) => run.loss);
     return { n: losses.length, mean: losses.length ? mean(losses) : null };
@@ -20,7 +20,7 @@ export function marginal(runs, at, count) {
 
 // For two settings: the mean loss of each pair of values, and the share of its differences that neither setting explains
 // alone (0: the effects add up; 1: everything depends on the pair). null where a pair has no run.
-export function interaction(runs, a, b, [rows, columns]) {
+function interaction(runs, a, b, [rows, columns]) {
   const cells = Array.from({ length: rows }, (_, row) => Array.from({ length: columns }, (_, column) => {
     const losses = runs.filter((run) => run.positions[a] === row && run.positions[b] === column).map((run) => run.loss);
     return losses.length ? mean(losses) : null;
