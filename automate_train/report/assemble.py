@@ -19,17 +19,16 @@ from urllib.parse import quote
 from ..errors import UserError
 from ..records import RunRecord
 from ..store.files import write
+from ..store.launch import read_launch
 from ..store.layout import SweepFolder
 from . import thumbs
-from .cache import pack, pack_details, read_launch
+from .cache import pack, pack_details
 from .marks import Mark
 from .page import render
 from .page_data import page_data
 from .sample_files import SamplePicture
 from .strips import write_strips
 from .sweep_data import SweepData, read_sweep
-
-PAGE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,11 @@ def write_page(
     when the disk refuses; `UserError` when the journal cannot be read."""
     began = time.monotonic()
     sweep = read_sweep(folder)
-    path = (out or sweep.root / PAGE).absolute()
+    path = (out or folder.report).absolute()
     files = path.with_name(f"{path.stem}_files")
     home = os.path.relpath(sweep.root, path.parent).replace(os.sep, "/")
     wanted = {thumbs.name_of(each.file, each.stamp): each.file for each in _by_importance(sweep) if each.file}
-    packed = _packed_parts(sweep)
+    packed = _packed_parts(folder, sweep)
     urls: dict[str, str] = {}
     """Thumbnail's name -> its URL in the page."""
     if inline:
@@ -86,28 +85,26 @@ def write_page(
     write(path, render(data, packed))
     if out is None:
         with contextlib.suppress(OSError):  # the disk of target_path may not be mounted any more
-            write_strips(sweep)
+            write_strips(folder, sweep)
     return WrittenPage(path, len(sweep.runs), len(wanted), len(urls))
 
 
 def _by_importance(sweep: SweepData) -> list[SamplePicture]:
     """All pictures: baselines, then the last checkpoints' before the others', of each the first prompt first."""
-    pictures = [each for run in range(len(sweep.runs)) for each in sweep.pictures(run)]
+    pictures = [each for data in sweep.run_data for each in data.pictures]
     pictures.sort(key=lambda each: (-(each.epoch or each.step or 0), each.prompt))
     return [*sweep.baselines, *pictures]
 
 
-def _packed_parts(sweep: SweepData) -> dict[str, str]:
+def _packed_parts(folder: SweepFolder, sweep: SweepData) -> dict[str, str]:
     """What the page unpacks on request: element id -> packed text."""
     details = {
-        f"packed-details-{at}": data.packed_details
-        for at, data in enumerate(sweep.run_data)
-        if data and data.packed_details
+        f"packed-details-{at}": data.packed_details for at, data in enumerate(sweep.run_data) if data.packed_details
     }
     return details | {
-        "packed-details-baseline": pack_details(list(sweep.baselines)),
-        "packed-curves": pack([data.metrics["curves"] if data else {} for data in sweep.run_data]),
-        "packed-commands": pack([_command(sweep.root, run) for run in sweep.runs]),
+        "packed-details-baseline": pack_details(sweep.baselines),
+        "packed-curves": pack([data.curves for data in sweep.run_data]),
+        "packed-commands": pack([_command(folder, run) for run in sweep.runs]),
     }
 
 
@@ -118,8 +115,8 @@ def _cell_ratio(sweep: SweepData) -> float:
 
 
 def _first_pictures(sweep: SweepData) -> Iterator[Path]:
-    for run in range(len(sweep.runs)):
-        files = [each.file for each in sweep.pictures(run) if each.file]
+    for data in sweep.run_data:
+        files = [each.file for each in data.pictures if each.file]
         yield from (sweep.root / file for file in files[:1])
 
 
@@ -134,12 +131,11 @@ def _png_ratio(file: Path) -> float:
         return 0.0
 
 
-def _command(root: Path, run: RunRecord) -> str:
+def _command(folder: SweepFolder, run: RunRecord) -> str:
     """What a person types to train this run by hand; "" before it has begun."""
-    launch = read_launch(root / run.folder) if run.folder else {}
-    try:
-        env = [f"{name}={value}" for name, value in launch["env"].items()]
-        words = [*(["env", *env] if env else []), *map(str, launch["argv"])]
-        return f"cd {shlex.quote(str(launch['cwd']))} && {shlex.join(words)}"
-    except (KeyError, AttributeError, TypeError):
+    launch = read_launch(folder.attempt(run.folder)) if run.folder else None
+    if launch is None or not launch.argv:
         return ""
+    env = [f"{name}={value}" for name, value in launch.env.items()]
+    words = [*(["env", *env] if env else []), *launch.argv]
+    return f"cd {shlex.quote(launch.cwd)} && {shlex.join(words)}"

@@ -1,7 +1,8 @@
-"""What is read of a run's folder, kept between two reports: a finished run is read once.
+"""What is read of a run's folders, kept between two reports: a finished run is read once.
 
-Covers: `RunData` (curves, pictures, packed details), the file that keeps it, when that file is still true.
-Not: what is read (`curves`, `sample_files`). Without the file everything is read again; nothing else is lost.
+Covers: `RunData` (curves, pictures, packed details) of all attempts that count, the file that keeps it, when that file
+is still true. Not: folding events (`store.history`), reading pictures (`sample_files`). Without the file everything is
+read again; nothing else is lost.
 """
 
 from __future__ import annotations
@@ -12,32 +13,40 @@ import json
 import os
 import time
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..store.events import read_events
+from ..records import RunRecord
+from ..store.curves import Curve
 from ..store.files import read_json, write
-from ..store.layout import AttemptFolder
-from . import curves
+from ..store.history import Histories, RunHistory
+from ..store.launch import read_launch, read_resume
+from ..store.layout import SweepFolder
 from .sample_files import SamplePicture, newest_by_cell, prompt_texts, read_folder
 
-VERSION = 2
+VERSION = 3
 """One more when a `RunData` has other fields or a field means something else."""
 CLOCK_TICK = 2_000_000_000
 """Nanoseconds in which a folder may change again without a new time of change."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class RunData:
     version: int = VERSION
-    events_stamp: str = ""
-    """Size and time of change of events.jsonl when it was read."""
-    samples_stamp: str = ""
-    """Time of change of the folder of samples; "" when it may have changed since."""
-    metrics: dict[str, Any] = field(default_factory=dict)
-    """`curves.Told`"""
-    pictures: list[SamplePicture] = field(default_factory=list)
+    stamp: str = ""
+    """Of everything that was read; "" when it may have changed since."""
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    seconds: float | None = None
+    """How long the attempts took together."""
+    step: int | None = None
+    total: int | None = None
+    best: float | None = None
+    """Lowest running average of the loss."""
+    memory: float | None = None
+    """Highest device memory, bytes."""
+    pictures: tuple[SamplePicture, ...] = ()
     """Without their details."""
     packed_details: str = ""
     """The file and the details of each picture, packed."""
@@ -49,58 +58,84 @@ def pack(value: Any) -> str:
     return base64.b64encode(zlib.compress(text, 6)).decode()
 
 
-def pack_details(pictures: list[SamplePicture]) -> str:
+def pack_details(pictures: Sequence[SamplePicture]) -> str:
     return pack([{"file": each.file, **each.details} for each in pictures])
 
 
-def read_run(attempt: AttemptFolder, root: Path, cache: Path, prompt_path: object) -> RunData:
-    """What an attempt's folder holds now. `cache`: the folder of earlier results; `prompt_path`: the run's option."""
-    file = cache / f"{hashlib.sha256(str(attempt.path.relative_to(root)).encode()).hexdigest()[:16]}.json"
-    run = _load(file)
-    events, samples = _file_stamp(attempt.events), _folder_stamp(attempt.samples)
-    if run.events_stamp == events and (samples is None or run.samples_stamp == samples):
-        return run
-    if run.events_stamp != events:
-        run.events_stamp = events
-        run.metrics = asdict(curves.read(read_events(attempt)[0]))
-    if samples is not None:
-        step_of_epoch = {int(epoch): step for epoch, step in run.metrics["ends"].items()}
-        texts = prompt_texts(prompt_path, str(read_launch(attempt.path).get("cwd") or ""))
-        pictures, complete = read_folder(attempt.samples, root, texts, step_of_epoch.get)
-        pictures = newest_by_cell(pictures)
-        run.packed_details = pack_details(pictures)
-        run.pictures = [replace(each, details={}) for each in pictures]
-        final = complete and time.time_ns() - int(samples) > CLOCK_TICK
-        run.samples_stamp = samples if final else ""
-    write(file, json.dumps(asdict(run), ensure_ascii=False, separators=(",", ":")))
-    return run
+def read_run(run: RunRecord, sweep: SweepFolder, histories: Histories) -> RunData:
+    """What the run's attempts hold now."""
+    file = sweep.report_files / "read" / f"{hashlib.sha256(run.key.encode()).hexdigest()[:16]}.json"
+    known, stamp = _load(file), _stamp(run, sweep)
+    if known.stamp == stamp:
+        return known
+    history = histories.full(run)
+    pictures, final = _read_pictures(history, sweep)
+    data = RunData(
+        stamp=stamp if final else "",
+        curves=history.curves,
+        seconds=history.seconds,
+        step=history.progress.step,
+        total=history.progress.total,
+        best=history.best,
+        memory=history.memory or history.progress.peak_memory,
+        pictures=tuple(replace(each, details={}) for each in pictures),
+        packed_details=pack_details(pictures),
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write(file, json.dumps(asdict(data), ensure_ascii=False, separators=(",", ":")))
+    return data
+
+
+def _read_pictures(history: RunHistory, sweep: SweepFolder) -> tuple[tuple[SamplePicture, ...], bool]:
+    """(pictures of the attempts that count, whether they will stay as they are while no folder changes)"""
+    run = history.record
+    pictures: list[SamplePicture] = []
+    final = True
+    for attempt in run.attempts:
+        if attempt.number not in history.attempts:
+            continue
+        folder = sweep.attempt(attempt.folder)
+        resume = read_resume(folder)
+        prompts = prompt_texts(run.options.get("prompt_path"), read_launch(folder).cwd)
+        found, complete = read_folder(
+            folder.samples, sweep.path, prompts, history.epoch_ends, resume.uncounted_steps if resume else 0
+        )
+        if resume:  # what earlier attempts trained after this step is trained again
+            pictures = [each for each in pictures if (each.step or 0) <= resume.step]
+        pictures += found
+        final = final and complete and time.time_ns() - changed_at(folder.samples) > CLOCK_TICK
+    return tuple(newest_by_cell(pictures)), final
 
 
 def _load(file: Path) -> RunData:
+    fields = read_json(file) or {}
+    if fields.get("version") != VERSION:
+        return RunData()
     try:
-        fields = json.loads(file.read_bytes())
-        if fields["version"] != VERSION:
-            return RunData()
-        return RunData(**{**fields, "pictures": [SamplePicture(**each) for each in fields["pictures"]]})
-    except (OSError, ValueError, TypeError, KeyError):
+        return RunData(**{**fields, "pictures": tuple(SamplePicture(**each) for each in fields["pictures"])})
+    except (TypeError, KeyError):
         return RunData()
 
 
-def _file_stamp(file: Path) -> str:
+def _stamp(run: RunRecord, sweep: SweepFolder) -> str:
+    folders = [(attempt, sweep.attempt(attempt.folder)) for attempt in run.attempts]
+    return "; ".join(
+        f"{attempt.folder} {attempt.ended} {_size_of(folder.events)} {changed_at(folder.events)} "
+        f"{changed_at(folder.samples)}"
+        for attempt, folder in folders
+    )
+
+
+def _size_of(file: Path) -> int:
     try:
-        stat = os.stat(file)
+        return os.stat(file).st_size
     except OSError:
-        return "missing"
-    return f"{stat.st_size}-{stat.st_mtime_ns}"
+        return 0
 
 
-def _folder_stamp(folder: Path) -> str | None:
+def changed_at(file: Path) -> int:
+    """Nanoseconds since 1970; 0 where there is no such file or folder."""
     try:
-        return str(os.stat(folder).st_mtime_ns)
+        return os.stat(file).st_mtime_ns
     except OSError:
-        return None
-
-
-def read_launch(attempt: Path) -> dict[str, Any]:
-    """launch.json of an attempt's folder; {} when it cannot be read."""
-    return read_json(AttemptFolder(attempt).launch) or {}
+        return 0

@@ -119,8 +119,8 @@ class Cells:
         self.sweep = sweep
         self.settings = [{axis.label: axis.position(each) for axis in sweep.setting_axes} for each in sweep.settings]
         self.pictures: dict[tuple[int, tuple[int, int, int]], SamplePicture] = {}
-        for run in range(len(sweep.runs)):
-            for picture in sweep.pictures(run):
+        for run, data in enumerate(sweep.run_data):
+            for picture in data.pictures:
                 if (position := sweep.picture_axes.position(picture)) is not None:
                     self.pictures[run, position] = picture
 

@@ -32,11 +32,9 @@ Link = Callable[[str], str]
 def page_data(sweep: SweepData, thumb: Thumb, link: Link, marks: Sequence[Mark]) -> dict[str, Any]:
     notes, axes = sweep.notes, sweep.picture_axes
     return {
-        "version": 2,
         "project": sweep.project,
         "sweep": str(notes.get("sweep_id") or sweep.root),
         "folder": str(sweep.root),
-        "state": str(notes.get("state") or ""),
         "settings": [axis.as_json() for axis in sweep.setting_axes],
         "unit": axes.unit,
         "checkpoints": list(axes.checkpoints),
@@ -62,34 +60,30 @@ def _prompts(sweep: SweepData, thumb: Thumb) -> list[dict[str, Any]]:
         if detail is not None:
             picture = sweep.baselines[detail]
             baseline = {"thumb": thumb(picture.file, picture.stamp), "detail": detail}
-        prompts.append({"id": id_, "number": number, "text": words, "baseline": baseline})
+        prompts.append({"id": id_, "text": words, "baseline": baseline})
     return prompts
 
 
 def _run(sweep: SweepData, at: int, thumb: Thumb, link: Link) -> dict[str, Any]:
     run, data = sweep.runs[at], sweep.run_data[at]
-    metrics: Mapping[str, Any] = data.metrics if data else {}
     waiting: Mapping[str, str] = sweep.notes.get("waiting") or {}
     lora, newest = _lora(run), run.newest
     return {
         "key": run.key,
         "index": run.index,
-        "number": run.number,
         "name": run.name,
         "state": run.state,
         "reason": run.reason or (waiting.get(run.key, "") if run.state == "waiting" else ""),
         "positions": [axis.position(sweep.settings[at]) for axis in sweep.setting_axes],
-        **{name: _finite(run.metrics.get(name)) for name in ("loss", "mean_loss", "steps", "seconds")},
-        "best": _finite(metrics.get("best")),
-        "step": metrics.get("step"),
-        "total": metrics.get("total"),
-        "nans": metrics.get("nans") or 0,
-        "memory": _finite(metrics.get("memory") or run.metrics.get("peak_memory")),
+        **{name: _finite(run.metrics.get(name)) for name in ("loss", "mean_loss", "steps")},
+        "seconds": data.seconds,
+        "best": data.best,
+        "step": data.step,
+        "total": data.total,
+        "memory": _finite(data.memory or run.metrics.get("peak_memory")),
         "devices": list(newest.devices) if newest else [],
-        "attempt": newest.number if newest else 0,
-        "started": newest.started if newest else None,
+        "started": run.attempts[0].started if newest else None,
         "ended": newest.ended if newest else None,
-        "exit": newest.outcome.exit_code if newest and newest.outcome else None,
         "folder": link(run.folder) if run.folder else "",
         "log": link(f"{run.folder}/console.log") if run.folder else "",
         "lora": link(lora) if lora else "",
@@ -98,11 +92,11 @@ def _run(sweep: SweepData, at: int, thumb: Thumb, link: Link) -> dict[str, Any]:
     }
 
 
-def _pictures(sweep: SweepData, data: RunData | None, thumb: Thumb) -> dict[str, list[Any]]:
+def _pictures(sweep: SweepData, data: RunData, thumb: Thumb) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {
         name: [] for name in ("checkpoint", "prompt", "weight", "state", "thumb", "detail")
     }
-    for detail, picture in enumerate(data.pictures if data else ()):
+    for detail, picture in enumerate(data.pictures):
         position = sweep.picture_axes.position(picture)
         if position is not None:
             state = STATES.index(picture.state if picture.state in STATES else "failed")

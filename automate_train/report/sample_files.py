@@ -7,10 +7,9 @@ Not: thumbnails (`thumbs`), a picture's position in the grid (`axes`). No pictur
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,8 @@ from typing import Any
 from ..config.prompts import read as read_prompt_file
 from ..errors import UserError
 from ..hook.hook_sample_images import OWN, is_whole
-from .curves import is_number
+from ..store.files import read_json
+from ..store.layout import SweepFolder
 
 STEP_CHECKPOINT = re.compile(r"-step\d{8,}$")
 MOST_TEXT = 20_000
@@ -48,10 +48,10 @@ class SamplePicture:
 
 
 def read_folder(
-    folder: Path, root: Path, prompts: Sequence[str], step_of: Callable[[int], int | None]
+    folder: Path, root: Path, prompts: Sequence[str], epoch_ends: Mapping[int, int], uncounted_steps: int
 ) -> tuple[list[SamplePicture], bool]:
-    """(pictures in the order of their file names, whether all of the trainer's own were completely written).
-    `prompts`: the texts of the trainer's own; `step_of(epoch)`: the step at which an epoch ended."""
+    """(pictures in the order of their file names, whether all of the trainer's own were completely written). The rest
+    is about the trainer's own: the prompts' texts, epoch -> its last step, the steps that its names leave out."""
     try:
         entries = {entry.name: entry for entry in os.scandir(folder)}
     except OSError:
@@ -59,14 +59,14 @@ def read_folder(
     pictures, complete, described = [], True, set()
     for name in sorted(entries):
         if name.endswith(".json") and not name.startswith("."):
-            fields = _read_json(folder / name)
-            if fields is not None:
+            fields = read_json(folder / name)
+            if fields and "state" in fields:
                 described.add(name[:-5])
                 pictures.append(_from_server(fields, folder, root, entries))
     for name in sorted(entries):
         if name.endswith(".png") and name[:-4] not in described and (match := OWN.search(name)):
             if is_whole(entries[name].path):
-                pictures.append(_from_trainer(entries[name], match, root, prompts, step_of))
+                pictures.append(_from_trainer(entries[name], match, root, prompts, epoch_ends, uncounted_steps))
             else:
                 complete = False
     return pictures, complete
@@ -81,7 +81,6 @@ def _from_server(
     state = str(fields.get("state") or "failed")
     if state == "done" and entry is None:
         state, fields = "failed", {**fields, "reason": "the picture's file is gone"}
-    weight = fields.get("weight")
     stem = os.path.splitext(str(fields.get("checkpoint") or ""))[0]
     return SamplePicture(
         file=_relative(folder / entry.name, root) if entry else "",
@@ -90,7 +89,7 @@ def _from_server(
         epoch=_whole(fields.get("epoch")),
         step=_whole(fields.get("step")),
         by_step=STEP_CHECKPOINT.search(stem) is not None,
-        weight=float(weight) if is_number(weight) else None,
+        weight=_number(fields.get("weight")),
         state=state,
         stamp=_stamp(entry.stat()) if entry else "",
         details={name: _bounded(fields[name]) for name in DETAILS if fields.get(name) not in (None, "")},
@@ -98,12 +97,12 @@ def _from_server(
 
 
 def _from_trainer(
-    entry: os.DirEntry[str], match: re.Match[str], root: Path, prompts: Sequence[str],
-    step_of: Callable[[int], int | None],
+    entry: os.DirEntry[str], match: re.Match[str], root: Path, prompts: Sequence[str], epoch_ends: Mapping[int, int],
+    uncounted_steps: int,
 ) -> SamplePicture:  # fmt: skip
     """A picture of which only the name tells anything; `match` of `OWN`."""
     number, prompt = int(match["number"]), int(match["prompt"])
-    epoch, step = (number, step_of(number)) if match["epoch"] else (None, number)
+    epoch, step = (number, epoch_ends.get(number)) if match["epoch"] else (None, number + uncounted_steps)
     text = prompts[prompt] if prompt < len(prompts) else ""
     seed = re.search(r"_(\d+)\.png$", entry.name[match.end("prompt") + 15 :])
     return SamplePicture(
@@ -120,9 +119,9 @@ def _from_trainer(
     )
 
 
-def read_baselines(root: Path) -> list[SamplePicture]:
-    """`<project>/baseline/`: each prompt's picture without a LoRA."""
-    return [each for each in read_folder(root / "baseline", root, (), lambda epoch: None)[0] if each.file]
+def read_baselines(sweep: SweepFolder) -> list[SamplePicture]:
+    """Each prompt's picture without a LoRA."""
+    return [each for each in read_folder(sweep.baselines, sweep.path, (), {}, 0)[0] if each.file]
 
 
 def without_lora(text: str, lora: object) -> str:
@@ -154,20 +153,16 @@ def newest_by_cell(pictures: Iterable[SamplePicture]) -> list[SamplePicture]:
     return list(best.values())
 
 
-def _read_json(file: Path) -> dict[str, Any] | None:
-    try:
-        fields = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
-    return fields if isinstance(fields, dict) and "state" in fields else None
-
-
 def _bounded(value: Any) -> Any:
     return value[:MOST_TEXT] if isinstance(value, str) else value
 
 
 def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def _relative(file: Path, root: Path) -> str:

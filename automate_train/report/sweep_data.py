@@ -1,7 +1,7 @@
 """Everything that a report is made from: a sweep's runs, their data, the baselines, the axes.
 
-Covers: reading the journal and the attempts' folders; what differs between the runs.
-Not: reading one run (`cache`), what the page gets (`page_data`).
+Covers: reading the journal, and each run's data by `cache`; what differs between the runs.
+Not: what is read of a run (`cache`), what the page gets of it (`page_data`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from typing import Any
 
 from ..config.keys import NEUTRAL, canonical
 from ..records import RunRecord
+from ..store.files import read_json
+from ..store.history import Histories
 from ..store.journal import Journal
-from ..store.layout import AttemptFolder, SweepFolder
+from ..store.layout import SweepFolder
+from ..trainers import events_of
 from .axes import PictureAxes, SettingAxis, picture_axes, setting_axes
 from .cache import RunData, read_run
-from .provenance import read_provenance
 from .sample_files import SamplePicture, read_baselines
 
 
@@ -28,8 +30,8 @@ class SweepData:
     root: Path
     """The sweep's folder."""
     runs: Sequence[RunRecord]
-    run_data: Sequence[RunData | None]
-    """One for each run; None before it has begun."""
+    run_data: Sequence[RunData]
+    """One for each run."""
     baselines: Sequence[SamplePicture]
     notes: Mapping[str, Any]
     """The journal's."""
@@ -38,10 +40,6 @@ class SweepData:
     @property
     def project(self) -> str:
         return self.root.name
-
-    def pictures(self, run: int) -> Sequence[SamplePicture]:
-        data = self.run_data[run]
-        return data.pictures if data else ()
 
     @cached_property
     def settings(self) -> list[dict[str, str]]:
@@ -63,7 +61,7 @@ class SweepData:
 
     @cached_property
     def picture_axes(self) -> PictureAxes:
-        return picture_axes(each for run in range(len(self.runs)) for each in self.pictures(run))
+        return picture_axes(each for data in self.run_data for each in data.pictures)
 
 
 def read_runs(folder: SweepFolder) -> list[RunRecord]:
@@ -77,20 +75,15 @@ def read_runs(folder: SweepFolder) -> list[RunRecord]:
 
 def read_sweep(folder: SweepFolder) -> SweepData:
     """What the journal and the attempts' folders hold now. `UserError` when the journal cannot be read."""
-    root = Path(folder.path)
     journal = Journal(folder.journal, read_only=True)
     try:
         runs, notes = list(journal.records()), journal.notes()
+        histories = Histories(folder, journal, events_of)
+        run_data = [read_run(run, folder, histories) if run.attempts else RunData() for run in runs]
     finally:
         journal.close()
-    cache = root / "report_files" / "read"
-    cache.mkdir(parents=True, exist_ok=True)
-    run_data = [
-        read_run(AttemptFolder(root / run.folder), root, cache, run.options.get("prompt_path")) if run.folder else None
-        for run in runs
-    ]
-    provenance = read_provenance(root) or notes.get("provenance")  # a note in sweeps of the first edition
-    return SweepData(root, runs, run_data, read_baselines(root), notes, provenance)
+    provenance = read_json(folder.provenance) or notes.get("provenance")  # the first edition made a note of it
+    return SweepData(folder.path, runs, run_data, read_baselines(folder), notes, provenance)
 
 
 def _text(value: Any) -> str:

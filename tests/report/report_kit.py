@@ -8,8 +8,10 @@ sweep.build()
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
@@ -56,41 +58,47 @@ class Sweep:
     def begin(
         self, run: RunRecord, *, epochs: int = 2, prompts: Sequence[str] = ("a boat",),
         weights: Sequence[float | None] = (None,), end: str | None = "succeeded", reason: str = "", steps: int = 100,
-        size: tuple[int, int] = (64, 64),
+        size: tuple[int, int] = (64, 64), loss: float = 0.5, resumed_at: int = 0, reached: int | None = None,
     ) -> Path:  # fmt: skip
-        """Make a run that was trained and sampled; its attempt's folder."""
+        """Make an attempt that was trained and sampled; its folder. `resumed_at`: the step that it goes on from;
+        `reached`: its last step."""
+        reached = steps if reached is None else reached
         begun = self.journal.begin(run, ("0",), 1_700_000_000.0 + run.index)
         attempt = self.path / begun.folder
         (attempt / "output" / "sample").mkdir(parents=True)
         (attempt / "console.log").write_text("the log\n")
         launch = {"argv": ["python", "train.py"], "cwd": str(self.path), "env": {"A": "b c"}}
         (attempt / "launch.json").write_text(json.dumps(launch))
-        self.events(attempt, steps, epochs, run.index)
+        (attempt / "hook.json").write_text("{}")  # the trainer's events are the hook's
+        if resumed_at:
+            resume = {"state": "somewhere", "step": resumed_at, "not_counted": resumed_at}
+            (attempt / "resume.json").write_text(json.dumps(resume))
+        self.events(attempt, steps, epochs, run.index, resumed_at, reached)
         for epoch in range(1, epochs + 1):
-            for no, text in enumerate(prompts):
+            step = epoch * steps // epochs
+            for no, text in enumerate(prompts) if resumed_at < step <= reached else ():
                 for weight in weights:
-                    self.picture(
-                        attempt, run.index, epoch, no, text, weight=weight, step=epoch * steps // epochs, size=size
-                    )
+                    self.picture(attempt, run.index, epoch, no, text, weight=weight, step=step, size=size)
         if end is not None:
-            loss = 0.5 - 0.03 * run.index
+            loss -= 0.03 * run.index
             facts = {
                 "loss": loss,
                 "mean_loss": loss + 0.1,
-                "steps": steps,
+                "steps": reached,
                 "seconds": 60.0 + run.index,
                 "checkpoint": "x",
             }
             self.journal.end(begun.id, Outcome(end, 0 if end == "succeeded" else 1, reason), 1_700_000_100.0, facts)  # type: ignore[arg-type]
         return attempt
 
-    def events(self, attempt: Path, steps: int, epochs: int, seed: int) -> None:
+    def events(self, attempt: Path, steps: int, epochs: int, seed: int, resumed_at: int, reached: int) -> None:
         lines = [{"at": 100.0, "kind": "training", "total_steps": steps, "epochs": epochs}]
-        for step in range(1, steps + 1):
+        for step in range(resumed_at + 1, reached + 1):
             loss = 1 / (1 + step / steps * (1 + seed)) + 0.02 * ((step * 7919 + seed * 31) % 13) / 13
             rate = 1e-4 * (1 - step / steps)
-            lines.append({"at": 100.0 + step / 2, "kind": "metrics", "step": step, "epoch": 1, "loss": loss,
-                          "average": loss + 0.01, "lr": {"unet": rate}})  # type: ignore[dict-item]  # fmt: skip
+            values = {"loss": loss, "average": loss + 0.01, "lr": {"unet": rate}}
+            event = {"at": 100.0 + step / 2, "kind": "metrics", "step": step - resumed_at, "epoch": 1, **values}
+            lines.append(event)  # type: ignore[arg-type]
         with (attempt / "events.jsonl").open("w") as out:
             out.writelines(json.dumps(line) + "\n" for line in lines)
 
@@ -152,3 +160,9 @@ def data_of(page: Path) -> dict[str, Any]:
     text = page.read_text(encoding="utf-8")
     start = text.index('id="data">') + len('id="data">')
     return dict(json.loads(text[start : text.index("</script>", start)]))
+
+
+def unpacked(page: Path, name: str) -> Any:
+    """A part that the page unpacks on request: `curves`, `commands`, `details-0`."""
+    text = page.read_text(encoding="utf-8").split(f'id="packed-{name}">')[1].split("<")[0]
+    return json.loads(zlib.decompress(base64.b64decode(text)))

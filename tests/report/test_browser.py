@@ -329,6 +329,22 @@ def test_the_best_run_of_the_tiny_trainer_is_the_next_default(
     assert done.returncode == 0 and planned["key"] == run.key  # the same model
 
 
+def test_a_resumed_run_is_one_curve_with_the_pictures_of_all_attempts(browser: Browser, tmp_path: Path):
+    sweep = Sweep(tmp_path)
+    (run,) = sweep.runs()
+    sweep.begin(run, epochs=3, steps=24, reached=18, end="lost")
+    sweep.begin(run, epochs=3, steps=24, resumed_at=16)
+    browser.open(sweep.build().path)
+    assert browser.texts(".pictures tbody th") == ["epoch 1", "epoch 2", "epoch 3"]
+    assert browser.attributes(".cell", "data-state") == ["done", "done", "done"]
+    browser.until(lambda: loaded(browser))
+    browser.key("2")
+    browser.until(lambda: len(browser.texts(".runs li")) == 1)
+    browser.js("document.querySelector('.chart').focus()")
+    browser.key("ARROW_RIGHT", shift=True)
+    browser.until(lambda: browser.text("#under").startswith("step 1"))  # 12 or 13, in the middle of 1 to 24
+
+
 def test_a_thousand_pictures_paint_at_once(browser: Browser, tmp_path: Path):
     sweep = Sweep(tmp_path, unet_lr=["1e-4", "2e-4", "3e-4", "4e-4", "5e-4"], network_dim=["4", "8", "16", "32", "64"])
     for run in sweep.runs():

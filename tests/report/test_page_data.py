@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 from pathlib import Path
 
-from report_kit import Sweep, data_of
+from report_kit import Sweep, data_of, unpacked
 
+from automate_train.report.assemble import write_page
 from automate_train.report.axes import setting_axes
+from automate_train.store.layout import find_sweep
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_runs_and_pictures_have_positions_on_the_axes(tmp_path: Path):
@@ -73,12 +79,61 @@ def test_failed_samples_and_baselines_are_in_the_data(tmp_path: Path):
     assert data["prompts"][0]["baseline"]["thumb"].endswith(".jpg")
 
 
-def test_nan_and_infinity_become_words(tmp_path: Path):
+def test_nan_is_a_word_and_never_ends_the_page(tmp_path: Path):
     sweep = Sweep(tmp_path)
     (run,) = sweep.runs()
-    attempt = sweep.begin(run, end=None, steps=5)
+    attempt = sweep.begin(run, loss=math.nan, steps=5)
     with (attempt / "events.jsonl").open("a") as out:
         out.write('{"at": 9, "kind": "metrics", "step": 6, "loss": NaN, "lr": {"unet": Infinity}}\n')
-        out.write('{"at": 9, "kind": "metrics", "step": 6, "loss": null, "nan": true}\n')
         out.write('{"at": 9, "kind": "metrics", "step": "six", "loss": []}\n{"at": 9, "kind": "metrics"}\nnonsense\n')
-    assert data_of(sweep.build().path)["runs"][0]["nans"] == 2
+    page = sweep.build().path
+    assert data_of(page)["runs"][0]["loss"] == "nan"
+    assert unpacked(page, "curves")[0]["loss"][0] == [1, 2, 3, 4, 5]
+
+
+def test_a_resumed_run_is_one_curve_and_one_row_with_the_pictures_of_all_attempts(tmp_path: Path):
+    """Attempt 1 trained all 24 steps, but its last state is of step 16; attempt 2 trains and samples epoch 3 again."""
+    sweep = Sweep(tmp_path)
+    (run,) = sweep.runs()
+    sweep.begin(run, epochs=3, steps=24, end="failed", reason="the disk was full")
+    sweep.begin(run, epochs=3, steps=24, resumed_at=16)
+    page = sweep.build().path
+    (row,) = data_of(page)["runs"]
+    assert (row["state"], row["seconds"], row["steps"], row["started"]) == ("succeeded", 120.0, 24, 1_700_000_000.0)
+    (curves,) = unpacked(page, "curves")
+    steps, seconds, _ = curves["loss"]
+    assert steps == list(range(1, 25)) and seconds == sorted(seconds)
+    assert data_of(page)["checkpoints"] == [1, 2, 3] and row["pictures"]["checkpoint"] == [0, 1, 2]
+    files = [each["file"].split("/")[1] for each in unpacked(page, "details-0")]
+    assert files == ["attempt-1", "attempt-1", "attempt-2"]
+
+
+def test_an_attempt_that_ended_before_its_first_step_hides_nothing(tmp_path: Path):
+    sweep = Sweep(tmp_path)
+    (run,) = sweep.runs()
+    sweep.begin(run, epochs=3, steps=24, reached=18, end="failed")
+    sweep.begin(run, epochs=3, steps=24, resumed_at=16, reached=16, end="failed", reason="no such file")
+    (row,) = data_of(sweep.build().path)["runs"]
+    assert (row["reason"], row["step"], row["pictures"]["checkpoint"]) == ("no such file", 18, [0, 1])
+
+
+def test_what_a_resumed_run_trains_again_is_not_shown_from_before(tmp_path: Path):
+    sweep = Sweep(tmp_path)
+    (run,) = sweep.runs()
+    sweep.begin(run, epochs=3, steps=24, end="failed")
+    sweep.begin(run, epochs=3, steps=24, resumed_at=8, reached=12, end=None)
+    page = sweep.build().path
+    assert data_of(page)["checkpoints"] == [1]
+    assert unpacked(page, "curves")[0]["loss"][0] == list(range(1, 13))
+
+
+def test_a_sweep_of_the_first_edition(tmp_path: Path):
+    shutil.copytree(ROOT / "tests" / "data" / "first_edition" / "out" / "boats", tmp_path / "boats")
+    page = write_page(find_sweep(tmp_path / "boats")).path
+    data, curves = data_of(page), unpacked(page, "curves")
+    assert [run["state"] for run in data["runs"]] == ["succeeded", "succeeded", "failed", "waiting"]
+    assert len(data["runs"][0]["pictures"]["state"]) > 1 and data["prompts"][0]["baseline"]
+    assert data["runs"][0]["reason"] == "" and data["runs"][2]["reason"]
+    steps = curves[1]["loss"][0]  # attempt 1 was lost, attempt 2 went on
+    assert steps[0] <= 4 and steps == sorted(set(steps)) and steps[-1] == data["runs"][1]["steps"]
+    assert data["provenance"]["files"][0]["label"] == "default file"
