@@ -23,7 +23,6 @@ from ..records import Setting, SweepContext
 from ..store.files import write
 from ..store.layout import SweepFolder
 
-FILE = "provenance.json"
 PACKAGES = (
     "torch", "accelerate", "transformers", "diffusers", "safetensors", "xformers", "bitsandbytes", "lycoris-lora",
     "prodigyopt", "lion-pytorch", "dadaptation", "triton", "numpy", "tensorboard", "wandb", "aim",
@@ -38,16 +37,7 @@ def write_provenance(
 ) -> None:
     """`options`: of the first run; `gpus`: names."""
     found = collect(context, options, gpus)
-    write(folder.path / FILE, json.dumps(found, ensure_ascii=False, indent=1) + "\n")
-
-
-def read_provenance(folder: Path) -> dict[str, Any] | None:
-    """None where the sweep's folder has none: the first edition's are in the journal."""
-    try:
-        found = json.loads((folder / FILE).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
+    write(folder.provenance, json.dumps(found, ensure_ascii=False, indent=1) + "\n")
 
 
 def collect(context: SweepContext, options: Mapping[str, Setting], gpus: Sequence[str]) -> dict[str, Any]:
