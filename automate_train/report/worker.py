@@ -19,25 +19,25 @@ from ..store.layout import SweepFolder
 
 SECONDS_BETWEEN_PAGES = 30.0
 LAST_PAGE_SECONDS = 120.0
-"""How long the sweep's command waits for its last page: longer on a disk that hangs only."""
+"""How long the sweep's command waits for its last page, which only a disk that hangs makes longer."""
 
 
 class ReportWorker:
     def __init__(self, folder: SweepFolder) -> None:
         self.folder = folder
-        self.last_start = time.monotonic()
-        self.child: ChildProcess | None = None
-        """Makes a page while runs train."""
-        self.beginning: threading.Thread | None = None
-        self.page: Path | None = None
+        self._last_start = time.monotonic()
+        self._beginning: threading.Thread | None = None
+        self._child: ChildProcess | None = None
+        self._last_page: Path | None = None
 
     def begin(self, context: SweepContext, options: Mapping[str, Setting], gpus: Sequence[str]) -> None:
         """Write provenance.json; called when the first runs have started. `options`: the first run's; `gpus`: names."""
-        self.beginning = threading.Thread(target=self._begin, args=(context, options, gpus), daemon=True)
-        self.beginning.start()
+        self._beginning = threading.Thread(target=self._begin, args=(context, options, gpus), daemon=True)
+        self._beginning.start()
 
     def _begin(self, context: SweepContext, options: Mapping[str, Setting], gpus: Sequence[str]) -> None:
-        from . import assemble  # noqa: F401  # 64 ms; now, because the package may be updated while the sweep runs
+        # 64 ms; now, and not at the end, because the package may be updated while the sweep runs.
+        from . import assemble  # noqa: F401
         from .provenance import write_provenance
 
         with contextlib.suppress(OSError):
@@ -46,12 +46,12 @@ class ReportWorker:
     def update(self, news: bool) -> None:
         """Called at each turn of the loop; `news`: a checkpoint was saved, or a run has ended."""
         now = time.monotonic()
-        if self.child is not None and self.child.poll() is not None:
-            self.child = None
-        if news and self.child is None and now - self.last_start > SECONDS_BETWEEN_PAGES:
-            self.last_start = now
+        if self._child is not None and self._child.poll() is not None:
+            self._child = None
+        if news and self._child is None and now - self._last_start > SECONDS_BETWEEN_PAGES:
+            self._last_start = now
             with contextlib.suppress(OSError):  # the next page will do
-                self.child = ChildProcess(own_command("report", str(self.folder.path)), nice=True)
+                self._child = ChildProcess(own_command("report", str(self.folder.path)), nice=True)
 
     def finish(self) -> Path | None:
         """Make the last page; None when there is none after `LAST_PAGE_SECONDS` or Ctrl-C."""
@@ -59,14 +59,15 @@ class ReportWorker:
         thread.start()
         with contextlib.suppress(KeyboardInterrupt):
             thread.join(LAST_PAGE_SECONDS)
-        return self.page
+        return self._last_page
 
     def _finish(self) -> None:
-        if self.beginning is not None:
-            self.beginning.join()
-        if self.child is not None:
-            self.child.wait()
-        self.page = write_or_explain(self.folder)
+        if self._beginning is not None:
+            self._beginning.join()
+        if self._child is not None:
+            self._child.wait()
+            self._child = None
+        self._last_page = write_or_explain(self.folder)
 
 
 def write_or_explain(folder: SweepFolder, seconds: float = 10.0) -> Path | None:
@@ -78,5 +79,5 @@ def write_or_explain(folder: SweepFolder, seconds: float = 10.0) -> Path | None:
         return write_page(folder, seconds=seconds).path
     except Exception:
         with contextlib.suppress(OSError):
-            (folder.path / "report-error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+            folder.report_error.write_text(traceback.format_exc(), encoding="utf-8")
         return None
