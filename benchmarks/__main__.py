@@ -17,7 +17,7 @@ from . import display, plans, sweeps
 from .floor import ratio, spawn
 
 REACH = {
-    "--help / python -c pass": 3.0,
+    "--help / python -c pass": 2.5,
     "--version / python -c pass": 1.5,
     "first run started / floor": 3.0,
     "200 runs of /bin/true, CPU / floor": 3.5,
