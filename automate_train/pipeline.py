@@ -35,12 +35,16 @@ from .preflight.checks import check
 from .records import Device, Run, Setting, SweepContext
 from .report.worker import ReportWorker
 from .sampling.process import SamplerProcess
+from .store.history import Histories
+from .store.journal import Journal
 from .store.layout import SweepFolder
 from .store.rebuild import open_journal
 from .store.sweep_file import note_sweep
 from .sweep.product import expand
 from .sweep.record import record_of
 from .sweep.selection import Selection, select
+from .sweep.strategies.grid import Grid
+from .trainers import events_of
 from .trainers import load as load_trainer
 from .training.adoption import left_behind
 from .training.loop import Loop
@@ -93,6 +97,8 @@ class Plan:
     webui: Mapping[str, str] | None
     """Some runs are sampled on a WebUI; the environment variables that only the sampler gets (passwords)."""
     plain: bool
+    since: float = 0.0
+    """Unix seconds: a run that has succeeded before is run again."""
 
     @property
     def folder(self) -> SweepFolder:
@@ -105,6 +111,7 @@ def run(request: SweepRequest) -> int:
     sweep = expand(settings, number_start=request.train_id_start)
     context, gpus, found = _context(request, sweep.project, settings)
     done = plan_text.succeeded(SweepFolder(context.temp_dir, context.project))
+    since = time.time() if request.rerun else 0.0
     selection = select(sweep, request.only, request.skip_to_index, set() if request.rerun else done)
     problems += [*found, *check(selection, context, gpus)]
     refused = any(problem.severity == "error" for problem in problems)
@@ -113,7 +120,7 @@ def run(request: SweepRequest) -> int:
         return 2 if refused else 0
     if request.in_background is not None:
         return _start_in_background(request.in_background, SweepFolder(context.temp_dir, context.project))
-    return work(Plan(context, gpus, selection, _sampler_secrets(selection), request.plain))
+    return work(Plan(context, gpus, selection, _sampler_secrets(selection), request.plain, since))
 
 
 def _context(
@@ -198,19 +205,17 @@ def work(plan: Plan) -> int:
         executor = Local()
         display = choose(plan.plain, context.slots, watch=True)
         stack.callback(display.close)
-        journal, restored = open_journal(folder, display.say)
+        journal = open_journal(folder, display.say)
         stack.callback(journal.close)
         actives = left_behind(journal, folder, executor, time.monotonic, time.time)
         note_sweep(folder, journal, state="running", command=list(context.command), cwd=context.cwd)
         journal.note(waiting=None)
         journal.forget_waiting()
-        taken = restored | {each.run_key for each in actives if each.handle}
-        loop = Loop(_job(plan, taken), journal, executor, display,
+        loop = Loop(_job(plan, journal), journal, executor, display,
                     lambda: devices(context.pool), time.monotonic, time.time)  # fmt: skip
         loop.chores.append(lambda: journal.plan(map(record_of, islice(plan.selection.todo(), KNOWN_AHEAD))))
         loop.chores.append(_import_what_comes_last)
         loop.take_over(actives)
-        taken |= {each.run_key for each in actives if each.outcome and each.outcome.kind == "succeeded"}
         reports = ReportWorker(folder)
         loop.chores.append(lambda: _write_provenance(plan, reports))
         sampler = None
@@ -272,12 +277,12 @@ def _wait_for_samples(sampler: SamplerProcess, loop: Loop, executor: Local, disp
             display.say("samples: the runs are over, the last samples are being made (Ctrl-C leaves them for later)")
 
 
-def _job(plan: Plan, taken: set[str]) -> Job:
-    """`taken`: keys of runs that an earlier orchestrator started and that run, or have succeeded, since."""
+def _job(plan: Plan, journal: Journal) -> Job:
     context, selection = plan.context, plan.selection
     left = selection.left()
     return Job(
-        runs=(run for run in selection.todo() if run.key not in taken),
+        strategy=Grid(selection.todo(), since=plan.since),
+        histories=Histories(plan.folder, journal, events_of),
         folder=plan.folder,
         policy=Policy(context.slots, context.devices, context.memory_limit),
         trainer=lambda run: load_trainer(run.options["trainer"].value),

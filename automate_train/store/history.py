@@ -12,7 +12,7 @@ after s. One that ended before its first step replaces nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -231,13 +231,26 @@ def fold(record: RunRecord, told: Iterable[tuple[Attempt, AttemptHistory]]) -> R
     )
 
 
-class Histories:
-    """The histories of a sweep's runs, read from its journal and its attempts' folders."""
+class Histories(Mapping[str, RunHistory]):
+    """The histories of a sweep's runs, read from its journal and its attempts' folders. As a mapping: run key -> the
+    brief history of each run that has begun, as it is now."""
 
     def __init__(self, folder: SweepFolder, journal: Journal, read_events: ReadEvents) -> None:
         self._folder, self._journal, self._read = folder, journal, read_events
         self._open: dict[str, tuple[AttemptHistory, int]] = {}
         """Attempt's folder -> what was told when it was last read, and the cursor."""
+
+    def __getitem__(self, key: str) -> RunHistory:
+        record = self._journal.record(key) if self._journal.has_begun(key) else None
+        if record is None:
+            raise KeyError(key)
+        return self.brief(record)
+
+    def __iter__(self) -> Iterator[str]:
+        return (record.key for record in self._journal.records() if record.attempts)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
     def brief(self, record: RunRecord) -> RunHistory:
         """From the journal, and the events of what has no outcome yet, of which each call reads only what is new:

@@ -101,6 +101,9 @@ class Journal:
     def record(self, key: str) -> RunRecord | None:
         return next(self._records("where run.key = ?", key), None)
 
+    def has_begun(self, key: str) -> bool:
+        return self.db.execute("select 1 from attempt where key = ? limit 1", (key,)).fetchone() is not None
+
     def _records(self, where: str, *values: object) -> Iterator[RunRecord]:
         query = f"""
             select run.key as run_key, run.position, run.number as run_number, run.name, run.slug, run.varied,

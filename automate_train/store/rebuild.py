@@ -25,12 +25,10 @@ from .sample_journal import restore_samples
 from .sweep_file import read_sweep
 
 
-def open_journal(folder: SweepFolder, say: Callable[[str], None]) -> tuple[Journal, set[str]]:
-    """The sweep's journal for writing, complete, and the keys of runs that have succeeded and that it did not know.
-    `say` tells when it had to be replaced or completed."""
+def open_journal(folder: SweepFolder, say: Callable[[str], None]) -> Journal:
+    """The sweep's journal for writing, complete. `say` tells when it had to be replaced or completed."""
     existed = folder.journal.exists()
     journal, damage = _undamaged(folder)
-    known = journal.succeeded()
     found = sorted(
         _missing(folder, journal.attempt_folders()), key=lambda each: (each.launch.began, each.folder.number)
     )
@@ -49,7 +47,7 @@ def open_journal(folder: SweepFolder, say: Callable[[str], None]) -> tuple[Journ
         say(f"the journal was damaged ({damage}); {back}")
     elif found:
         say(f"{back}: the journal {'did not know them' if existed else 'was gone'}")
-    return journal, journal.succeeded() - known
+    return journal
 
 
 def _undamaged(folder: SweepFolder) -> tuple[Journal, str]:

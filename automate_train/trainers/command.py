@@ -47,6 +47,8 @@ def problems(run: Run, context: SweepContext) -> list[Problem]:
             prepare(run, trial_attempt(run, context), context)
         except UserError as error:
             found.append(error.problem)
+    elif not PLACEHOLDER.search(parts[0]) and _which(parts[0]) is None:
+        found.append(Problem("error", source, "command", f"there is no program {parts[0]!r}", "give its full path"))
     return found
 
 

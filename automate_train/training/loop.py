@@ -137,7 +137,7 @@ class Loop:
         """Have the next `count` runs ready. One that cannot be prepared has failed, like one that could not be
         started."""
         while len(self.ready) < count and not self.halted:
-            run = next(self.job.runs, None)
+            run = self.job.strategy.propose(self.job.histories)
             if run is None:
                 break
             self._make_ready(run, self.ready.append)

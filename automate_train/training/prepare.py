@@ -6,15 +6,17 @@ Covers: the shapes, and what is asked of a trainer before a start. Not: the loop
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from ..config.keys import unset
 from ..records import Device, Launch, Outcome, Run, RunRecord, SweepContext
+from ..store.history import RunHistory
 from ..store.journal import Journal
 from ..store.layout import AttemptFolder, SweepFolder, is_filled
 from ..sweep.record import record_of
+from ..sweep.strategies import Strategy
 from ..trainers import Trainer
 from .placement import Policy, Want
 from .running_attempt import RunningAttempt
@@ -35,7 +37,9 @@ class Display(Protocol):
 class Job:
     """What one call of the loop works on."""
 
-    runs: Iterator[Run]
+    strategy: Strategy
+    histories: Mapping[str, RunHistory]
+    """What the store knows of the runs that have begun: the strategy decides by it."""
     folder: SweepFolder
     policy: Policy
     trainer: Callable[[Run], Trainer]

@@ -242,7 +242,7 @@ def journal_example(whole: Path, dice: random.Random) -> None:
         assert str(error)
     said: list[str] = []
     try:
-        journal, _ = open_journal(home, said.append)
+        journal = open_journal(home, said.append)
     except UserError as error:
         assert "journal" in str(error)
         return

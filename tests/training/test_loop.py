@@ -14,6 +14,7 @@ from automate_train.store.events import read_events
 from automate_train.store.journal import Journal
 from automate_train.store.layout import AttemptFolder, SweepFolder
 from automate_train.sweep.product import expand
+from automate_train.sweep.strategies.grid import Grid
 from automate_train.training.device_release import RELEASE_SECONDS
 from automate_train.training.loop import GRACE, Loop
 from automate_train.training.placement import Policy
@@ -126,7 +127,8 @@ def history(
     journal = Journal(folder.journal)
     points = [point for point in sweep if isinstance(point, Run)]
     job = Job(
-        runs=iter(points),
+        strategy=Grid(points),
+        histories={},
         folder=folder,
         policy=policy,
         trainer=lambda run: world,  # type: ignore[arg-type, return-value]
