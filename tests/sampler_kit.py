@@ -17,6 +17,7 @@ from typing import Any
 
 import webui_kit
 
+from automate_train import records
 from automate_train.records import Checkpoint, Outcome, RunRecord
 from automate_train.store.journal import Journal
 from automate_train.store.layout import SweepFolder
@@ -42,7 +43,7 @@ class Sweep:
         record = RunRecord(key, self.count, self.count, key, key, {}, {**self.options, **options})
         self.count += 1
         begun = self.journal.begin(record, (), 1.0)
-        attempt = Attempt(self, begun.id, self.folder.attempt(begun.folder).path, key)
+        attempt = Attempt(self, begun, self.folder.attempt(begun.folder).path, key)
         for epoch in range(1, epochs + 1):
             attempt.save(epoch, last=epoch == epochs, tensors=tensors)
         if ended:
@@ -94,8 +95,8 @@ class Sweep:
 
 
 class Attempt:
-    def __init__(self, sweep: Sweep, id_: int, path: Path, key: str) -> None:
-        self.sweep, self.id, self.path, self.key = sweep, id_, path, key
+    def __init__(self, sweep: Sweep, begun: records.Attempt, path: Path, key: str) -> None:
+        self.sweep, self.begun, self.path, self.key = sweep, begun, path, key
         (path / "output").mkdir(parents=True)
         (path / "launch.json").write_text(json.dumps({"argv": [sys.executable], "cwd": str(sweep.home), "env": {}}))
         (path / "hook.json").write_text("{}")
@@ -114,11 +115,11 @@ class Attempt:
             out.write(json.dumps({"at": at, "kind": "metrics", "step": epoch * 10, "loss": 0.1}) + "\n")
             out.write(json.dumps(event) + "\n")
         if told:
-            self.sweep.journal.add_checkpoint(self.id, Checkpoint(str(file), which, epoch, epoch * 10, at))
+            self.sweep.journal.add_checkpoint(self.begun.id, Checkpoint(str(file), which, epoch, epoch * 10, at))
         return file
 
     def end(self) -> None:
-        self.sweep.journal.end(self.id, Outcome("succeeded", 0), 2.0, {})
+        self.sweep.journal.end(self.begun, Outcome("succeeded", 0), 2.0, {})
 
 
 def assert_clean(double: webui_kit.Double, *theirs: str) -> None:

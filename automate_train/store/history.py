@@ -179,22 +179,17 @@ class AttemptHistory:
 
     def end(self, metrics: Mapping[str, Any]) -> None:
         """The attempt has ended, and its events need not be read: what it left stands for them."""
-        names = ("loss", "mean_loss", "steps", "total_steps", "peak_memory")
-        loss, mean, steps, total, memory = (_number(metrics.get(name)) for name in names)
+        mean = metrics.get("mean_loss")
         self.progress = replace(
             self.progress,
-            step=self.progress.step if steps is None else int(steps),
-            total=self.progress.total if total is None else int(total),
-            loss=loss,
+            step=metrics.get("steps", self.progress.step),
+            total=metrics.get("total_steps", self.progress.total),
+            loss=metrics.get("loss"),
             loss_sum=mean or 0.0,
             losses=int(mean is not None),
-            checkpoint=str(metrics.get("checkpoint") or ""),
-            peak_memory=None if memory is None else int(memory),
+            checkpoint=metrics.get("checkpoint", ""),
+            peak_memory=metrics.get("peak_memory"),
         )
-
-
-def _number(value: object) -> float | None:
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def fold(record: RunRecord, told: Iterable[tuple[Attempt, AttemptHistory]]) -> RunHistory:
@@ -217,13 +212,12 @@ def fold(record: RunRecord, told: Iterable[tuple[Attempt, AttemptHistory]]) -> R
             epochs=part.progress.epochs or known.epochs,
             epoch=max(part.progress.epoch, *(each.epoch or 0 for each in checkpoints.values()), 0),
         )
-    seconds = [_number(attempt.metrics.get("seconds")) for attempt, _ in parts]
-    known_seconds = [each for each in seconds if each is not None and math.isfinite(each)]
+    seconds = [attempt.metrics["seconds"] for attempt, _ in parts if "seconds" in attempt.metrics]
     return RunHistory(
         record,
         progress,
         tuple(attempt.number for attempt, _ in parts),
-        round(sum(known_seconds), 3) if known_seconds else None,
+        round(sum(seconds), 3) if seconds else None,
         tuple(sorted(checkpoints.values(), key=lambda each: each.at)),
         curves.thinned(),
         curves.best(),

@@ -16,16 +16,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from ..errors import UserError
-from ..records import Attempt, Checkpoint, Outcome, OutcomeKind, RunRecord
+from ..records import Attempt, Checkpoint, Launch, Outcome, RunRecord
 from .events import which
 from .journal_check import damage, folder, is_temporary
+from .launch import write_launch
+from .layout import AttemptFolder
+from .outcome import KINDS, safe_metrics, write_outcome
 from .schema import UPGRADES
 
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
-KINDS = get_args(OutcomeKind)
 
 
 class Journal:
@@ -217,12 +219,22 @@ class Journal:
         with self.transaction():
             self.db.execute("insert or replace into checkpoint values (?, ?, ?, ?, ?, ?)", values)
 
-    def end(self, attempt: int, outcome: Outcome, now: float, metrics: Mapping[str, Any]) -> None:
+    def end(self, attempt: Attempt, outcome: Outcome, ended: float, metrics: Mapping[str, Any]) -> None:
+        """Write down how an attempt ended: first in its folder, which the journal is made again from."""
+        folder = AttemptFolder(self.path.parent / attempt.folder)
+        with contextlib.suppress(OSError):  # a full disk: the row is all that is left
+            if not folder.launch.exists() and (run := self.record(attempt.run_key)) is not None:
+                write_launch(folder, Launch((), ""), run, attempt.devices, attempt.started)  # it could not be started
+            write_outcome(folder, outcome, ended, metrics)
+        self.set_outcome(attempt.id, outcome, ended, metrics)
+
+    def set_outcome(self, attempt: int, outcome: Outcome, ended: float, metrics: Mapping[str, Any]) -> None:
+        """The row alone."""
         facts = {**metrics, "cause": outcome.cause} if outcome.cause else metrics
         with self.transaction():
             self.db.execute(
                 "update attempt set kind = ?, exit_code = ?, reason = ?, ended = ?, facts = ? where id = ?",
-                (outcome.kind, outcome.exit_code, outcome.reason, now, _encode(facts), attempt),
+                (outcome.kind, outcome.exit_code, outcome.reason, ended, _encode(facts), attempt),
             )
 
 
@@ -298,18 +310,18 @@ def _run(row: sqlite3.Row) -> RunRecord:
 
 
 def _attempt(row: sqlite3.Row) -> Attempt:
-    metrics = _mapping(row["facts"])
+    facts = _mapping(row["facts"])
     kind, code = row["kind"], row["exit_code"]
     if kind is not None and kind not in KINDS:
         raise sqlite3.DatabaseError(f"it holds the outcome {kind!r:.20}, which was never written")
-    cause = str(metrics.pop("cause", ""))
+    cause = str(facts.pop("cause", ""))
     devices = _decode(row["devices"])
     return Attempt(
         _whole(row["id"]), str(row["key"]), _whole(row["number"]), folder(row["folder"]),
         tuple(map(str, devices)) if isinstance(devices, list) else (), str(row["handle"]), _number(row["started"]),
         None if row["ended"] is None else _number(row["ended"]),
         None if kind is None else Outcome(kind, None if code is None else _whole(code), str(row["reason"]), cause),
-        metrics,
+        safe_metrics(facts),
     )  # fmt: skip
 
 

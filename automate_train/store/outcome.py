@@ -1,20 +1,18 @@
 """outcome.json of an attempt: how it ended and what it left.
 
-Covers: writing it, and the journal's row after it; reading it. Not: deciding how an attempt ended (`training`).
+Covers: writing and reading it; which metrics can be trusted, here and in the journal. Not: when it is written
+(`journal`), deciding how an attempt ended (`training`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, TypeGuard, get_args
 
-from ..records import Attempt, Launch, Outcome, OutcomeKind
+from ..records import Outcome, OutcomeKind
 from .files import read_json, write
-from .journal import Journal
-from .launch import write_launch
 from .layout import AttemptFolder
 
 KINDS = get_args(OutcomeKind)
@@ -28,23 +26,55 @@ class OutcomeFile:
     metrics: Mapping[str, Any]
 
 
-def end_attempt(journal: Journal, attempt: Attempt, outcome: Outcome, ended: float, metrics: Mapping[str, Any]) -> None:
-    """Write down how an attempt ended: first in its folder, then in the journal."""
-    folder = AttemptFolder(journal.path.parent / attempt.folder)
+def write_outcome(attempt: AttemptFolder, outcome: Outcome, ended: float, metrics: Mapping[str, Any]) -> None:
     said = {**vars(outcome), "ended": ended, "metrics": dict(metrics)}
-    with contextlib.suppress(OSError):  # a full disk: the journal's row is all that is left
-        if not folder.launch.exists() and (run := journal.record(attempt.run_key)) is not None:
-            write_launch(folder, Launch((), ""), run, attempt.devices, attempt.started)  # it could not be started
-        write(folder.outcome, json.dumps(said, ensure_ascii=False, default=str, indent=1) + "\n")
-    journal.end(attempt.id, outcome, ended, metrics)
+    write(attempt.outcome, json.dumps(said, ensure_ascii=False, default=str, indent=1) + "\n")
 
 
 def read_outcome(attempt: AttemptFolder) -> OutcomeFile | None:
     """None while it runs, when its orchestrator was killed, and for attempts of the first edition."""
     found = read_json(attempt.outcome) or {}
-    kind, code, ended, metrics = (found.get(name) for name in ("kind", "exit_code", "ended", "metrics"))
-    if kind is None or kind not in KINDS or not isinstance(ended, (int, float)) or not isinstance(metrics, dict):
+    kind, ended = found.get("kind"), found.get("ended")
+    if kind is None or kind not in KINDS or not _is_number(ended):
         return None
-    code = code if isinstance(code, int) and not isinstance(code, bool) and abs(code) < 1 << 31 else None
+    code = found.get("exit_code")
+    code = code if _is_number(code) and isinstance(code, int) and abs(code) < 1 << 31 else None
     outcome = Outcome(kind, code, str(found.get("reason") or ""), str(found.get("cause") or ""))
-    return OutcomeFile(outcome, float(ended), metrics)
+    return OutcomeFile(outcome, float(ended), safe_metrics(found.get("metrics")))
+
+
+def safe_metrics(found: object) -> dict[str, Any]:
+    """What an attempt has left, without what has another type than readers count on."""
+    metrics = found if isinstance(found, dict) else {}
+    return {name: value for name, value in metrics.items() if METRICS.get(name, _is_text)(value)}
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15
+
+
+def _is_loss(value: object) -> bool:
+    return value is None or isinstance(value, float) or _is_number(value)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and _is_number(value) and value >= 0
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+METRICS: Mapping[str, Callable[[object], bool]] = {
+    "loss": _is_loss,
+    "mean_loss": _is_loss,
+    "seconds": _is_number,
+    "steps": _is_count,
+    "total_steps": _is_count,
+    "peak_memory": _is_count,
+    "delivered": _is_texts,
+}

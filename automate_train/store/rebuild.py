@@ -108,4 +108,4 @@ def _restore(journal: Journal, missing: _Missing) -> None:
 
 def _restore_outcome(journal: Journal, attempt: Attempt, folder: AttemptFolder) -> None:
     if (ended := read_outcome(folder)) is not None:
-        journal.end(attempt.id, ended.outcome, ended.ended, ended.metrics)
+        journal.set_outcome(attempt.id, ended.outcome, ended.ended, ended.metrics)

@@ -19,7 +19,6 @@ from ..records import Attempt, Device, Outcome, Run
 from ..store.journal import Journal
 from ..store.launch import write_attempt
 from ..store.layout import is_filled, mark_filled
-from ..store.outcome import end_attempt
 from ..sweep.record import record_of
 from ..trainers import failure_causes
 from .device_release import DeviceRelease
@@ -176,7 +175,7 @@ class Loop:
 
     def _record_failure(self, run: Run, attempt: Attempt, reason: str) -> None:
         self.failed += 1
-        end_attempt(self.journal, attempt, Outcome("failed", None, reason), self.now(), {})
+        self.journal.end(attempt, Outcome("failed", None, reason), self.now(), {})
         self.display.say(f"run {run.number} {run.name}: failed: {reason}")
 
     def _tell_wait(self, why: dict[str, str]) -> None:
@@ -261,7 +260,7 @@ class Loop:
             except OSError as error:
                 # The training is whole and stays where it is: a full disk elsewhere must not run it again.
                 self.display.say(f"{active.label}: trained, but not copied to target_path: {error}")
-        end_attempt(self.journal, active.attempt, outcome, self.now(), facts)
+        self.journal.end(active.attempt, outcome, self.now(), facts)
         self.display.ended(active, outcome, seconds)
 
     def _try_again(self, active: RunningAttempt) -> bool:

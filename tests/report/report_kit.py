@@ -88,7 +88,7 @@ class Sweep:
                 "seconds": 60.0 + run.index,
                 "checkpoint": "x",
             }
-            self.journal.end(begun.id, Outcome(end, 0 if end == "succeeded" else 1, reason), 1_700_000_100.0, facts)  # type: ignore[arg-type]
+            self.journal.end(begun, Outcome(end, 0 if end == "succeeded" else 1, reason), 1_700_000_100.0, facts)  # type: ignore[arg-type]
         return attempt
 
     def events(self, attempt: Path, steps: int, epochs: int, seed: int, resumed_at: int, reached: int) -> None:

@@ -154,7 +154,7 @@ def test_memory_stays_small(tmp_path: Path):
         file = lora(
             attempt.path / "output" / "k0.safetensors", tensors=1 << 30, fill=0, metadata={"sshs_model_hash": "ab" * 32}
         )
-        sweep.journal.add_checkpoint(attempt.id, Checkpoint(str(file), "last", 1, 10, 1.0))
+        sweep.journal.add_checkpoint(attempt.begun.id, Checkpoint(str(file), "last", 1, 10, 1.0))
         process = subprocess.Popen(sweep.command(), stdout=subprocess.PIPE, text=True)
         most = 0
         while process.poll() is None:  # its own high-water mark: what wait4 tells counts the parent's memory too

@@ -34,7 +34,7 @@ def test_a_run_from_plan_to_success(tmp_path: Path):
     journal.add_checkpoint(begun.id, saved)
     (opened,) = journal.open_attempts()
     assert opened == replace(begun, handle="42 7 boot")
-    journal.end(begun.id, Outcome("succeeded", 0, cause="x"), 130.0, {"loss": 0.5})
+    journal.end(begun, Outcome("succeeded", 0, cause="x"), 130.0, {"loss": 0.5})
     first, second = journal.records()
     ended = replace(opened, ended=130.0, outcome=Outcome("succeeded", 0, cause="x"), metrics={"loss": 0.5})
     assert first.attempts == (ended,) and journal.record("k0") == first and journal.record("k9") is None
@@ -51,7 +51,7 @@ def test_a_run_from_plan_to_success(tmp_path: Path):
 def test_a_later_attempt_gets_its_own_folder_and_number(tmp_path: Path):
     journal = Journal(tmp_path / "journal.sqlite")
     first = journal.begin(run("k"), (), 1.0)
-    journal.end(first.id, Outcome("failed", 1, "no"), 2.0, {})
+    journal.end(first, Outcome("failed", 1, "no"), 2.0, {})
     home = first.folder.partition("/")[0]
     (tmp_path / home / "attempt-2").mkdir(parents=True)  # left by a journal that is gone
     assert journal.next_attempt(run("k")) == f"{home}/attempt-3"
@@ -82,7 +82,7 @@ def test_waiting_runs_are_aborted_and_wait_again_with_the_next_plan(tmp_path: Pa
     journal = Journal(tmp_path / "journal.sqlite")
     journal.plan([run("a", 0), run("b", 1)])
     begun = journal.begin(run("a", 0), (), 1.0)
-    journal.end(begun.id, Outcome("failed", 1), 2.0, {})
+    journal.end(begun, Outcome("failed", 1), 2.0, {})
     journal.abort_waiting()
     assert [record.state for record in journal.records()] == ["failed", "aborted"]
     journal.plan([run("b", 1)])
