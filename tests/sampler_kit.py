@@ -18,8 +18,9 @@ from typing import Any
 import webui_kit
 
 from automate_train import records
-from automate_train.records import Checkpoint, Outcome, RunRecord
+from automate_train.records import Checkpoint, Launch, Outcome, RunRecord
 from automate_train.store.journal import Journal
+from automate_train.store.launch import write_launch
 from automate_train.store.layout import SweepFolder
 
 
@@ -43,7 +44,9 @@ class Sweep:
         record = RunRecord(key, self.count, self.count, key, key, {}, {**self.options, **options})
         self.count += 1
         begun = self.journal.begin(record, (), 1.0)
-        attempt = Attempt(self, begun, self.folder.attempt(begun.folder).path, key)
+        folder = self.folder.attempt(begun.folder)
+        write_launch(folder, Launch((sys.executable,), str(self.home)), record, (), 1.0)
+        attempt = Attempt(self, begun, folder.path, key)
         for epoch in range(1, epochs + 1):
             attempt.save(epoch, last=epoch == epochs, tensors=tensors)
         if ended:
@@ -98,7 +101,6 @@ class Attempt:
     def __init__(self, sweep: Sweep, begun: records.Attempt, path: Path, key: str) -> None:
         self.sweep, self.begun, self.path, self.key = sweep, begun, path, key
         (path / "output").mkdir(parents=True)
-        (path / "launch.json").write_text(json.dumps({"argv": [sys.executable], "cwd": str(sweep.home), "env": {}}))
         (path / "hook.json").write_text("{}")
 
     @property

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +19,9 @@ import pytest
 from automate_train.errors import UserError
 from automate_train.records import Checkpoint, Outcome, RunRecord
 from automate_train.store.journal import Journal
+from automate_train.store.launch import read_launch
+from automate_train.store.layout import AttemptFolder
+from automate_train.store.outcome import read_outcome
 from automate_train.store.schema import UPGRADES
 
 
@@ -176,3 +183,70 @@ def test_a_transaction_that_cannot_be_committed_is_over(tmp_path: Path):
     journal.db.execute("pragma max_page_count = 100000")
     journal.note(much="x" * 100_000)
     assert len(journal.notes()["much"]) == 100_000
+
+
+FIRST_EDITION = Path(__file__).parents[1] / "data/first_edition/out/boats/journal.sqlite"
+
+
+def test_a_journal_of_the_first_edition_is_brought_up_to_date(tmp_path: Path):
+    file = tmp_path / "journal.sqlite"
+    shutil.copyfile(FIRST_EDITION, file)
+    with closing(sqlite3.connect(file)) as db:
+        version = db.execute("pragma user_version").fetchone()[0]
+        db.execute("update attempt set pid = null, ticks = null, boot = null where id = 1")
+        db.commit()
+    before = file.read_bytes()
+    with closing(Journal(file, read_only=True)) as reader:
+        read = list(reader.records())
+        saved = [reader.checkpoints(record.key) for record in read]
+    assert version < len(UPGRADES) and file.read_bytes() == before, "looking changes nothing"
+    with closing(Journal(file)) as journal:
+        assert list(journal.records()) == read and journal.damage() is None
+        assert [journal.checkpoints(record.key) for record in read] == saved
+        assert journal.notes()["sweep_id"] == "5cb53af3"
+    assert [record.state for record in read] == ["succeeded", "succeeded", "failed", "waiting"]
+    assert [[attempt.number for attempt in record.attempts] for record in read] == [[1], [1, 2], [1], []]
+    handles = [attempt.handle for record in read for attempt in record.attempts]
+    assert handles[3] == "" and handles[0] == "26688 345573 49b742a3-3147-4704-aff2-61aa6ca5c2e5"
+    failed = read[2].attempts[0].outcome
+    assert failed and (failed.exit_code, failed.cause) == (1, "broken_file")
+    assert [(each.which, each.attempt) for each in saved[1]] == [("epoch", 1), ("epoch", 2), ("last", 2)]
+
+
+def test_an_end_is_written_into_the_folder_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    journal = Journal(tmp_path / "journal.sqlite")
+    begun = journal.begin(run("k"), ("GPU-1",), 1.0)
+    monkeypatch.setattr(journal, "set_outcome", lambda *_: (_ for _ in ()).throw(sqlite3.OperationalError("killed")))
+    with pytest.raises(sqlite3.OperationalError):
+        journal.end(begun, Outcome("failed", 1, "why", "oom"), 2.0, {"loss": float("nan"), "steps": 3})
+    folder = AttemptFolder(tmp_path / begun.folder)
+    told = read_outcome(folder)
+    assert told and (told.outcome, told.ended) == (Outcome("failed", 1, "why", "oom"), 2.0)
+    assert told.metrics["steps"] == 3 and math.isnan(told.metrics["loss"])
+    launch = read_launch(folder)
+    assert launch.run == run("k") and launch.devices == ("GPU-1",), "also of one that could not be started"
+
+
+WRONG = ["x", -1, 1.5, [1], {"a": 1}, True, None, 10**400, float("inf")]
+
+
+@pytest.mark.parametrize("name", ["loss", "mean_loss", "seconds", "steps", "total_steps", "peak_memory", "delivered"])
+def test_metrics_of_a_wrong_type_were_not_left(tmp_path: Path, name: str):
+    folder = AttemptFolder(tmp_path)
+    for value in WRONG:
+        metrics = {name: value, "checkpoint": "x"}
+        folder.outcome.write_text(json.dumps({"kind": "failed", "ended": 1.0, "metrics": metrics}))
+        told = read_outcome(folder)
+        assert told and told.metrics["checkpoint"] == "x"
+        if name in told.metrics:  # a number that a table can show
+            assert name not in ("steps", "total_steps", "peak_memory", "delivered"), value
+            f"{told.metrics[name] or 0.0:.4g}"
+    for text in (
+        "",
+        "[]",
+        '{"kind": "nope", "ended": 1}',
+        '{"kind": "failed", "ended": 1e999}',
+        '{"kind": ["failed"]}',
+    ):
+        folder.outcome.write_text(text)
+        assert read_outcome(folder) is None
