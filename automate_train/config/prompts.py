@@ -49,6 +49,20 @@ class Prompt:
         return place(self.file, self.line)
 
 
+LORA_TAG = re.compile(r"<(lora|lyco):([^:>]+)((?::[^>]*)?)>")
+"""A LoRA that the words call by name, with its weights."""
+
+
+def without_loras(prompt: Prompt) -> tuple[str, str, list[str]]:
+    """(prompt, negative prompt, tags of LoRAs other than the run's own): the words for a sampler that knows no tags."""
+    words, others = [], []
+    for text in (prompt.text, prompt.negative):
+        text = text.replace(prompt.placeholder, "\0") if prompt.placeholder else text  # no prompt holds NUL
+        others += [tag[0] for tag in LORA_TAG.finditer(text) if tag[2] != "\0"]
+        words.append(LORA_TAG.sub("", text).replace("\0", "").strip())
+    return words[0], words[1], others
+
+
 def place(file: str, at: int) -> str:
     """`p.txt:3` or `p.json, prompt 3`."""
     return f"{file}:{at}" if file.lower().endswith(".txt") else f"{file}, prompt {at}"

@@ -18,7 +18,7 @@ from ..errors import Problem, UserError, nearest
 from ..records import Event, Launch, Outcome, Run, SweepContext
 from ..store.events import read_events
 from ..store.layout import AttemptFolder
-from .failure_causes import explain
+from .failure_causes import failed
 from .launch_parts import ATTEMPT, ENV, device_count, secrets, trial_attempt
 
 PLACES = ("gpus", "name", "index", "folder", "output_dir")
@@ -81,10 +81,7 @@ def events(attempt: AttemptFolder, cursor: int) -> tuple[list[Event], int]:
 
 
 def verdict(attempt: AttemptFolder, exit_code: int) -> Outcome:
-    if exit_code == 0:
-        return Outcome("succeeded", 0)
-    cause, why = explain(exit_code, attempt.tail(200))
-    return Outcome("failed", exit_code, why, cause.name)
+    return failed(exit_code, attempt.tail(200)) if exit_code else Outcome("succeeded", 0)
 
 
 def disk_bytes(run: Run, context: SweepContext) -> tuple[int, int]:

@@ -1,8 +1,8 @@
-"""Why a run failed: what its console's last lines and its exit code say, in one sentence, with what to try.
+"""Why a run failed: one sentence with advice, from its exit code and the last lines of its console.
 
 Covers: one table of causes, each with a line that shows it; which of them pass by themselves (`retries`), which come
-from outside the training (it may go on from its last saved state). Not: reading the console (`folder`), what the last
-checkpoint says (`trainers/sd_scripts/judgement`), what follows from a cause (`scheduler`).
+from outside the training (it may go on from its last saved state). Not: reading the console (`store.layout`), what is
+wrong with a checkpoint (`sd_scripts/outcome`), what follows from a cause (`training`).
 """
 
 from __future__ import annotations
@@ -12,30 +12,31 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..records import Outcome
+
 
 @dataclass(frozen=True)
 class Cause:
     name: str
     sentence: str
-    attempt: str
-    """What to try."""
+    advice: str
     pattern: str = ""
-    """Found in a line of the console that shows it, upper and lower case alike."""
+    """Matches a line of the console that shows it, in upper and lower case."""
     sample: str = ""
-    """Such a line: a test finds in it this cause and no other."""
+    """Such a line: a test finds this cause in it and no other."""
     passes_by_itself: bool = False
-    """The same command may well succeed a moment later."""
+    """The same command may succeed a moment later."""
     from_outside: bool = False
-    """The training itself was in order: it may go on from what it saved last."""
+    """The training itself was right: it may go on from what it saved last."""
 
-    def text(self, seen: str = "") -> str:
-        """The sentence, what to try, and the line that shows it."""
-        text = f"{self.sentence}: {self.attempt}"
-        return f"{text} ({_short(seen)})" if seen else text
+    def text(self, line: str = "") -> str:
+        """The sentence, the advice, and the console's line that shows the cause."""
+        text = f"{self.sentence}: {self.advice}"
+        return f"{text} ({_short(line)})" if line else text
 
 
-# Two processes with memory on the card, another than this one with 1 GiB or more (a desktop takes less). In a container
-# torch does not know its own number and calls itself `Process n`, so a single one is no neighbour.
+# A neighbour: two processes have memory on the card, and one that is not this one has 1 GiB or more (a desktop takes
+# less). In a container torch does not know its own number and calls itself `Process n`: one such process is itself.
 _OTHER = r"Process \d+ has [\d.]+ GiB memory in use"
 _NEIGHBOUR = rf"({_OTHER}.*(this process has|Process \d+ has)|this process has.*{_OTHER})"
 _NO_ROOM = r"(CUDA|HIP|XPU) out of memory|(CUDA|HIP) error: out of memory|CUBLAS_STATUS_ALLOC_FAILED"
@@ -75,7 +76,7 @@ TABLE = (
         "RuntimeError: Function 'MulBackward0' returned nan values in its 0th output.",
     ),
     Cause(
-        "nan_latents", "the VAE made NaN of a picture", "set no_half_vae, or give another vae",
+        "nan_latents", "the VAE turned an image into NaN", "set no_half_vae, or give another vae",
         r"NaN detected in latents",
         "RuntimeError: NaN detected in latents: /data/cats/03.png",
     ),
@@ -90,7 +91,7 @@ TABLE = (
         r"\b(ModuleNotFoundError|ImportError): ", "ModuleNotFoundError: No module named 'bitsandbytes'",
     ),
     Cause(
-        "missing_file", "a file is not there", "the console names it",
+        "missing_file", "a file is missing", "the console names it",
         r"\bFileNotFoundError\b|\[Errno 2\]|no file named .* found in directory",
         "FileNotFoundError: [Errno 2] No such file or directory: '/models/v1-5.safetensors'",
     ),
@@ -117,12 +118,12 @@ TABLE = (
         "OSError: [Errno 28] No space left on device", from_outside=True,
     ),
     Cause(
-        "not_allowed", "a file or folder may not be written or read", "correct its owner or mode, or choose another",
+        "not_allowed", "a file or folder could not be written or read", "correct its owner or mode, or choose another",
         r"\bPermissionError\b|\[Errno (13|30)\]|Read-only file system",
         "PermissionError: [Errno 13] Permission denied: '/data/cats/03_0512x0512_sd.npz'",
     ),
     Cause(
-        "tracker_login", "the tracker does not let it in",
+        "tracker_login", "the tracker refused the login",
         "check wandb_api_key, or log in once with the trainer's Python (wandb login)",
         r"api_key not configured|wandb login|wandb.*(AuthenticationError|\b401\b|permission denied)",
         "wandb.errors.errors.UsageError: api_key not configured (no-tty). call wandb.login(key=[your_api_key])",
@@ -133,14 +134,14 @@ TABLE = (
         "wandb.errors.errors.CommError: Run initialization has timed out after 90.0 sec.", True,
     ),
     Cause(
-        "hub_access", "Hugging Face does not give out a file",
+        "hub_access", "Hugging Face refused access to a file",
         "accept the model's terms there, and set huggingface_token",
         r"GatedRepoError|RepositoryNotFoundError|huggingface.*\b40[13]\b|\b40[13] Client Error.*huggingface",
         "huggingface_hub.errors.GatedRepoError: 401 Client Error. Cannot access gated repo for url "
         "https://huggingface.co/a/b/resolve/main/config.json.",
     ),
     Cause(
-        "hub_offline", "a file had to come from Hugging Face, and it could not be reached",
+        "hub_offline", "a file must be fetched from Hugging Face, which could not be reached",
         "give local paths (model_file, tokenizer_cache_dir), or fetch it once where there is a network",
         r"couldn't connect to '?https://huggingface|LocalEntryNotFoundError|OfflineModeIsEnabled"
         r"|outgoing traffic has been disabled|HTTPS?ConnectionPool\(host='huggingface\.co'|Can't load tokenizer for",
@@ -148,7 +149,7 @@ TABLE = (
         "files and it looks like openai/clip-vit-large-patch14 is not the path to a directory.",
     ),
     Cause(
-        "gpu_lost", "the GPU was lost or did not answer", "see dmesg (Xid) when it comes again",
+        "gpu_lost", "the GPU was lost or did not answer", "if it happens again, see dmesg (Xid)",
         r"GPU is lost|fallen off the bus|uncorrectable ECC|devices?(\(s\))? (is/)?are busy or unavailable"
         r"|unspecified launch failure|No CUDA GPUs are available|Unable to determine the device handle",
         "torch.AcceleratorError: CUDA error: uncorrectable ECC error encountered", True,
@@ -179,31 +180,36 @@ ERROR = re.compile(r"(?:\[rank\d+\]: ?)?\s*((?:\w+\.)*\w*(?:Error|Exception|Inte
 TRACEBACK = "Traceback (most recent call last)"
 CHAINED = ("During handling of the above", "The above exception was")
 LAUNCHERS = ("CalledProcessError", "ChildFailedError")
-"""What accelerate and torchrun say when their child failed: it comes last, holds the command, and says nothing new."""
+"""The errors of accelerate and torchrun when their child failed: they come last and only repeat the command."""
 DIED = re.compile(r"died with <Signals\.(SIG\w+)|is killed by signal: (Killed)")
 LINES = 80
 """Lines at the console's end in which a cause is looked for when there is no traceback."""
 LONGEST = 2000
-"""Characters of a line that are looked at."""
+"""Characters of a line that are searched."""
 
 
 def explain(exit_code: int, lines: Sequence[str]) -> tuple[Cause, str]:
     """(cause, why it failed in words) of a run that ended with an exit code other than 0; `lines` is the console's
-    end. What nobody recognises is `unknown`, with the last error that was printed. Whether it was the kernel that
-    killed a run, the console does not tell: who watched it does (`active`)."""
+    end. Where nothing matches, the cause is `unknown`, with the last error that was printed. The console does not show
+    whether it was the kernel that killed a run: `training` knows that from the machine."""
     name = _signal(exit_code, lines)
     if name == "SIGKILL":
         return KILLED, KILLED.text()
     if name and name not in CRASHES:
         return SIGNAL, f"ended by {name}"
-    told = _last_errors(lines)
-    for line in reversed(told):
+    last = _last_errors(lines)
+    for line in reversed(last):
         for cause in TABLE:
             if PATTERNS[cause.name].search(line[:LONGEST]):
                 return cause, cause.text(line)
-    errors = [line for line in told if ERROR.match(line[:LONGEST])]
+    errors = [line for line in last if ERROR.match(line[:LONGEST])]
     end = f"crashed ({name})" if name else f"exit code {exit_code}"
     return UNKNOWN, f"{end}: {_short(errors[-1])}" if errors else end
+
+
+def failed(exit_code: int, lines: Sequence[str]) -> Outcome:
+    cause, reason = explain(exit_code, lines)
+    return Outcome("failed", exit_code, reason, cause.name)
 
 
 def by_name(name: str) -> Cause:
@@ -212,7 +218,7 @@ def by_name(name: str) -> Cause:
 
 
 def _signal(code: int, lines: Sequence[str]) -> str:
-    """The signal that ended it: the shell's child, or the trainer under its launcher. Empty when none did."""
+    """The signal that ended the shell's child, or the trainer under its launcher; empty where none did."""
     number = -code if code < 0 else code - 128 if code > 128 else 0
     try:
         return signal.Signals(number).name
@@ -222,7 +228,7 @@ def _signal(code: int, lines: Sequence[str]) -> str:
 
 
 def _last_errors(lines: Sequence[str]) -> Sequence[str]:
-    """From the last traceback on, with those that it grew out of; without one, the console's end."""
+    """From the last traceback on, with the ones that led to it; without a traceback, the console's end."""
     heads = [number for number, line in enumerate(lines) if TRACEBACK in line]
     if heads and any(word in line for line in lines[heads[-1] :] for word in LAUNCHERS):
         lines = lines[: heads.pop()]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import toml
 
-from automate_train.trainers.sd_scripts import checkpoint
+from automate_train.trainers.sd_scripts import safetensors_file
 
 PICTURES = Path(__file__).parents[2] / "configs/quickstart/images"
 EPOCHS, STEPS = 24, 4
@@ -73,7 +73,7 @@ def test_killed_twice_and_trained_to_the_end_once(kill_at, tmp_path):
         epoch = step // STEPS
         assert Path(told["resume"]).parent.parent.name == f"attempt-{number - 1}", "the newest state"
         assert f"\nepoch {epoch}/{EPOCHS}\n" not in console and f"\nepoch {epoch + 1}/{EPOCHS}\n" in console
-    metadata = checkpoint.read(tmp_path / "out/p/000-p/attempt-3/output/p.safetensors").metadata
+    metadata = safetensors_file.read(tmp_path / "out/p/000-p/attempt-3/output/p.safetensors").metadata
     told = {key: metadata[key] for key in ("ss_steps", "ss_epoch", "ss_max_train_steps", "ss_num_epochs")}
     all_steps = str(EPOCHS * STEPS)
     assert told == {

@@ -22,12 +22,12 @@ def test_a_sample_shows_its_own_cause_and_no_other(name):
     sample = by_name(name).sample
     assert [other for other, pattern in PATTERNS.items() if pattern.search(sample)] == [name]
     cause, text = explain(1, [*PLAIN, "Traceback (most recent call last):", '  File "x.py"', sample, *LAUNCHER])
-    assert cause.name == name and text.startswith(f"{cause.sentence}: {cause.attempt} (") and len(text) < 600
+    assert cause.name == name and text.startswith(f"{cause.sentence}: {cause.advice} (") and len(text) < 600
 
 
 def test_names_are_unique_and_every_cause_has_words():
     assert len({cause.name for cause in TABLE}) == len(TABLE)
-    assert all(cause.sentence and cause.attempt and cause.sample for cause in TABLE)
+    assert all(cause.sentence and cause.advice and cause.sample for cause in TABLE)
 
 
 def test_only_what_lies_outside_passes_by_itself():

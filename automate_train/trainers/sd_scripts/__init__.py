@@ -1,27 +1,28 @@
-"""kohya-ss/sd-scripts and its forks: problems, prepare, verdict.
+"""kohya-ss/sd-scripts and its forks.
 
-The rooms, in the order in which a run goes through them:
-`values` (settings in small) - `resolve` (which script, where each key belongs, exact types) with `translate`, `network`
-(old names: KEYS.md table 2) and `dataset`, `pictures`, `custom` (the dataset TOML: table 3) - `checks`,
-`dataset_checks`, `probe` (what the disk and the trainer's Python say) - `launcher` with `samples`, `caches`,
-`resume`, `toml_text` (command and files) - `console` (its progress) - `judgement` with `checkpoint` (what came of it).
+The modules in the order in which a run goes through them:
+- what the user wants: `script` (which script trains) and `resolve` (where each key belongs, with its type), with
+  `legacy_keys` and `network` (old names), `dataset`, `custom` and `image_files` (the dataset TOML), `value_types`
+  (settings' values);
+- whether it can work: `checks`, `dataset_checks`, `trainer_python`;
+- how it is started: `launcher`, with `accelerate`, `caches`, `resume`, `prompt_file`, `trackers`, `hook_files`,
+  `toml_text`;
+- what came of it: `console` (progress without the hook), `outcome` with `safetensors_file`.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from ...errors import Problem, UserError
-from ...records import Event, Launch, Outcome, SweepContext
+from ...records import Event, Launch, Run, SweepContext
 from ...store.events import read_events
 from ...store.layout import AttemptFolder
-from . import checks, console, launcher, outcome, probe
+from ..launch_parts import trial_attempt
+from . import checks, console, launcher, trainer_python
+from .outcome import verdict
 from .resolve import Resolved, resolve
-from .value_types import number
-
-if TYPE_CHECKING:
-    from ...records import Run
+from .value_types import number, refused
 
 __all__ = ["disk_bytes", "events", "prepare", "problems", "verdict"]
 
@@ -30,50 +31,40 @@ RANK_BYTES = {"": 1.2e6, "sdxl": 7e6, "sd3": 6e6, "flux": 12e6}
 
 
 def problems(run: Run, context: SweepContext) -> list[Problem]:
-    """Everything that is wrong with a run as far as the trainer is concerned; nothing is written or started."""
     try:
         resolved = resolve(run, context)
     except UserError as error:
         return [error.problem]
-    found = list(resolved.problems)
-    found += checks.all_of(resolved, context)
-    found += probe.problems(resolved)
-    said = {problem.key for problem in found if problem.severity == "error"}
+    found = [*resolved.problems, *checks.all_of(resolved, context), *trainer_python.problems(resolved)]
+    reported = {problem.key for problem in found if problem.severity == "error"}
     try:
-        folder = AttemptFolder(os.path.join(context.temp_dir, context.project, run.slug, "attempt-1"))
-        launcher.launch(run, resolved, folder, context)
+        launcher.launch(run, resolved, trial_attempt(run, context), context)
     except UserError as error:
-        if error.problem.key not in said:
+        if error.problem.key not in reported:
             found.append(error.problem)
     except OSError as error:
-        if not said:
+        if not reported:
             found.append(Problem("error", str(error.filename or ""), "", f"cannot be read: {error.strerror}"))
     return found
 
 
-def prepare(run: Run, folder: AttemptFolder, context: SweepContext) -> Launch:
-    """What starts this run in this folder; `UserError` when the run has an error that `problems` tells of."""
+def prepare(run: Run, attempt: AttemptFolder, context: SweepContext) -> Launch:
     resolved = resolve(run, context)
     for problem in resolved.problems:
         if problem.severity == "error":
-            raise UserError(problem.message, source=problem.source, key=problem.key, hint=problem.hint)
-    return launcher.launch(run, resolved, folder, context)
+            raise refused(problem)
+    return launcher.launch(run, resolved, attempt, context)
 
 
-def events(folder: AttemptFolder, offset: int) -> tuple[list[Event], int]:
+def events(attempt: AttemptFolder, cursor: int) -> tuple[list[Event], int]:
     """What the hook wrote; of a run without the hook, what its progress bar shows."""
-    if folder.hook.exists():
-        return read_events(folder, offset)
-    return console.events(folder.console, offset)
-
-
-def verdict(folder: AttemptFolder, exit_code: int) -> Outcome:
-    """Succeeded only with a whole last checkpoint of the last step that holds no NaN."""
-    return outcome.judge(folder, exit_code)
+    if attempt.hook.exists():
+        return read_events(attempt, cursor)
+    return console.events(attempt.console, cursor)
 
 
 def disk_bytes(run: Run, context: SweepContext) -> tuple[int, int]:
-    """(bytes under temp_dir, bytes under target_path) that a run's checkpoints will take, estimated; 0 when unknown."""
+    """What the run's checkpoints will take."""
     try:
         resolved = resolve(run, context)
     except UserError:

@@ -1,9 +1,10 @@
-"""Folders of links, so that cached latents are never wrong and never lie among the user's pictures.
+"""Folders of links, so that cached latents are never wrong and never written among the user's images.
 
-Upstream writes cache files beside each picture and names those of SD 1.5 and SDXL by the picture's own size alone: at
-another resolution or with another VAE they are read again without a word. So each combination of what a cache depends
-on gets `<temp_dir>/datasets/<hash>/<folder's name>`, which runs that need the same one share.
-Covers: what the hash covers, which files are linked. Not: making the links and who fills them (`folder`, `scheduler`).
+sd-scripts writes cache files next to each image and names those of SD 1.5 and SDXL by the image's own size alone: at
+another resolution or with another VAE it reads them again without a warning. So each combination of what a cache
+depends on gets a folder `<temp_dir>/datasets/<hash>/<folder's name>`, which runs with the same combination share.
+Covers: what the hash covers, which files are linked. Not: making the links (`store`), which run fills them
+(`training.placement`).
 """
 
 from __future__ import annotations
@@ -17,14 +18,13 @@ from typing import Any
 
 from ...records import Cache
 from . import image_files
-from .dataset import Document, each_subset, effective
-from .dataset import is_on as on_somewhere
+from .dataset import Document, any_subset_on, each_subset, effective
 
 LATENTS = (
     "resolution enable_bucket min_bucket_reso max_bucket_reso bucket_reso_steps bucket_no_upscale flip_aug color_aug "
     "random_crop face_crop_aug_range alpha_mask resize_interpolation"
 ).split()
-"""Dataset options that change the latents. flip_aug alone would not (upstream adds the mirrored ones to the file), but
+"""Dataset options that change the latents. flip_aug would not (sd-scripts adds the mirrored latents to the file), but
 a run without it could read the file while one with it writes."""
 
 CAPTIONS = (
@@ -38,19 +38,20 @@ TEXT_MODELS = (
 """Options that change cached outputs of the text encoders."""
 
 ON_DISK = ("cache_latents_to_disk", "cache_text_encoder_outputs_to_disk", "cache_info")
-"""The switches that make the trainer write beside the pictures."""
+"""The switches that make the trainer write next to the images."""
 
 
-def wanted(training: Mapping[str, Any], document: Document) -> list[str]:
-    return [key for key in ON_DISK if training.get(key) is True or on_somewhere(document, key)]
+def on_disk(training: Mapping[str, Any], document: Document) -> list[str]:
+    """Those of the switches that are on."""
+    return [key for key in ON_DISK if training.get(key) is True or any_subset_on(document, key)]
 
 
 def redirect(
     document: Document, training: Mapping[str, Any], script: str, temp_dir: str
 ) -> tuple[Document, tuple[Cache, ...]]:
     """The dataset with every image_dir replaced by its folder of links, and those folders; unchanged when nothing is
-    cached on disk. `OSError` when a picture folder cannot be read."""
-    kinds = wanted(training, document)
+    cached on disk. `OSError` when an image folder cannot be read."""
+    kinds = on_disk(training, document)
     if not kinds:
         return document, ()
     document = copy.deepcopy(document)
@@ -58,7 +59,7 @@ def redirect(
     for dataset, subset in each_subset(document):
         if "image_dir" not in subset:
             continue
-        folder = image_files.look_now(subset["image_dir"])
+        folder = image_files.listing_now(subset["image_dir"])
         extension = effective(document, dataset, subset, "caption_extension") or ".caption"
         captions = sorted(set(folder.captions(extension).values()))
         options = {key: effective(document, dataset, subset, key) for key in LATENTS}
@@ -86,7 +87,7 @@ def redirect(
 
 
 def _identity(value: Any) -> Any:
-    """A model by path, size and time of change (a folder: of its weights); anything else by its value."""
+    """A model by path, size and modification time (a folder: of its weights); anything else by its value."""
     if not isinstance(value, str) or not os.path.exists(value):
         return value
     if os.path.isfile(value):
@@ -96,6 +97,6 @@ def _identity(value: Any) -> Any:
     for part in ("", "vae", "text_encoder", "text_encoder_2"):
         folder = os.path.join(value, part)
         if os.path.isdir(folder):
-            found = image_files.look_now(folder)
+            found = image_files.listing_now(folder)
             files += [(part, name, *stat) for name, stat in found.files.items()]
     return [os.path.abspath(value), files]

@@ -1,8 +1,8 @@
-"""What is wrong with a run beyond single options: files, pictures, captions, things that exclude each other.
+"""What is wrong with a run beyond single options: models, modules, caches, prompts, options that exclude each other.
 
-Covers: everything that can be known of one run from the disk, and what is legal but odd (a warning). Facts about files
-are remembered per process, so hundreds of runs over one data set cost one look.
-Not: pictures (`dataset_checks`), unknown keys, types and choices (`resolve`), installed packages (`probe`).
+Covers: what the disk shows of one run, and what is legal but unusual (a warning). Facts about files are remembered, so
+hundreds of runs over one dataset read them once.
+Not: images (`dataset_checks`), unknown keys, types and choices (`resolve`), installed packages (`trainer_python`).
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
+from ...config import prompts
 from ...config.keys import unset
-from ...errors import Problem, Severity, UserError, nearest
+from ...errors import Problem, UserError, nearest
 from ...records import SweepContext
 from ..script_options.argument import shown
-from . import caches, checkpoint, custom, dataset_checks, samples
-from .dataset import each_subset, effective
-from .dataset import is_on as on_somewhere
-from .resolve import Resolved, gpus
-from .value_types import is_on, number, path_in, problem, text_in
+from . import caches, custom, dataset_checks, prompt_file, safetensors_file
+from .dataset import any_subset_on, each_subset, effective
+from .resolve import Resolved
+from .value_types import is_on, number, path_in, problem
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 MODEL_FILES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
@@ -36,7 +36,7 @@ OPTIMIZERS = (
     "Adafactor RAdamScheduleFree AdamWScheduleFree SGDScheduleFree "
     "Adadelta Adagrad Adam SparseAdam Adamax ASGD LBFGS NAdam RAdam RMSprop Rprop SGD Muon"
 ).split()
-"""sd-scripts' names (in any case) and those of torch.optim. A name that is none of them, but nearly, is a slip."""
+"""sd-scripts' names (in any case) and those of torch.optim. Only a name close to one of them is reported."""
 
 
 def all_of(resolved: Resolved, context: SweepContext) -> Iterator[Problem]:
@@ -47,7 +47,7 @@ def all_of(resolved: Resolved, context: SweepContext) -> Iterator[Problem]:
     yield from _samples(resolved)
     yield from _trackers(resolved)
     yield from _machine(resolved, context)
-    yield from _odd(resolved)
+    yield from _unusual(resolved)
     yield from _names(resolved)
 
 
@@ -76,13 +76,13 @@ def model_problem(value: str, name: str = "") -> str | None:
 def _model_problem(path: str, size: int, changed: int, name: str) -> str | None:
     if os.path.isdir(path):
         whole = name != "pretrained_model_name_or_path" or os.path.exists(os.path.join(path, "model_index.json"))
-        return None if whole else f"{path} is no diffusers folder: it has no model_index.json"
+        return None if whole else f"{path} is not a diffusers folder: it has no model_index.json"
     try:
         if path.lower().endswith(".safetensors"):
-            checkpoint.read(path)
+            safetensors_file.read(path)
         elif size == 0:
             return f"{path} is empty"
-    except checkpoint.Broken as broken:
+    except safetensors_file.Broken as broken:
         return f"{path} {broken}"
     except OSError as error:
         return f"{path} cannot be read: {error.strerror}"
@@ -90,7 +90,7 @@ def _model_problem(path: str, size: int, changed: int, name: str) -> str | None:
 
 
 def _modules(resolved: Resolved) -> Iterator[Problem]:
-    """Names that the trainer looks up only after the models are loaded and the latents cached."""
+    """Names that the trainer checks only after the models are loaded and the latents cached."""
     module = resolved.training.get("network_module")
     if isinstance(module, str) and module.startswith("networks.") and not resolved.is_tiny:
         folder = resolved.script.parent / "networks"
@@ -104,24 +104,24 @@ def _modules(resolved: Resolved) -> Iterator[Problem]:
             continue
         lower = [word.lower() for word in known]
         if value.lower() not in lower and (near := nearest(value.lower(), lower)):
-            yield problem(resolved.settings[name], f"{value!r} is none that the trainer has", near)
+            yield problem(resolved.settings[name], f"the trainer has no {value!r}", near)
 
 
 def _caching(resolved: Resolved) -> Iterator[Problem]:
-    kinds = caches.wanted(resolved.training, resolved.document)
+    kinds = caches.on_disk(resolved.training, resolved.document)
     cached = next((key for key in ("cache_latents", *caches.ON_DISK[:1]) if resolved.training.get(key)), None)
     setting = resolved.settings.get(cached or "")
     for key in ("color_aug", "random_crop"):
-        if cached and on_somewhere(resolved.document, key):
+        if cached and any_subset_on(resolved.document, key):
             yield problem(
-                setting, f"{key} changes pictures each time, so their latents cannot be cached", "switch one off"
+                setting, f"{key} changes images each time, so their latents cannot be cached", "switch one off"
             )
     boxes = [effective(resolved.document, d, s, "face_crop_aug_range") for d, s in each_subset(resolved.document)]
     if cached and any(box not in (None, [1.0, 1.0]) for box in boxes):
         text = "face_crop_aug_range has no effect on cached latents"
         yield problem(resolved.given.get("face_crop_aug_range"), text, "set cache_latents to false", "warning")
     if kinds and any("metadata_file" in subset for _, subset in each_subset(resolved.document)):
-        text = f"{kinds[0]} with a metadata file would write beside your pictures"
+        text = f"{kinds[0]} with a metadata file would write among your images"
         yield problem(resolved.settings.get(kinds[0]), text, "use cache_latents")
 
 
@@ -130,18 +130,16 @@ def _samples(resolved: Resolved) -> Iterator[Problem]:
     path = path_in(setting)
     if setting is None or path is None:
         return
-    from ...config.prompts import read
-
     try:
-        read(path)
+        prompts.read(path)
     except UserError as error:
         yield problem(setting, f"{error.problem.source or path}: {error.problem.message}", error.problem.hint)
     else:
-        yield from samples.problems(resolved)
+        yield from prompt_file.problems(resolved)
 
 
 def _trackers(resolved: Resolved) -> Iterator[Problem]:
-    """The trackers' own config: the trainer reads it only after the models are loaded. A template: `launcher`."""
+    """The trackers' own config, which the trainer reads only after the models are loaded. A template: `trackers`."""
     setting = resolved.given.get("log_tracker_config")
     path = path_in(setting)
     if path is not None and "log_with" in resolved.given and "log_tracker_config_template" not in resolved.given:
@@ -155,38 +153,35 @@ def _machine(resolved: Resolved, context: SweepContext) -> Iterator[Problem]:
     if context.cpu and (precision == "fp16" or resolved.training.get("full_fp16")):
         text = "fp16 needs a GPU, and this run trains on the CPU"
         yield problem(resolved.settings.get("mixed_precision"), text, "set mixed_precision to no or bf16")
-    launcher = resolved.given.get("launcher")
-    if text_in(launcher) == "python" and (count := gpus(resolved.given, context)) > 1:
-        text = f"the python launcher starts one process, and the run asks for {count} devices"
-        yield problem(launcher, text, "set launcher to accelerate")
     hook = resolved.given.get("hook")
     if hook is not None and not is_on(hook) and (title := resolved.given.get("process_title")):
         yield problem(title, "has no effect without the hook", "", "warning")
 
 
-def _odd(resolved: Resolved) -> Iterator[Problem]:
-    """Legal, and rarely meant."""
+def _unusual(resolved: Resolved) -> Iterator[Problem]:
+    """Legal, but rarely intended."""
 
-    def odd(key: str, message: str, severity: Severity = "warning") -> Problem:
-        return problem(resolved.settings.get(key), message, "", severity)
+    def warning(key: str, message: str) -> Problem:
+        return problem(resolved.settings.get(key), message, severity="warning")
 
     value = {name: number(found) for name, found in resolved.training.items() if not isinstance(found, list)}
     dim, alpha = value.get("network_dim"), value.get("network_alpha")
     if dim is not None and alpha is not None and alpha > dim:
-        yield odd("network_alpha", f"network_alpha {alpha:g} is larger than network_dim {dim:g}")
+        yield warning("network_alpha", f"network_alpha {alpha:g} is larger than network_dim {dim:g}")
     if (skip := value.get("clip_skip")) is not None and skip not in (1, 2):
-        yield odd("clip_skip", f"clip_skip {skip:g} is neither 1 nor 2")
+        yield warning("clip_skip", f"clip_skip {skip:g} is neither 1 nor 2")
     rates = resolved.training.get("text_encoder_lr")
     text = max((number(rate) or 0 for rate in (rates if isinstance(rates, list) else [rates])), default=0)
     if (unet := value.get("unet_lr")) is not None and text > unet:
-        yield odd("text_encoder_lr", f"text_encoder_lr {text:g} is larger than unet_lr {unet:g}")
+        yield warning("text_encoder_lr", f"text_encoder_lr {text:g} is larger than unet_lr {unet:g}")
 
 
 def _names(resolved: Resolved) -> Iterator[Problem]:
     """The user's own output_name and output_dir: runs of a sweep cannot share them."""
     name = resolved.training.get("output_name")
     if isinstance(name, str) and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name):
-        yield problem(resolved.settings["output_name"], f"{shown(name)} is no file name of letters, digits, . _ and -")
+        text = f"{shown(name)} is not a file name of letters, digits, . _ and -"
+        yield problem(resolved.settings["output_name"], text)
     if (folder := resolved.settings.get("output_dir")) and not unset(folder.value):
         ending = "" if "target_path" in resolved.given else "; the finished file is copied to output_dir"
         yield problem(folder, f"checkpoints go to each run's own folder{ending}", "", "warning")

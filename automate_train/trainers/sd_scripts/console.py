@@ -1,7 +1,7 @@
-"""The trainer's progress, read from its console: for runs without the hook.
+"""The progress of a run without the hook, read from its console.
 
-Covers: the pieces of tqdm's bar that sd-scripts names `steps:`, the number of epochs that it prints. Not: other bars
-that look the same (`validation steps:`, caching, captions), checkpoints (`judgement` looks at the last one).
+Covers: the states of tqdm's bar that sd-scripts names `steps:`, the number of epochs that it prints. Not: other bars
+that look the same (`validation steps:`, caching, captions), checkpoints (`outcome` checks the last one).
 """
 
 from __future__ import annotations
@@ -19,26 +19,25 @@ EPOCHS = re.compile(r"\s*num epochs(?: / epoch数)?: (\d+)")
 EPOCH = re.compile(r"epoch (\d+)/(\d+)\s*$")
 PIECE = re.compile(r"[\r\n]")
 LONGEST = 1 << 20
-"""Bytes that are read at a time: of more, only the last ones."""
+"""Bytes that are read at a time; of a longer piece only the end."""
 
 
-def events(console: Path, offset: int) -> tuple[list[Event], int]:
-    """What the bar shows now, as the hook would have told it. A piece that is not ended yet is left for the next
-    time."""
+def events(console: Path, cursor: int) -> tuple[list[Event], int]:
+    """What the bar shows now, as events of the hook's kinds. A line that has not ended is left for the next call."""
     try:
         with console.open("rb") as file:
             status = os.fstat(file.fileno())
-            start = max(offset, status.st_size - LONGEST)
+            start = max(cursor, status.st_size - LONGEST)
             file.seek(start)
             data = file.read(LONGEST)
     except OSError:
-        return [], offset
+        return [], cursor
     ended = max(data.rfind(b"\r"), data.rfind(b"\n")) + 1
     text = data[:ended].decode("utf-8", "replace")
-    return _told(text, status.st_mtime), start + ended
+    return _events_of(text, status.st_mtime), start + ended
 
 
-def _told(text: str, at: float) -> list[Event]:
+def _events_of(text: str, at: float) -> list[Event]:
     found: list[Event] = []
     epochs, finished = None, 0
     for piece in PIECE.split(text):
@@ -59,7 +58,7 @@ def _told(text: str, at: float) -> list[Event]:
 
 
 def progress(text: str) -> tuple[int, int, float | None] | None:
-    """(step, all steps, average loss) of the last bar in a piece of console; None when it holds none. A step's bar is
+    """(step, all steps, average loss) of the last bar in a piece of console; None where there is none. A step's bar is
     drawn twice, first with the loss of the step before; a bar that is cut off does not count."""
     found = None
     for piece in PIECE.split(text):

@@ -1,7 +1,8 @@
 """The user's own dataset TOML (`custom_dataset`, or `dataset_config` by the trainer's name).
 
 Covers: reading it (TOML or JSON, as upstream does), known keys and types, relative paths resolved against the file,
-masks passed on or translated, options beside it that would do nothing. Not: datasets made from options (`dataset`).
+masks kept or translated, dataset options outside the file, which would have no effect. Not: datasets made from options
+(`dataset`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+import toml
 
 from ...config.keys import DATASET
 from ...errors import Problem, nearest
@@ -28,7 +31,7 @@ MAX_BYTES = 16 << 20
 def read(
     setting: Setting, given: Mapping[str, Setting], accepted: Mapping[str, Argument], masks: str, found: list[Problem]
 ) -> Document:
-    """The file's content, ready for the attempt; what is wrong with it, or beside it, goes to `found`."""
+    """The file's content, ready for the attempt; what is wrong with it, or with options outside it, goes to `found`."""
     path = path_in(setting)
     if path is None:
         found.append(problem(setting, "needs the path of a dataset TOML"))
@@ -37,7 +40,7 @@ def read(
     if message:
         found.append(problem(setting, f"{path}: {message}"))
         return {}
-    document: Document = json.loads(text)  # a copy: what is read once is changed for each run
+    document: Document = json.loads(text)  # a copy: the file is read once, and changed for each run
     messages = _typed(document)
     found += [problem(setting, f"{path}: {message}") for message in messages]
     if messages:
@@ -48,7 +51,7 @@ def read(
                 whole = os.path.join(os.path.dirname(path), os.path.expanduser(subset[key]))
                 subset[key] = os.path.normpath(whole)
     apply_masks(document, masks, setting, found)
-    _beside(setting, given, accepted, document, found)
+    _without_effect(setting, given, accepted, document, found)
     return document
 
 
@@ -68,21 +71,19 @@ def _parse_once(path: str, changed: int) -> tuple[str, str]:
         text = Path(path).read_text(encoding="utf-8")
         if path.lower().endswith(".json"):
             return json.dumps(json.loads(text)), ""
-        import toml
-
         return json.dumps(toml.loads(text)), ""
     except UnicodeDecodeError:
         return "", "is not text in UTF-8"
     except OSError as error:
         return "", f"cannot be read: {error.strerror}"
     except Exception as error:  # the toml package raises IndexError, KeyError and others on broken files
-        return "", f"is no valid {'JSON' if path.lower().endswith('.json') else 'TOML'}: {error}"
+        return "", f"is not valid {'JSON' if path.lower().endswith('.json') else 'TOML'}: {error}"
 
 
 def _typed(document: Any) -> list[str]:
-    """Bring every value to the schema's type; the messages for what it would refuse."""
+    """Convert every value to the schema's type in place; returns messages for what the schema would refuse."""
     if not isinstance(document, dict):
-        return ["holds no tables"]
+        return ["contains no tables"]
     messages = [
         f"[{key}] is unknown; a dataset TOML has [general] and [[datasets]]" for key in document.keys() - TABLES
     ]
@@ -112,7 +113,7 @@ OF_SUBSET_TABLE = frozenset(TYPES) - {
 
 def _table(table: Any, name: str, known: frozenset[str]) -> list[str]:
     if not isinstance(table, dict):
-        return [f"{name} is no table"]
+        return [f"{name} is not a table"]
     messages = []
     for key, value in list(table.items()):
         if value is None:  # JSON's null
@@ -130,20 +131,20 @@ def _table(table: Any, name: str, known: frozenset[str]) -> list[str]:
     return messages
 
 
-def _beside(
+def _without_effect(
     setting: Setting,
     given: Mapping[str, Setting],
     accepted: Mapping[str, Argument],
     document: Document,
     found: list[Problem],
 ) -> None:
-    """Dataset options beside the file never reach the trainer: an error, unless they say what is so anyway."""
+    """Dataset options outside the file never reach the trainer: an error, unless they are the default anyway."""
     for key, other in given.items():
         if key not in DATASET | KEYS or other is setting or other.source.label == "built-in":
             continue
         if not _is_default(key, other.value, accepted):
             hint = f"write it into {path_in(setting)}, or set {other.written} to null"
-            found.append(problem(other, f"has no effect beside {setting.written}", hint))
+            found.append(problem(other, f"has no effect together with {setting.written}", hint))
     batch = given.get("train_batch_size")
     tables = [document.get("general", {}), *document.get("datasets", [])]
     sizes = {table["batch_size"] for table in tables if "batch_size" in table}

@@ -1,8 +1,8 @@
-"""The dataset TOML (KEYS.md, table 3): from images_folder and its options, or from the user's own file.
+"""The dataset TOML of images_folder and its options.
 
-Covers: what upstream's dataset schema knows, `10_name` folders, buckets, captions, masks. The result is the TOML's
+Covers: what sd-scripts' dataset schema knows, `10_name` folders, buckets, captions, masks. The result is the TOML's
 content as plain dicts: `{"general": {...}, "datasets": [{..., "subsets": [{...}]}]}`.
-Not: looking at the pictures (`pictures`, `checks`), folders of links (`caches`), the user's own file (`custom`).
+Not: what is wrong with the images (`dataset_checks`), folders of links (`caches`), the user's own file (`custom`).
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ TYPES = {
     "batch_size": "int",
     "network_multiplier": "float",
 }
-"""Option -> type, as upstream's schema wants it to the letter: 0 is no float there."""
+"""Option -> its type in sd-scripts' schema, which is strict: it refuses 0 for a float."""
 
 OF_SUBSET = frozenset(
     "image_dir metadata_file num_repeats class_tokens is_reg alpha_mask conditioning_data_dir mask_dir".split()
 )
 """Written with each subset; everything else once, under [general]."""
 
-ALSO = {
+TRAINERS_NAMES = {
     "train_data_dir": "image_dir",
     "in_json": "metadata_file",
     "dataset_repeats": "num_repeats",
     "dataset_config": "custom_dataset",
 }
-"""The trainer's own names for datasets: understood like ours, for it gets a dataset TOML in any case."""
+"""The trainer's own names for dataset options -> ours: it always gets a dataset TOML."""
 
-KEYS = frozenset({"custom_dataset", "reg_data_dir", *ALSO})
-"""Dataset keys beside those of `keys.DATASET`."""
+KEYS = frozenset({"custom_dataset", "reg_data_dir", *TRAINERS_NAMES})
+"""Dataset keys that are not in `keys.DATASET`."""
 
 
 def typed(key: str, value: Any) -> tuple[Any, str | None]:
-    """The value as the schema wants it, or None and what is wrong."""
+    """The value with the schema's type, or None and what is wrong."""
     kind = TYPES[key]
     if kind in ("resolution", "range"):
         parts = value.split(",") if isinstance(value, str) else value
@@ -69,7 +69,7 @@ def typed(key: str, value: Any) -> tuple[Any, str | None]:
 
 
 def build(given: Mapping[str, Setting], masks: str, found: list[Problem]) -> Document:
-    """The TOML of images_folder and its options; what is wrong goes to `found`. `masks`: see `translate.masks`."""
+    """The TOML of images_folder and its options; what is wrong goes to `found`. `masks`: see `legacy_keys.masks`."""
     options: dict[str, Any] = {}
     where = _by_name(given, found)
     for name, setting in where.items():
@@ -97,10 +97,10 @@ def build(given: Mapping[str, Setting], masks: str, found: list[Problem]) -> Doc
 
 
 def _by_name(given: Mapping[str, Setting], found: list[Problem]) -> dict[str, Setting]:
-    """Dataset options by our names; of two names for one thing the later layer's counts."""
+    """Dataset options by our names; of two names for one option the later layer's counts."""
     where: dict[str, Setting] = {}
     for key, setting in given.items():
-        name = ALSO.get(key, key)
+        name = TRAINERS_NAMES.get(key, key)
         if name not in TYPES or key == "batch_size":
             continue
         other = where.get(name)
@@ -116,7 +116,7 @@ def _subsets(options: dict[str, Any], where: Mapping[str, Setting], found: list[
     path, setting = options.get("image_dir"), where.get("image_dir")
     if path is None or setting is None or "metadata_file" in options:
         if not of_subset.keys() & {"image_dir", "metadata_file"} and not any(p.key == "images_folder" for p in found):
-            hint = "give the folder of your pictures, or custom_dataset"
+            hint = "give the folder of your images, or custom_dataset"
             found.append(Problem("error", "configs", "images_folder", "is not given", hint))
         return [of_subset] if of_subset.keys() & {"image_dir", "metadata_file"} else []
     named = _named(path, found, setting)
@@ -137,15 +137,15 @@ def _subsets(options: dict[str, Any], where: Mapping[str, Setting], found: list[
 
 
 def _named(path: str, found: list[Problem], setting: Setting) -> list[dict[str, Any]]:
-    """A subset for each sub-folder like `10_name`. A folder that holds pictures itself is one subset of its own."""
+    """A subset for each sub-folder like `10_name`; none where the folder itself contains images."""
     try:
-        folder = image_files.look(path)
+        folder = image_files.listing(path)
     except (OSError, ValueError):
         return []  # reported by `checks`, as for any image_dir
     named = [(name, part) for name in folder.folders if (part := image_files.repeats_and_class(name))]
     if named and folder.images:
-        text = f"holds pictures and sub-folders like {named[0][0]}: the sub-folders are not read"
-        found.append(problem(setting, text, "move the pictures into a sub-folder of their own", "warning"))
+        text = f"contains images and sub-folders like {named[0][0]}: the sub-folders are not read"
+        found.append(problem(setting, text, "move the images into a sub-folder of their own", "warning"))
         return []
     return [
         {"image_dir": os.path.join(path, name), "num_repeats": repeats, **({"class_tokens": words} if words else {})}
@@ -154,7 +154,7 @@ def _named(path: str, found: list[Problem], setting: Setting) -> list[dict[str, 
 
 
 def _defaults(general: Document, subsets: list[dict[str, Any]]) -> None:
-    """Written unless given: buckets that fit the resolution, the captions' ending."""
+    """Written where the user gives nothing: buckets that fit the resolution, the captions' extension."""
     general.setdefault("enable_bucket", True)
     if general["enable_bucket"]:
         for key, value in bucket_defaults(general.get("resolution", 512)).items():
@@ -169,20 +169,20 @@ def _defaults(general: Document, subsets: list[dict[str, Any]]) -> None:
 def bucket_defaults(resolution: Any) -> dict[str, int]:
     sides = resolution if isinstance(resolution, list) else [resolution]
     low, high = (320, 1280) if min(sides) > 640 else (256, 1024)
-    # Upstream refuses a smallest bucket above the resolution and a largest one below it.
+    # sd-scripts refuses a smallest bucket above the resolution and a largest one below it.
     low = min(low, min(sides) // 64 * 64 or min(sides))
     return {"min_bucket_reso": low, "max_bucket_reso": max(high, -(-max(sides) // 64) * 64), "bucket_reso_steps": 64}
 
 
 def _has_captions(subset: Mapping[str, Any], extension: str) -> bool:
     try:
-        return bool(image_files.look(subset["image_dir"]).captions(extension))
+        return bool(image_files.listing(subset["image_dir"]).captions(extension))
     except (OSError, ValueError, KeyError):
         return False
 
 
 def apply_masks(document: Document, masks: str, setting: Setting | None, found: list[Problem]) -> None:
-    """Pass on, translate or drop each subset's mask_dir."""
+    """Keep, translate or drop each subset's mask_dir."""
     dropped = False
     for _, subset in each_subset(document):
         mask = subset.pop("mask_dir", None)
@@ -192,7 +192,7 @@ def apply_masks(document: Document, masks: str, setting: Setting | None, found: 
             if mask is not None:
                 subset.setdefault("conditioning_data_dir", mask)
             if "conditioning_data_dir" in subset:
-                # Upstream's schema for subsets with masks knows none of these.
+                # sd-scripts' schema for subsets with masks has none of these.
                 subset.pop("class_tokens", None)
                 if wrong := [key for key in ("alpha_mask", "is_reg") if subset.pop(key, False)]:
                     found.append(problem(setting, f"masks and {wrong[0]} exclude each other", "take one of them out"))
@@ -211,24 +211,24 @@ def each_subset(document: Document) -> Iterator[tuple[dict[str, Any], dict[str, 
 
 
 def effective(document: Document, dataset: Mapping[str, Any], subset: Mapping[str, Any], key: str) -> Any:
-    """An option as the trainer finds it: subset before dataset before general; None: the trainer's own."""
+    """An option as the trainer finds it, in the subset, the dataset or general; None: the trainer's default."""
     for table in (subset, dataset, document.get("general", {})):
         if table.get(key) is not None:
             return table[key]
     return None
 
 
-def is_on(document: Document, key: str) -> bool:
-    """Whether some subset has a switch on."""
+def any_subset_on(document: Document, key: str) -> bool:
+    """Whether a switch is on for one of the subsets."""
     return any(effective(document, dataset, subset, key) is True for dataset, subset in each_subset(document))
 
 
-def pictures_an_epoch(document: Document) -> int | None:
-    """Pictures times repeats; None where it cannot be known without the trainer (metadata files)."""
+def images_per_epoch(document: Document) -> int | None:
+    """Images times repeats; None where only the trainer can count them (metadata files)."""
     total = 0
     for dataset, subset in each_subset(document):
         try:
-            count = len(image_files.look(subset["image_dir"]).images)
+            count = len(image_files.listing(subset["image_dir"]).images)
         except (OSError, ValueError, KeyError):
             return None
         if not subset.get("is_reg"):

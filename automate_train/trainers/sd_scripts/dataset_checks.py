@@ -1,6 +1,6 @@
-"""What is wrong with a run's pictures: folders, captions, masks.
+"""What is wrong with a run's images: folders, captions, masks.
 
-Covers: every subset of the dataset TOML, whoever wrote it. Not: the TOML's keys and types (`dataset`, `custom`).
+Covers: every subset of the dataset TOML, ours or the user's own. Not: the TOML's keys and types (`dataset`, `custom`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from .value_types import problem
 
 
 def all_of(resolved: Resolved) -> Iterator[Problem]:
-    """What is wrong with the pictures of a run."""
     document = resolved.document
     source = _dataset_setting(resolved)
     default = resolved.accepted.get("caption_extension")
@@ -34,7 +33,7 @@ def all_of(resolved: Resolved) -> Iterator[Problem]:
         extension = effective(document, dataset, subset, "caption_extension")
         extension = extension or (default.default if default else None) or ".caption"
         has_class = effective(document, dataset, subset, "class_tokens") is not None
-        yield from _pictures(subset.get("image_dir", ""), extension, has_class, source)
+        yield from _images(subset.get("image_dir", ""), extension, has_class, source)
 
 
 def _dataset_setting(resolved: Resolved) -> Setting | None:
@@ -44,19 +43,17 @@ def _dataset_setting(resolved: Resolved) -> Setting | None:
     return None
 
 
-def _pictures(path: str, extension: str, has_class: bool, source: Setting | None) -> Iterator[Problem]:
+def _images(path: str, extension: str, has_class: bool, source: Setting | None) -> Iterator[Problem]:
     try:
-        folder = image_files.look(path)
+        folder = image_files.listing(path)
     except (OSError, ValueError) as error:
-        reason = {2: "there is no folder", 20: "is no folder:"}.get(
-            getattr(error, "errno", None) or 0, "cannot be read:"
-        )
-        yield problem(source, f"{reason} {path}")
+        reasons = {2: "there is no folder", 20: "is not a folder:"}
+        yield problem(source, f"{reasons.get(getattr(error, 'errno', None) or 0, 'cannot be read:')} {path}")
         return
     images = folder.images
     if not images:
         inside = f"; its sub-folders ({', '.join(folder.folders[:3])}) would need names like 10_name"
-        text = f"{path} holds no images (png, jpg, webp, bmp){inside if folder.folders else ''}"
+        text = f"{path} contains no images (png, jpg, webp, bmp){inside if folder.folders else ''}"
         yield problem(source, text)
         return
     if broken := [name for name in images if folder.files[name][0] <= 0]:
@@ -67,16 +64,16 @@ def _pictures(path: str, extension: str, has_class: bool, source: Setting | None
         hint = "write captions, set caption_extension, or give class_tokens"
         yield problem(source, f"none of the {missing} images of {path} has a caption ({extension})", hint)
     elif missing:
-        then = "class_tokens stand for them" if has_class else "they train on an empty caption"
+        then = "class_tokens are used for them" if has_class else "they train on an empty caption"
         yield problem(source, f"{missing} of {len(images)} images of {path} have no caption: {then}", "", "warning")
     if bad := sorted(image_files.bad_captions(folder, extension)):
         text = f"{len(bad)} captions are empty or not in UTF-8, which stops the trainer: {path}/{bad[0]}"
-        yield problem(source, text, "write something into it, or delete it")
+        yield problem(source, text, "write a caption into it, or delete it")
 
 
 def _masks(subsets: list[dict[str, Any]], source: Setting | None) -> Iterator[Problem]:
-    """Upstream wants a mask for each picture and a picture for each mask of a dataset; a fork's mask_dir need only be
-    there."""
+    """sd-scripts needs a mask for each image and an image for each mask of a dataset; a fork's mask_dir only has to
+    exist."""
     paired, there = set(), set()
     for subset in subsets:
         strict = "conditioning_data_dir" in subset
@@ -84,8 +81,8 @@ def _masks(subsets: list[dict[str, Any]], source: Setting | None) -> Iterator[Pr
         if masks is None or images is None:
             continue
         try:
-            names = {os.path.splitext(name)[0] for name in image_files.look(masks).images}
-            wanted = {os.path.splitext(name)[0] for name in image_files.look(images).images}
+            names = {os.path.splitext(name)[0] for name in image_files.listing(masks).images}
+            wanted = {os.path.splitext(name)[0] for name in image_files.listing(images).images}
         except (OSError, ValueError):
             if not os.path.isdir(masks):
                 yield problem(source, f"there is no mask folder {masks}")

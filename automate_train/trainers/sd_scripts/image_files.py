@@ -1,7 +1,7 @@
-"""What lies in a picture folder: images, captions, sub-folders like `10_name`.
+"""What is in an image folder: images, captions, sub-folders like `10_name`.
 
-Covers: listings, read once while the folder does not change; which caption file belongs to an image, as upstream looks
-for it. Not: what is said about it (`checks`), what goes into the dataset TOML (`dataset`).
+Covers: listings, read once while the folder does not change; which caption file sd-scripts reads for an image.
+Not: what is wrong with them (`dataset_checks`), what goes into the dataset TOML (`dataset`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from types import MappingProxyType
 ENDINGS = frozenset(
     ending for name in "png jpg jpeg webp bmp avif jxl".split() for ending in (f".{name}", f".{name.upper()}")
 )
-"""What upstream takes for an image (`.Png` it does not); avif and jxl where the trainer's Pillow reads them."""
+"""What sd-scripts takes for an image, but not `.Png`; avif and jxl where the trainer's Pillow reads them."""
 
 REPEATS = re.compile(r"(\d+)(?:_(.*))?", re.DOTALL)
 
@@ -26,7 +26,7 @@ REPEATS = re.compile(r"(\d+)(?:_(.*))?", re.DOTALL)
 class Folder:
     path: str
     files: Mapping[str, tuple[int, int]]
-    """Name -> (size in bytes, modification time in ns); -1 for a link that leads nowhere."""
+    """Name -> (size in bytes, modification time in ns); -1 for a broken link."""
     folders: tuple[str, ...]
 
     @property
@@ -34,11 +34,11 @@ class Folder:
         return sorted(name for name in self.files if os.path.splitext(name)[1] in ENDINGS)
 
     def captions(self, extension: str) -> dict[str, str]:
-        """Image -> the caption file that upstream reads for it."""
+        """Image -> the caption file that sd-scripts reads for it."""
         found = {}
         for image in self.images:
             stem = os.path.splitext(image)[0]
-            # Upstream also looks under the name without the four numbers of a face box at its end.
+            # sd-scripts also tries the name without the four numbers of a face box at its end.
             parts = os.path.join(self.path, stem).split("_")
             boxless = os.path.basename("_".join(parts[:-4])) if len(parts) >= 5 else stem
             for name in (stem + extension, boxless + extension):
@@ -48,18 +48,18 @@ class Folder:
         return found
 
 
-def look(path: str) -> Folder:
-    """The folder's content; `OSError` or `ValueError` (NUL) when it cannot be read. Seen again only after a change of
-    the folder itself: good for questions about names, not for `caches`, which wants every file's latest state."""
-    return _look(path, os.stat(path).st_mtime_ns)
+def listing(path: str) -> Folder:
+    """The folder's content; `OSError` or `ValueError` (NUL) when it cannot be read. Read again only when the folder
+    itself has changed: good for questions about names, not for `caches`, which needs every file's latest state."""
+    return _listing(path, os.stat(path).st_mtime_ns)
 
 
 @lru_cache(maxsize=512)
-def _look(path: str, changed: int) -> Folder:
-    return look_now(path)
+def _listing(path: str, changed: int) -> Folder:
+    return listing_now(path)
 
 
-def look_now(path: str) -> Folder:
+def listing_now(path: str) -> Folder:
     files: dict[str, tuple[int, int]] = {}
     folders = []
     with os.scandir(path) as entries:
@@ -76,7 +76,7 @@ def look_now(path: str) -> Folder:
 
 
 def repeats_and_class(name: str) -> tuple[int, str] | None:
-    """`10_name` -> (10, "name"), as sd-scripts reads a sub-folder's name; None when there is no number in front."""
+    """`10_name` -> (10, "name"), as sd-scripts reads a sub-folder's name; None where it begins with no number."""
     match = REPEATS.fullmatch(name)
     if match is None or int(match[1]) < 1 or len(match[1]) > 9:
         return None

@@ -1,8 +1,8 @@
-"""Old names become options of the trainer (KEYS.md, table 2).
+"""Old names become options of the trainer.
 
-Covers: optimizer, learning rates, schedule, min-SNR, precision, masks, samples; who wins when an old name and the
-trainer's own name say something about one option: the later layer, and at a tie the trainer's own name.
-Not: the network and its blocks (`network`), names that stand for exactly one other (`keys.ALIASES`), types (`resolve`).
+Covers: optimizer, learning rates, schedule, min-SNR, precision, masks, samples. When an old name and the trainer's own
+name both set one option, the later layer wins, and in the same layer the trainer's own name.
+Not: the network and its blocks (`network`), names that mean exactly one other (`keys.ALIASES`), types (`resolve`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PRECISIONS = {
 
 @dataclass
 class Options:
-    """The trainer's options while they come together."""
+    """The trainer's options while they are collected."""
 
     own: Mapping[str, Setting]
     """What the user gave by the trainer's own names."""
@@ -45,17 +45,18 @@ class Options:
         self.settings.update(self.own)
 
     def claim(self, name: str, value: Any, source: Setting, *, needed: bool = True) -> None:
-        """Give the option `name` a value because `source` asks for it, unless the user's own word on it is as late."""
+        """Give the option `name` a value because of `source`, unless the user sets it by its own name in the same layer
+        or a later one."""
         own = self.own.get(name)
         if own is not None and rank(own) >= rank(source):
             return
         if name in self.accepted:
             self.settings[name] = replace(source, value=value)
         elif needed:
-            self.say(source, f"stands for {name}, which this trainer does not accept", "take it out")
+            self.say(source, f"means {name}, which this trainer does not accept", "take it out")
 
     def add_pairs(self, name: str, claims: Iterable[tuple[str, str | None, Setting]]) -> None:
-        """Put `key=value` texts into a list option like network_args; None takes an entry out."""
+        """Put `key=value` texts into a list option like network_args; None removes an entry."""
         entries: dict[str, tuple[int, str | None]] = {}
         sources = []
         for key, text, source in claims:
@@ -67,7 +68,7 @@ class Options:
         if own := self.own.get(name):
             listed = pairs(own.value)
             if not isinstance(listed, (list, tuple)) or not all(isinstance(pair, str) for pair in listed):
-                return  # no list of texts: reported by its type
+                return  # not a list of texts: reported by its type
             for pair in listed:
                 key = pair.partition("=")[0]
                 if key not in entries or rank(own) >= entries[key][0]:
@@ -76,7 +77,7 @@ class Options:
         if texts and name in self.accepted:
             self.settings[name] = replace(own or max(sources, key=rank), value=texts)
         elif texts:
-            self.say(sources[0], f"stands for {name}, which this trainer does not accept", "take it out")
+            self.say(sources[0], f"means {name}, which this trainer does not accept", "take it out")
 
     def say(self, setting: Setting | None, message: str, hint: str = "", *, warn: bool = False) -> None:
         self.found.append(problem(setting, message, hint, "warning" if warn else "error"))
@@ -135,7 +136,7 @@ def schedule(o: Options) -> None:
 
 
 def warmup(o: Options, total_steps: Callable[[], int | None]) -> None:
-    """A share of the steps stays one where the script reads shares; else it is counted out here."""
+    """A share of the steps stays a share where the script reads shares; else the steps are counted here."""
     setting = o.settings.get("lr_warmup_steps")
     share = number(setting.value) if setting is not None else None
     if setting is None or share is None:
@@ -146,7 +147,7 @@ def warmup(o: Options, total_steps: Callable[[], int | None]) -> None:
     elif "lr_warmup_steps" in o.accepted and o.accepted["lr_warmup_steps"].type == "int" and 0 < share < 1:
         steps = total_steps()
         if steps is None:
-            o.say(setting, "this trainer wants warm-up steps, and they cannot be counted", "give lr_warmup_steps")
+            o.say(setting, "this trainer needs warm-up steps, and they cannot be counted", "give lr_warmup_steps")
         else:
             o.settings["lr_warmup_steps"] = replace(setting, value=round(share * steps))
     name = (text_in(o.settings.get("lr_scheduler")) or "constant").lower()
@@ -155,7 +156,7 @@ def warmup(o: Options, total_steps: Callable[[], int | None]) -> None:
 
 
 def min_snr(o: Options) -> None:
-    """true/false beside min_snr_gamma_value, as old files have it; a number is the trainer's own."""
+    """true or false with a min_snr_gamma_value, as old files have it; a number is the trainer's own option."""
     gamma, value = o.own.get("min_snr_gamma"), o.old.get("min_snr_gamma_value")
     if gamma is not None and (isinstance(gamma.value, bool) or str(gamma.value).lower() in ("true", "false")):
         o.settings.pop("min_snr_gamma")
@@ -173,14 +174,15 @@ def precision(o: Options) -> None:
     if setting := o.old.get("precision_type"):
         names = PRECISIONS.get(str(setting.value).lower()) if isinstance(setting.value, str) else None
         if names is None:
-            o.say(setting, f"{shown(setting.value)} is no precision", f"allowed: {', '.join(PRECISIONS)}")
+            o.say(setting, f"{shown(setting.value)} is not a precision", f"allowed: {', '.join(PRECISIONS)}")
         else:
             o.claim("mixed_precision", names[0], setting)
             o.claim("save_precision", names[1], setting, needed=False)
 
 
 def masks(o: Options) -> str:
-    """How a subset's mask_dir is passed on: "own" (the script knows mask_loss), "upstream" or "off"."""
+    """What becomes of a subset's mask_dir: "own" (the script knows mask_loss), "upstream" (conditioning_data_dir) or
+    "off"."""
     if "mask_loss" in o.accepted:
         return "own"
     loss, threshold = o.old.get("mask_loss"), o.old.get("mask_threshold")
@@ -195,7 +197,7 @@ def masks(o: Options) -> str:
 
 
 def samples(o: Options, every: Setting | None) -> None:
-    """The trainer's own sample pictures. `every` is sample_opt even where it says None: then there are no samples."""
+    """Samples that the trainer draws itself. `every` is sample_opt, also where it is None: then there are none."""
     prompts, count = o.ours.get("prompt_path"), o.ours.get("sample_num")
     if is_on(o.ours.get("use_external_webui")):
         return

@@ -1,7 +1,7 @@
 """Which network is trained and how strongly each of its blocks: lora_type, conv_*, lbw_weights, *_lr_weight.
 
-Covers: the part of KEYS.md table 2 that becomes network_module and network_args. Not: the other old names
-(`translate`), what a network module does with its arguments.
+Covers: the old names that become network_module and network_args. Not: the other old names (`legacy_keys`), what a
+network module does with its arguments.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ ALGORITHMS = {
     "(ia)^3": "ia3",
     "native fine-tuning": "full",
 }
-"""LyCORIS' `algo`, and what other programs call it."""
+"""LyCORIS' `algo`, also by the names that other programs give it."""
 
 BLOCKS = {"": (12, 1, 12), "sdxl": (9, 3, 9)}
 """Down, mid and up blocks that networks.lora gives learning rates to, by family."""
 
 DOWN, UP = (1, 2, 4, 5, 7, 8), tuple(range(3, 12))
-"""The blocks that the 16 numbers of LoRA block weights stand for: IN01 02 04 05 07 08, MID, OUT03 to OUT11."""
+"""The blocks of the 16 numbers of LoRA block weights: IN01 02 04 05 07 08, MID, OUT03 to OUT11."""
 
 NAMED = re.compile(r"(cosine|sine|linear|reverse_linear|zeros)(\+[0-9.]+)?")
 
@@ -50,7 +50,7 @@ def _module(o: Options, lora: str) -> list[tuple[str, str | None, Setting]]:
         parsed = _kind(kind.value, lora)
         if parsed is None:
             known = ", ".join(["LoRA", "LoCon", *(f"{name} Lycoris" for name in ALGORITHMS if name.isalnum())])
-            o.say(kind, f"{shown(kind.value)} is no kind of LoRA", f"allowed: {known}")
+            o.say(kind, f"{shown(kind.value)} is not a kind of LoRA", f"allowed: {known}")
             return []
         module, algorithm, conv = parsed
         if own is not None and rank(own) >= rank(kind) and own.value != module:
@@ -156,7 +156,7 @@ def _scale_text_encoder(o: Options, setting: Setting, weight: str) -> None:
 
 
 def _weights(value: Any) -> list[str] | None:
-    """Texts of numbers, of a list or of the text of one; None when there is something else among them."""
+    """The numbers of a list, or of the text of one, as texts; None when something among them is not a number."""
     if isinstance(value, str):
         value = value.strip("[]() ").split(",")
     elif not isinstance(value, (list, tuple)):

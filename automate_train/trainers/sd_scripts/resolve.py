@@ -1,8 +1,9 @@
-"""From a run's options to what the trainer's two files will hold.
+"""A run's options as the trainer's two files will hold them.
 
-Covers: which script, where each key belongs (ours, dataset, old name, the trainer's own, a fork's, unknown), exact
-types. Nothing here depends on the attempt. Not: what old names mean (`translate`, `network`), the dataset (`dataset`,
-`custom`), what the trainer would find on the disk (`checks`), this attempt's own values and the command (`launcher`).
+Covers: which script, where each key belongs (automate-train, dataset, old name, the trainer's own, a fork's, unknown),
+exact types. Nothing here depends on the attempt. Not: what old names mean (`legacy_keys`, `network`), the dataset
+(`dataset`, `custom`), what the trainer would find on the disk (`checks`), this attempt's own values and the command
+(`launcher`).
 """
 
 from __future__ import annotations
@@ -12,30 +13,28 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...config.keys import ALIASES, DATASET, OURS, TRANSLATED
 from ...errors import Problem, nearest
-from ...records import Setting
+from ...records import Run, Setting, SweepContext
+from ..launch_parts import device_count
 from ..script_options.argument import Argument, check, convert, shown
 from ..script_options.reader import accepted as options_of
 from . import custom, dataset
 from .legacy_keys import Options, learning_rates, masks, min_snr, optimizer, precision, samples, schedule, warmup
 from .network import network
 from .script import TINY, family_of, script_of
-from .value_types import built_in, given, is_on, number, pairs, plain, problem, rank
-
-if TYPE_CHECKING:
-    from ...records import Run, SweepContext
+from .value_types import built_in, is_on, number, pairs, plain, problem, rank, set_options
 
 FORK = re.compile(r"(gor)_\w+|(enable_hypertile)\w*|(contrastive_class_learning)\w*")
-"""Table 4: options of forks, in groups that one switch turns on (mask_threshold: `translate.masks`)."""
+"""Options of forks, in groups that one switch turns on (mask_threshold: `legacy_keys.masks`)."""
 SWITCHES = {"gor": "gor_regularization"}
 """Group -> its switch, where that is not the group's own name."""
 
 WRITTEN = {
     "config_file": "the config file is written by automate-train",
-    "output_config": "the trainer would write its options and stop",
+    "output_config": "with it the trainer would write its options and stop",
 }
 """The trainer's options that make no sense in a sweep."""
 PAIRS = frozenset({"network_args", "optimizer_args", "lr_scheduler_args"})
@@ -46,13 +45,13 @@ class Resolved:
     script: Path
     accepted: Mapping[str, Argument]
     given: Mapping[str, Setting]
-    """What the user said, by canonical keys, without what is not set."""
+    """What the user gave, by canonical keys, without what is not set."""
     settings: Mapping[str, Setting]
-    """The trainer's options with where they come from."""
+    """The trainer's options, each with where it comes from."""
     training: Mapping[str, Any]
-    """The same as the TOML will hold them."""
+    """The same values as the TOML will hold them."""
     document: dataset.Document
-    """The dataset TOML, pictures where the user has them."""
+    """The dataset TOML, with the user's own image folders."""
     problems: tuple[Problem, ...]
 
     @property
@@ -61,17 +60,16 @@ class Resolved:
 
     @property
     def family(self) -> str:
-        """`sdxl`, `flux` ... of the script's name; "" for SD 1.5 and 2."""
         return family_of(self.script)
 
 
 def resolve(run: Run, context: SweepContext) -> Resolved:
-    """Everything about a run that does not depend on its attempt; `UserError` when there is no script to ask."""
-    said = given(run.options)
-    script = script_of(said)
+    """Everything about a run that does not depend on its attempt; `UserError` when no script can be read."""
+    given = set_options(run.options)
+    script = script_of(given)
     accepted = options_of(script)
-    own, old, found = _sort(said, accepted, script)
-    options = Options(own, old, said, accepted, found=found)
+    own, old, found = _sort(given, accepted, script)
+    options = Options(own, old, given, accepted, found=found)
     optimizer(options)
     schedule(options)
     min_snr(options)
@@ -81,21 +79,22 @@ def resolve(run: Run, context: SweepContext) -> Resolved:
     learning_rates(options)
     how = masks(options)
     samples(options, run.options.get("sample_opt"))
-    document = _document(said, accepted, how, options.found)
+    document = _document(given, accepted, how, options.found)
     _unless_given(options, document, context, run)
     warmup(options, lambda: total_steps(options.settings, document))
     training = _typed(options)
-    return Resolved(script, accepted, said, options.settings, training, document, tuple(options.found))
+    return Resolved(script, accepted, given, options.settings, training, document, tuple(options.found))
 
 
 def _sort(
-    said: Mapping[str, Setting], accepted: Mapping[str, Argument], script: Path
+    given: Mapping[str, Setting], accepted: Mapping[str, Argument], script: Path
 ) -> tuple[dict[str, Setting], dict[str, Setting], list[Problem]]:
-    """(the trainer's own names, old names, problems); ours and the dataset's keys are in neither."""
+    """(options by the trainer's own names, by old names, problems); automate-train's keys and the dataset's are in
+    neither."""
     own: dict[str, Setting] = {}
     old: dict[str, Setting] = {}
     found: list[Problem] = []
-    for key, setting in said.items():
+    for key, setting in given.items():
         if key in OURS or key in DATASET or key in dataset.KEYS:
             continue
         if key in WRITTEN:
@@ -105,21 +104,21 @@ def _sort(
         elif key in TRANSLATED:
             old[key] = setting
         elif match := FORK.fullmatch(key):
-            found.append(_of_a_fork(key, setting, next(filter(None, match.groups())), said, script))
+            found.append(_of_a_fork(key, setting, next(filter(None, match.groups())), given, script))
         elif setting.source.label != "built-in":
             known = {*accepted, *OURS, *DATASET, *TRANSLATED, *ALIASES, *dataset.KEYS}
-            text = f"is no option of {script.name} nor of automate-train"
+            text = f"is neither an option of {script.name} nor of automate-train"
             listing = f"automate-train args {script.parent} {script.name} lists what there is"
             hint = nearest(setting.written, sorted(known)) or listing
             found.append(problem(setting, text, hint))
     return own, old, found
 
 
-def _of_a_fork(key: str, setting: Setting, group: str, said: Mapping[str, Setting], script: Path) -> Problem:
-    """Table 4: dropped when off or neutral; refused when on, for the trainer would do nothing of it."""
+def _of_a_fork(key: str, setting: Setting, group: str, given: Mapping[str, Setting], script: Path) -> Problem:
+    """Dropped when it is off; an error when it is on, because the trainer would ignore it."""
     switch = SWITCHES.get(group, group)
-    if switch in said and key != switch:
-        on = is_on(said[switch])
+    if switch in given and key != switch:
+        on = is_on(given[switch])
     else:
         on = not (setting.value is False or str(setting.value).lower() == "false" or number(setting.value) == 0)
     if on:
@@ -129,47 +128,44 @@ def _of_a_fork(key: str, setting: Setting, group: str, said: Mapping[str, Settin
 
 
 def _document(
-    said: Mapping[str, Setting], accepted: Mapping[str, Argument], how: str, found: list[Problem]
+    given: Mapping[str, Setting], accepted: Mapping[str, Argument], how: str, found: list[Problem]
 ) -> dataset.Document:
-    files = [said[key] for key in ("custom_dataset", "dataset_config") if key in said]
+    files = [given[key] for key in ("custom_dataset", "dataset_config") if key in given]
     if files:
-        return custom.read(max(files, key=rank), said, accepted, how, found)
-    return dataset.build(said, how, found)
+        return custom.read(max(files, key=rank), given, accepted, how, found)
+    return dataset.build(given, how, found)
 
 
 def _unless_given(options: Options, document: dataset.Document, context: SweepContext, run: Run) -> None:
-    """Data loaders sized to the cores that a run has, latents cached where nothing changes the pictures."""
+    """Data loaders sized to the cores that a run has, latents cached where nothing changes the images."""
     workers = max(1, min(8, context.cores // processes(run.options, context)))
-    changed = any(dataset.is_on(document, key) for key in ("flip_aug", "color_aug", "random_crop"))
-    values = {"max_data_loader_n_workers": workers, "cache_latents": True} if not changed else {
-        "max_data_loader_n_workers": workers
-    }  # fmt: skip
-    for key, value in values.items():
-        if key not in options.settings:
-            options.claim(key, value, built_in(key, value), needed=False)
-    asked = options.settings.get("max_data_loader_n_workers")
-    if "persistent_data_loader_workers" not in options.settings and asked is not None and number(asked.value):
-        options.claim(
-            "persistent_data_loader_workers", True, built_in("persistent_data_loader_workers", True), needed=False
-        )
+    changed = any(dataset.any_subset_on(document, key) for key in ("flip_aug", "color_aug", "random_crop"))
+    _default(options, "max_data_loader_n_workers", workers)
+    if not changed:
+        _default(options, "cache_latents", True)
+    loaders = options.settings.get("max_data_loader_n_workers")
+    if loaders is not None and number(loaders.value):
+        _default(options, "persistent_data_loader_workers", True)
+
+
+def _default(options: Options, key: str, value: Any) -> None:
+    if key not in options.settings:
+        options.claim(key, value, built_in(key, value), needed=False)
 
 
 def gpus(options: Mapping[str, Setting], context: SweepContext) -> int:
-    """How many devices a run takes: the numbers in cuda_device are counted; none on the CPU."""
-    setting = options.get("cuda_device")
-    if context.cpu:
-        return 0
-    return max(1, len([part for part in str(setting.value).split(",") if part.strip()])) if setting else 1
+    """At least one device, also where cuda_device is empty; none on the CPU."""
+    return 0 if context.cpu else max(1, device_count(options, context))
 
 
 def processes(options: Mapping[str, Setting], context: SweepContext) -> int:
-    """Trainer processes at one time, which share the cores. Where devices are shared, `context.slots` is their number,
-    and a run of two of them leaves room for fewer runs, not for more processes."""
+    """Trainer processes at one time, which share the cores. Where devices are shared, `context.slots` is their number:
+    a run on two of them leaves room for fewer runs, not for more processes."""
     return max(1, context.slots, gpus(options, context))
 
 
 def total_steps(settings: Mapping[str, Setting], document: dataset.Document) -> int | None:
-    """Optimizer steps of a run; with buckets upstream may make some batches smaller, and a few more of them."""
+    """Optimizer steps of a run; with buckets sd-scripts may make a few more batches, some of them smaller."""
 
     def whole(key: str, default: int) -> int:
         value = number(settings[key].value) if key in settings else default
@@ -177,7 +173,7 @@ def total_steps(settings: Mapping[str, Setting], document: dataset.Document) -> 
 
     if "max_train_epochs" not in settings:
         return whole("max_train_steps", 1600)
-    count = dataset.pictures_an_epoch(document)
+    count = dataset.images_per_epoch(document)
     if not count:
         return None
     sizes = [
@@ -188,7 +184,7 @@ def total_steps(settings: Mapping[str, Setting], document: dataset.Document) -> 
 
 
 def _typed(options: Options) -> dict[str, Any]:
-    """Each value with the type that the trainer wants; a value that does not fit is a problem and is left out."""
+    """Each value with the type that the trainer needs; a value that does not fit is a problem and is left out."""
     training: dict[str, Any] = {}
     for name, setting in options.settings.items():
         argument = options.accepted[name]
@@ -198,7 +194,7 @@ def _typed(options: Options) -> dict[str, Any]:
             continue
         found = plain(convert(argument, value))
         if name in PAIRS and (wrong := [pair for pair in found if "=" not in pair]):
-            options.say(setting, f"{shown(wrong[0])} is no key=value", 'give a list like ["a=1", "b=2"]')
+            options.say(setting, f"{shown(wrong[0])} is not key=value", 'give a list like ["a=1", "b=2"]')
             continue
         if argument.type == "bool" and isinstance(value, str):
             options.say(setting, f'the text "{value}" is read as the switch {value.strip().lower()}', warn=True)

@@ -1,12 +1,12 @@
-"""Going on inside a run: the newest whole state of its earlier attempts, and the step at which it was saved.
+"""Where an attempt goes on: the newest complete state of the run's earlier attempts, and the step it was saved at.
 
-Covers: which attempts were ended from outside, which state folders are whole, their place in the training as a whole,
-which of them the trainer can go on from exactly. Not: saving states (the trainer does, with `save_state`), whether
-there is another attempt at all (`scheduler`).
+Covers: which attempts were ended from outside, which state folders are complete, at which step of the whole training
+each was saved, from which the trainer can go on exactly. Not: saving states (the trainer does, with `save_state`),
+whether there is another attempt at all (`training`).
 
 The trainer counts a resumed run's steps from the first epoch that it trains (train_network.py: `global_step` starts at
-what is left of `initial_step` after whole epochs are taken off), and writes that count into the next state. Its epochs
-are counted from the beginning. So a state's place is derived from both, whichever attempt saved it.
+the remainder of `initial_step` after whole epochs), and writes that count into the next state. Its epochs are counted
+from the beginning. So a state's step is computed from both, whichever attempt saved it.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from ...store.events import read_events
 from ...store.launch import read_launch
 from ...store.layout import AttemptFolder
 from ..failure_causes import explain
-from . import checkpoint
+from . import safetensors_file
 
 OPTIONS = frozenset({"resume", "initial_step", "skip_until_initial_step"})
-"""What a script must know; sd-scripts' full trainers do not."""
+"""Options that a script needs for this; sd-scripts' full trainers do not have them."""
 BATCHES = re.compile(rb"num batches per epoch[^:\n]*: (\d+)")
-LOOKED = 64 << 20
-"""Bytes of a console in which the number of batches is looked for: it is said before the first step."""
+SEARCHED = 64 << 20
+"""Bytes of a console that are searched for the number of batches, which is printed before the first step."""
 STATES = re.compile(r"-(?:step\d{8,}|\d{6,})-state$")
 """States within a run; the one at its end (`name-state`) leaves nothing to train."""
 PICKLES = ("optimizer.bin", "scheduler.bin", "random_states_0.pkl")
-"""Beside the weights; accelerate writes the last of them last."""
+"""Files of a state besides the weights; accelerate writes the last of them last."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,13 @@ class State:
 def options(
     folder: AttemptFolder, training: Mapping[str, Any], accepted: Mapping[str, Any], gpus: int
 ) -> dict[str, Any]:
-    """What training.toml needs so that this attempt goes on where earlier ones were cut off; empty: from the start."""
+    """What training.toml needs so that this attempt goes on where earlier ones were cut off; {}: from the start."""
     if not training.get("save_state") or not accepted.keys() >= OPTIONS:
         return {}
     found = [state for attempt in _cut_off(folder) for state in _states(attempt, training, gpus)]
     for state in sorted(found, key=lambda state: (-state.step, -state.attempt)):
-        if is_whole(state.path):
-            # With gradient accumulation the trainer skips too many epochs when it is told to skip batches.
+        if is_complete(state.path):
+            # With gradient accumulation the trainer would skip too many epochs, because it counts batches as steps.
             skip = _accumulated(training) == 1
             return {"resume": str(state.path), "initial_step": state.step, "skip_until_initial_step": skip}
     return {}
@@ -71,8 +71,8 @@ def point(training: Mapping[str, Any], counts_all: bool) -> Resume:
 
 
 def steps_before(options: Mapping[str, Any], batches: int) -> int:
-    """Steps that a run with these options does not count, for they are of epochs that it does not train. `batches`: of
-    one epoch."""
+    """Steps that a run with these options does not count, because they belong to epochs that it does not train.
+    `batches`: of one epoch."""
     epoch = steps_per_epoch(batches, options)
     done = options.get("initial_step")
     if done is None and options.get("initial_epoch") is not None:
@@ -91,7 +91,7 @@ def _accumulated(training: Mapping[str, Any]) -> int:
 
 
 def _cut_off(folder: AttemptFolder) -> Iterator[AttemptFolder]:
-    """Earlier attempts, newest first, up to one that ended by its own doing: what it saved leads there again."""
+    """Earlier attempts, newest first, up to one whose own error ended it: its states lead to the same error again."""
     for number in range(folder.number - 1, 0, -1):
         attempt = AttemptFolder(folder.path.with_name(f"attempt-{number}"))
         if not attempt.path.is_dir():
@@ -102,9 +102,9 @@ def _cut_off(folder: AttemptFolder) -> Iterator[AttemptFolder]:
 
 
 def _from_outside(attempt: AttemptFolder) -> bool:
-    """Whether it was lost, stopped, killed, or failed for want of something that is not the training's own."""
-    told = [event.data for event in read_events(attempt)[0] if event.kind == "metrics"]
-    if told and told[-1].get("nan"):
+    """Whether it was lost, stopped or killed, or failed for a cause outside the training."""
+    metrics = [event.data for event in read_events(attempt)[0] if event.kind == "metrics"]
+    if metrics and metrics[-1].get("nan"):
         return False
     code = attempt.read_exit_code()
     if code is None:
@@ -114,8 +114,9 @@ def _from_outside(attempt: AttemptFolder) -> bool:
 
 
 def _states(attempt: AttemptFolder, training: Mapping[str, Any], gpus: int) -> Iterator[State]:
+    # With another number of devices the same images make another number of batches.
     batches = _batches(attempt)
-    if batches is None or _gpus(attempt) != gpus or not attempt.output.is_dir():
+    if batches is None or read_launch(attempt).gpus != gpus or not attempt.output.is_dir():
         return
     epoch = steps_per_epoch(batches, training)
     epochs = training.get("max_train_epochs")
@@ -127,8 +128,8 @@ def _states(attempt: AttemptFolder, training: Mapping[str, Any], gpus: int) -> I
         if number < 1 or counted < 1:
             continue
         step = (number - 1) * epoch + (counted - 1) % epoch + 1
-        # A part of an epoch can be skipped only without gradient accumulation; an end within an epoch is missed when
-        # whole epochs were left out before it.
+        # A part of an epoch can be skipped only without gradient accumulation. A training that ends within an epoch
+        # runs too long when whole epochs were skipped before it.
         exact = (step % epoch == 0 or _accumulated(training) == 1) and (total % epoch == 0 or step < epoch)
         if step < total and exact:
             yield State(path, step, attempt.number)
@@ -137,34 +138,29 @@ def _states(attempt: AttemptFolder, training: Mapping[str, Any], gpus: int) -> I
 def _batches(attempt: AttemptFolder) -> int | None:
     try:
         with attempt.console.open("rb") as file:
-            match = BATCHES.search(file.read(LOOKED))
+            match = BATCHES.search(file.read(SEARCHED))
     except OSError:
         return None
     return int(match[1]) or None if match else None
 
 
-def _gpus(attempt: AttemptFolder) -> int | None:
-    """How many devices it had: another number cuts the same pictures into another number of batches."""
-    return read_launch(attempt).gpus
-
-
 def _train_state(path: Path) -> tuple[int, int]:
-    """(epoch, counting from 1; step as the trainer counts it), zeros where they are not told."""
+    """(epoch, counting from 1; step as the trainer counts it), zeros where they are unknown."""
     try:
-        told = json.loads((path / "train_state.json").read_text(encoding="utf-8"))
-        return int(told["current_epoch"]), int(told["current_step"])
+        saved = json.loads((path / "train_state.json").read_text(encoding="utf-8"))
+        return int(saved["current_epoch"]), int(saved["current_step"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0, 0
 
 
-def is_whole(path: Path) -> bool:
-    """Whether all of a state was written, and its weights hold no NaN."""
+def is_complete(path: Path) -> bool:
+    """Whether all of a state was written, and its weights contain no NaN."""
     if not all(zipfile.is_zipfile(path / name) for name in PICKLES):
         return False
     weights = path / "model.safetensors"
     if not os.path.lexists(weights):
         return zipfile.is_zipfile(path / "pytorch_model.bin")
     try:
-        return not checkpoint.count_nan(weights, checkpoint.read(weights))
-    except (OSError, checkpoint.Broken):
+        return not safetensors_file.count_nan(weights, safetensors_file.read(weights))
+    except (OSError, safetensors_file.Broken):
         return False

@@ -1,8 +1,8 @@
-"""TOML as the trainers' reader (the package `toml`) understands it.
+"""TOML that the trainer's reader (the package `toml`) reads correctly.
 
-Covers: the types that our two files hold, and a proof by reading: the package's own writer stops at a backslash before
-an x, and its reader stumbles over some texts (one that begins with a comma, in a list), so each text is written in the
-first of several spellings that reads back as it was. Not: dates, comments.
+Covers: the types that our two files need. The package's own writer fails at a backslash before an x, and its reader
+misreads some texts (one that begins with a comma, in a list), so each text is written in the first of several
+spellings that reads back as it was. Not: dates, comments.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+import toml
+
 from ...errors import UserError
 
 PLAIN = re.compile(r"[\w /.:()+*=%&@$~!?;<>|^-]*")
-"""Texts of these characters are read as they are written."""
+"""Texts of these characters need no escape."""
 CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 
 
 def dumps(document: Mapping[str, Any]) -> str:
-    """Values first, then tables, lists of tables last. `UserError` for a text that the trainer would misread."""
+    """Values first, then tables and lists of tables. `UserError` for a text that the trainer would misread."""
     return "\n".join(_table(document, "")).strip("\n") + "\n"
 
 
@@ -41,7 +43,7 @@ def _table(table: Mapping[str, Any], name: str) -> Iterator[str]:
 def _key(key: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9_-]+", key):
         return key
-    raise UserError("a key of letters, digits and _ is needed", key=key)
+    raise UserError("must be a key of letters, digits, _ and -", key=key)
 
 
 def _value(value: Any, key: str) -> str:
@@ -58,10 +60,8 @@ def _value(value: Any, key: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _spelled(text: str, key: str) -> str:
-    import toml
-
     if any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise UserError("holds half of a surrogate pair, which no file can hold", key=key)
+        raise UserError("contains half of a surrogate pair, which no file can hold", key=key)
     for spelling in _spellings(text):
         try:
             if toml.loads(f"k = {spelling}\nl = [{spelling}, {spelling}]\n") == {"k": text, "l": [text, text]}:

@@ -1,7 +1,7 @@
-"""Small questions about settings that every room of this package asks.
+"""The values of settings in the types that this package needs, and problems that name a setting.
 
-Covers: which of two settings wins, numbers and switches however old files write them, problems that name file and key.
-Not: what a key means (`translate`, `dataset`), whether the trainer wants the value (`arguments`).
+Covers: which of two settings wins, numbers and switches however old files write them, paths. Not: what a key means
+(`legacy_keys`, `dataset`), the trainer's own types (`script_options.argument`).
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...config.keys import on, unset
-from ...errors import Problem, Severity
+from ...errors import Problem, Severity, UserError
 from ...records import Setting, Source
 
 LAYERS = ("built-in", "default file", "tuning file", "--set", "command line")
 
 
-def given(options: Mapping[str, Setting]) -> dict[str, Setting]:
-    """The options that say something: null, "" and "None" are how old files write `not given`."""
+def set_options(options: Mapping[str, Setting]) -> dict[str, Setting]:
+    """The options that have a value: old files write null, "" and "None" for "not given"."""
     return {key: setting for key, setting in options.items() if not unset(setting.value)}
 
 
 def rank(setting: Setting) -> int:
-    """The layer's place, low to high: of two settings for one thing the higher rank wins."""
+    """The layer's place, low to high: of two settings for one option the higher rank wins."""
     label = setting.source.label
     return LAYERS.index(label) if label in LAYERS else len(LAYERS)
 
@@ -33,7 +33,7 @@ def built_in(key: str, value: Any) -> Setting:
     return Setting(value, Source("built-in"), key)
 
 
-def number(value: Any) -> int | float | None:
+def number(value: object) -> int | float | None:
     """A number or the text of one, finite and of a size that a TOML file can hold; else None."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
@@ -54,7 +54,7 @@ def is_on(setting: Setting | None) -> bool:
 
 
 def text_in(setting: Setting | None) -> str | None:
-    """The text of a setting that must be one; None for anything else (`ours` has said so by then)."""
+    """A setting's text; None where it has another type (the checks of our own keys report that)."""
     return setting.value if setting is not None and isinstance(setting.value, str) else None
 
 
@@ -72,13 +72,17 @@ def absolute(path: str) -> str:
 
 
 def problem(setting: Setting | None, message: str, hint: str = "", severity: Severity = "error") -> Problem:
-    if setting is None:
-        return Problem(severity, "", "", message, hint)
-    return Problem(severity, str(setting.source), setting.written, message, hint)
+    source, key = (str(setting.source), setting.written) if setting else ("", "")
+    return Problem(severity, source, key, message, hint)
+
+
+def refused(problem: Problem) -> UserError:
+    """The error that ends `prepare` with a problem."""
+    return UserError(problem.message, source=problem.source, key=problem.key, hint=problem.hint)
 
 
 def pairs(value: Any) -> Any:
-    """`["a=1", "b=2"]` of a list or of one text `"a=1 b=2"`; anything else as it is, for `arguments.check`."""
+    """`["a=1", "b=2"]` of a list or of one text `"a=1 b=2"`; anything else as it is, for `argument.check`."""
     if not isinstance(value, str):
         return value
     parts = value.split()
@@ -86,7 +90,7 @@ def pairs(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Without our number type: what a TOML writer knows."""
+    """Without our number type, which a TOML writer does not know."""
     if isinstance(value, float):
         return float(value)
     if isinstance(value, (list, tuple)):

@@ -15,10 +15,9 @@ from typing import Any
 
 from ....config.prompt_fields import FIXED, KNOWN, SAMPLERS, SAMPLERS_ALONE, SHORTHANDS, TRAINERS, UPSTREAM
 from ....config.prompt_images import encoded, find, inline, replaced
-from ....config.prompts import Prompt
+from ....config.prompts import LORA_TAG, Prompt
 from ....errors import Problem, UserError
 
-TAG = re.compile(r"<(lora|lyco):([^:>]+)((?::[^>]*)?)>")
 NOBODY = "\0"
 """Stands for the LoRA's name where there is no LoRA; no prompt holds it."""
 
@@ -83,12 +82,12 @@ def words(prompt: Prompt, lora: str | None, weight: float | None = None) -> tupl
     if prompt.placeholder:
         text, negative = text.replace(prompt.placeholder, name), negative.replace(prompt.placeholder, name)
     if lora is None:
-        without = [TAG.sub(lambda tag: "" if tag[2] == NOBODY else tag[0], each) for each in (text, negative)]
+        without = [LORA_TAG.sub(lambda tag: "" if tag[2] == NOBODY else tag[0], each) for each in (text, negative)]
         return without[0].replace(NOBODY, "").strip(), without[1].replace(NOBODY, "").strip()
-    if not any(tag[2] == name for tag in TAG.finditer(text)):
+    if not any(tag[2] == name for tag in LORA_TAG.finditer(text)):
         return f"{text}{' ' if text else ''}<lora:{name}:{1.0 if weight is None else weight:g}>", negative
     if weight is not None:
-        text = TAG.sub(lambda tag: _weighed(tag, f"{weight:g}") if tag[2] == name else tag[0], text)
+        text = LORA_TAG.sub(lambda tag: _weighed(tag, f"{weight:g}") if tag[2] == name else tag[0], text)
     return text, negative
 
 

@@ -46,7 +46,7 @@ def test_a_trackers_config_from_a_template(bench):
     training = toml.loads(launch.files["training.toml"])
     assert training["log_tracker_config"].endswith("attempt-1/log_tracker.toml")
     template.write_text("[wandb\n", encoding="utf-8")
-    assert "log.toml is no valid TOML" in str(bench.errors(keys))
+    assert "log.toml is not valid TOML" in str(bench.errors(keys))
     missing = {**keys, "log_tracker_config_template": "/nowhere.toml"}
     assert "log_tracker_config_template: /nowhere.toml cannot be read" in str(bench.errors(missing))
 
@@ -95,7 +95,7 @@ def test_the_users_own_output_name_and_folder(bench):
         training = sd_scripts.prepare(run, attempt_of(run, bench.context), bench.context).files["training.toml"]
         names.add(toml.loads(training)["output_name"])
     assert names == {"my_lora-p_seed-1", "my_lora-p_seed-2"}
-    assert "is no file name" in str(bench.errors({"output_name": "a/b"}))
+    assert "is not a file name" in str(bench.errors({"output_name": "a/b"}))
 
 
 def test_paths_in_the_kept_toml_are_absolute(bench, monkeypatch):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-PICTURES = Path(__file__).parents[2] / "configs/quickstart/images"
+PICTURES = Path(__file__).parents[3] / "configs/quickstart/images"
 
 pytestmark = [
     pytest.mark.real,

@@ -59,7 +59,7 @@ def test_models(bench, tmp_path):
         write(tmp_path / "e.safetensors", b"<html>not found</html>"): "has no safetensors header",
         write(tmp_path / "f.safetensors", b""): "has no safetensors header",
         write(tmp_path / "g.ckpt", b""): "is empty",
-        str(tmp_path / "folder"): "is no diffusers folder: it has no model_index.json",
+        str(tmp_path / "folder"): "is not a diffusers folder: it has no model_index.json",
     }
     for model, says in bad.items():
         assert any(

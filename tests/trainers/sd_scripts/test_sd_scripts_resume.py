@@ -224,7 +224,7 @@ def test_the_last_checkpoint_of_a_resumed_run_may_count_from_the_resumed_epoch(a
     (folder.path / "training.toml").write_text("".join(f"{key} = {json.dumps(told[key])}\n" for key in told))
     metadata = {"ss_steps": done, "ss_max_train_steps": "24", "ss_num_batches_per_epoch": "6"}
     (folder.output / "name.safetensors").write_bytes(safetensors({}, metadata))
-    ended = outcome.judge(folder, 0)
+    ended = outcome.verdict(folder, 0)
     assert (ended.kind, says in ended.reason) == (("failed" if says else "succeeded"), True)
 
 

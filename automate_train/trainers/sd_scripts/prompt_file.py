@@ -1,8 +1,8 @@
 """The prompt file as the trainer's own sampler reads it.
 
-Covers: a .txt file is used where it lies, if sd-scripts reads in it what we read; of anything else a copy is made as
-plain JSON in sd-scripts' names, with what it would drop, misread or fall over left out; what is left out is said.
-Not: whether the file is right (`prompts`), sampling on a WebUI (`payloads`).
+Covers: a .txt file stays where it is if sd-scripts reads the same in it as we do; of any other file a copy is made as
+plain JSON with sd-scripts' names, without what sd-scripts would ignore, misread or fail on. What is left out is
+reported. Not: whether the file is valid (`config.prompts`), samples on an image server (`sampling`).
 """
 
 from __future__ import annotations
@@ -15,25 +15,24 @@ from pathlib import Path
 from typing import Any
 
 from ...config.prompt_fields import SAMPLERS, SAMPLERS_ALONE, UPSTREAM
-from ...config.prompts import Prompt, read
+from ...config.prompts import Prompt, read, without_loras
 from ...errors import Problem, UserError
-from ...sampling.servers.webui.payload import TAG, words
 from .resolve import Resolved
-from .value_types import absolute, problem
+from .value_types import absolute, problem, refused
 
 COPY = "sample_prompts.json"
 READ = frozenset(
     "width height sample_steps scale guidance_scale cfg_trunc_ratio renorm_cfg flow_shift controlnet_image".split()
 )
-"""What it reads of a prompt besides the words, the seed and the sampler."""
+"""What it reads of a prompt, apart from the words, the seed and the sampler."""
 KNOWN_SAMPLERS = frozenset({*SAMPLERS.values(), *SAMPLERS_ALONE})
-"""For any other name it silently takes DDIM."""
+"""For any other name it takes DDIM without a message."""
 MISREAD = re.compile(
     r"^(?:[whdslgn]|ss|cn|ctr|rcfg|fs) | --(?!(?:[whdslg]|ctr|rcfg|fs) [\d.]+(?: --|$)|n (?!--)\S|ss \S+(?: --|$))",
     re.IGNORECASE,
 )
-"""Where sd-scripts reads a line otherwise than we do: it cuts at every ` --`, wants one blank after the letter and
-numbers without a sign, and takes a line that begins like an option for one."""
+"""Where sd-scripts reads a line differently: it cuts at every ` --`, needs one space after the letter and numbers
+without a sign, and takes a line that begins like an option for one."""
 
 
 def copied(resolved: Resolved) -> str | None:
@@ -43,12 +42,11 @@ def copied(resolved: Resolved) -> str | None:
         return None
     try:
         prompts = read(absolute(path))
-        if _as_it_lies(path, prompts):
+        if _is_read_alike(path, prompts):
             return None
     except (UserError, OSError) as error:
-        setting = resolved.settings["sample_prompts"]
         text = f"the trainer's own sampler cannot read {error}"
-        raise UserError(text, source=str(setting.source), key=setting.written) from None
+        raise refused(problem(resolved.settings["sample_prompts"], text)) from None
     return json.dumps([_named(prompt, _has_controlnet(resolved)) for prompt in prompts], indent=1)
 
 
@@ -61,15 +59,15 @@ def problems(resolved: Resolved) -> Iterator[Problem]:
     try:
         prompts = read(absolute(path))
     except UserError:
-        return  # `checks` says so
+        return  # `checks` reports it
     setting = resolved.settings["sample_prompts"]
     lost: dict[str, list[str]] = {}
     for at, prompt in enumerate(prompts, 1):
         for name in _left_out(prompt, _has_controlnet(resolved)):
             lost.setdefault(name, []).append(str(at))
     if lost:
-        shown = ", ".join(f"{name} (prompt {', '.join(at[:3])}{' ...' if at[3:] else ''})" for name, at in lost.items())
-        text = f"{path}: the trainer's own sampler leaves out {shown}"
+        names = ", ".join(f"{name} (prompt {', '.join(at[:3])}{' ...' if at[3:] else ''})" for name, at in lost.items())
+        text = f"{path}: the trainer's own sampler leaves out {names}"
         yield problem(setting, text, "use_external_webui samples them on a WebUI", "warning")
     others = {_sampler(prompt) or "" for prompt in prompts} - KNOWN_SAMPLERS - {""}
     if others:
@@ -79,15 +77,14 @@ def problems(resolved: Resolved) -> Iterator[Problem]:
 
 
 def _has_controlnet(resolved: Resolved) -> bool:
-    """Only scripts that train one load it; all others fall over a prompt with an image for it."""
+    """Only scripts that train one load it; all others fail on a prompt with an image for it."""
     return "control" in resolved.script.name
 
 
 def _left_out(prompt: Prompt, controlnet: bool) -> Iterator[str]:
     yield from ["lora_weights"] * bool(prompt.weights)
     yield from ["baseline"] * prompt.baseline
-    if TAG.search(words(prompt, None)[0]):
-        yield "<lora:...>"
+    yield from without_loras(prompt)[2]
     known = {*READ, *UPSTREAM, *UPSTREAM.values(), "enum", "subset"} - (set() if controlnet else {"controlnet_image"})
     yield from (name for name, value in prompt.fields.items() if name not in known and value is not None)
 
@@ -99,11 +96,11 @@ def _sampler(prompt: Prompt) -> str | None:
 
 
 def _named(prompt: Prompt, controlnet: bool) -> dict[str, Any]:
-    """One prompt in sd-scripts' names. The LoRA is on anyway, so our tag goes; others would be read as words."""
-    text, negative = words(prompt, None)
+    """One prompt in sd-scripts' names. The run's LoRA is loaded anyway; tags would be read as words."""
+    text, negative, _ = without_loras(prompt)
     fields = {UPSTREAM.get(name, name): value for name, value in prompt.fields.items()}
     fields |= {name: prompt.fields[name] for name in UPSTREAM.values() if name in prompt.fields}
-    found: dict[str, Any] = {"prompt": TAG.sub("", text).strip()}
+    found: dict[str, Any] = {"prompt": text}
     found |= {"negative_prompt": negative} if negative else {}
     found |= {name: value for name, value in fields.items() if name in READ and value is not None}
     if not controlnet:
@@ -114,8 +111,8 @@ def _named(prompt: Prompt, controlnet: bool) -> dict[str, Any]:
     return found | ({"sample_sampler": name} if (name := _sampler(prompt)) in KNOWN_SAMPLERS else {})
 
 
-def _as_it_lies(path: str, prompts: Sequence[Prompt]) -> bool:
-    """Whether sd-scripts can be given the user's own file."""
+def _is_read_alike(path: str, prompts: Sequence[Prompt]) -> bool:
+    """Whether sd-scripts reads the same in the user's own file as we do."""
     if not path.endswith(".txt") or not os.path.isabs(path):
         return False
     text = Path(path).read_bytes().decode("utf-8")
@@ -125,5 +122,5 @@ def _as_it_lies(path: str, prompts: Sequence[Prompt]) -> bool:
         and not any(MISREAD.search(line.strip()) for line in lines if not line.startswith("#"))
         and not any(line[0] != "#" and line.lstrip().startswith("#") for line in lines if line)
         and all(prompt.fields.get("sampler_name") in (None, *KNOWN_SAMPLERS) for prompt in prompts)
-        and not any(TAG.search(prompt.text) for prompt in prompts)
+        and all(without_loras(prompt)[:2] == (prompt.text, prompt.negative) for prompt in prompts)
     )

@@ -213,7 +213,10 @@ def test_text_for_a_switch_gets_a_note(bench):
 @pytest.mark.parametrize(
     ("keys", "says"),
     [
-        ({"learning_rte": 1e-4}, "learning_rte: is no option of train_network.py nor of automate-train (did you mean"),
+        (
+            {"learning_rte": 1e-4},
+            "is neither an option of train_network.py nor of automate-train (did you mean",
+        ),
         ({"lerning_rate": 1e-4}, "did you mean learning_rate"),
         ({"imags_folder": "x"}, "did you mean images_folder"),
         ({"zzqqxx": 1}, "automate-train args"),
@@ -222,10 +225,10 @@ def test_text_for_a_switch_gets_a_note(bench):
         ({"save_precision": "fp8"}, "save_precision: 'fp8' is not one of float, fp16, bf16"),
         ({"loss_type": "hubr"}, "did you mean huber?"),
         ({"gradient_checkpointing": "yes"}, "gradient_checkpointing: is a switch"),
-        ({"optimizer": "AdmW8bit"}, "optimizer: 'AdmW8bit' is none that the trainer has (did you mean"),
-        ({"lr_scheduler": "cosin"}, "lr_scheduler: 'cosin' is none that the trainer has"),
+        ({"optimizer": "AdmW8bit"}, "optimizer: the trainer has no 'AdmW8bit' (did you mean"),
+        ({"lr_scheduler": "cosin"}, "lr_scheduler: the trainer has no 'cosin'"),
         ({"network_module": "networks.lorra"}, "did you mean networks.lora"),
-        ({"network_args": ["conv_dim"]}, "is no key=value"),
+        ({"network_args": ["conv_dim"]}, "is not key=value"),
         ({"config_file": "x.toml"}, "config_file: the config file is written by automate-train"),
         ({"output_config": True}, "output_config"),
     ],

@@ -198,7 +198,7 @@ def test_a_face_box_in_the_name_is_left_out_for_the_caption(tmp_path):
     (folder / "face_1_2_3_4.png").write_bytes(b"x")
     (folder / "face.txt").write_text("a face", encoding="utf-8")
     (folder / "plain.png").write_bytes(b"x")
-    assert image_files.look(str(folder)).captions(".txt") == {"face_1_2_3_4.png": "face.txt"}
+    assert image_files.listing(str(folder)).captions(".txt") == {"face_1_2_3_4.png": "face.txt"}
 
 
 def test_images_that_cannot_be_read(bench):
@@ -211,15 +211,15 @@ def test_a_folder_without_images(bench, tmp_path):
     (tmp_path / "empty" / "photos").mkdir(parents=True)
     (tmp_path / "empty" / "x.Png").touch()
     found = str(bench.errors({"images_folder": str(tmp_path / "empty")}))
-    assert "holds no images (png, jpg, webp, bmp); its sub-folders (photos) would need names like 10_name" in found
-    assert "is no folder" in str(bench.errors({"images_folder": str(bench.model)}))
+    assert "contains no images (png, jpg, webp, bmp); its sub-folders (photos) would need names like 10_name" in found
+    assert "is not a folder" in str(bench.errors({"images_folder": str(bench.model)}))
 
 
 def test_a_folder_is_looked_at_again_after_a_change(bench):
     assert bench.errors({}) == []
     for file in bench.pictures.iterdir():
         file.unlink()
-    assert "holds no images" in str(bench.errors({}))
+    assert "contains no images" in str(bench.errors({}))
 
 
 # masks

@@ -12,7 +12,7 @@ from sd_scripts_kit import safetensors
 
 from automate_train.store.layout import AttemptFolder
 from automate_train.trainers import sd_scripts
-from automate_train.trainers.sd_scripts import checkpoint
+from automate_train.trainers.sd_scripts import safetensors_file
 from automate_train.trainers.sd_scripts.console import events as console_events
 from automate_train.trainers.sd_scripts.console import progress
 
@@ -187,8 +187,8 @@ def test_nan_and_infinity_are_found_wherever_they_are(tmp_path_factory, data):
         raw = b"".join(raw[i + 2 : i + 4] for i in range(0, len(raw), 4))
     file = tmp_path_factory.mktemp("nan") / "x.safetensors"
     file.write_bytes(safetensors({"a": (kind, raw), "b": (kind, b"")}))
-    found = checkpoint.read(file)
-    assert checkpoint.count_nan(file, found) == bool(bad)
+    found = safetensors_file.read(file)
+    assert safetensors_file.count_nan(file, found) == bool(bad)
 
 
 @given(st.binary(max_size=60) | st.binary(max_size=40).map(lambda tail: GOOD[:40] + tail))
@@ -196,8 +196,8 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory, data):
     file = tmp_path_factory.mktemp("bytes") / "x.safetensors"
     file.write_bytes(data)
     try:
-        checkpoint.read(file)
-    except checkpoint.Broken as broken:
+        safetensors_file.read(file)
+    except safetensors_file.Broken as broken:
         assert str(broken).startswith(("is ", "has "))
 
 
@@ -207,9 +207,9 @@ def test_a_real_file_is_read_as_safetensors_reads_it(tmp_path):
 
     tensors = {"a": torch.ones(3, 4, dtype=torch.bfloat16), "b": torch.full((5,), float("nan")), "c": torch.arange(4)}
     save_file(tensors, tmp_path / "x.safetensors", {"ss_steps": "3"})
-    found = checkpoint.read(tmp_path / "x.safetensors")
+    found = safetensors_file.read(tmp_path / "x.safetensors")
     assert found.metadata == {"ss_steps": "3"} and found.tensors.keys() == tensors.keys()
-    assert checkpoint.count_nan(tmp_path / "x.safetensors", found) == 1
+    assert safetensors_file.count_nan(tmp_path / "x.safetensors", found) == 1
 
 
 # the console

@@ -15,7 +15,7 @@ from sd_scripts_kit import Bench, attempt_of, make_pictures
 from automate_train.errors import UserError
 from automate_train.preflight import checks
 from automate_train.trainers import sd_scripts
-from automate_train.trainers.sd_scripts import launcher
+from automate_train.trainers.sd_scripts import accelerate
 
 
 @pytest.fixture
@@ -240,13 +240,13 @@ def test_one_run_at_a_time_takes_the_first_free_port(bench):
 
 @pytest.mark.parametrize("first", [1024, 29500, 65400, 65528])
 def test_runs_at_one_time_do_not_try_each_others_ports(first):
-    tried = [launcher.ports(first, index, 8) for index in range(8)]
+    tried = [accelerate.ports(first, index, 8) for index in range(8)]
     assert all(first <= port <= 65535 for each in tried for port in each)
     assert len({each[0] for each in tried}) == 8
     for place in range(2):  # also when somebody else has taken them
         assert len({each[place] for each in tried}) == 8
-    assert set(launcher.ports(65400, 3, 8)) == set(range(65400, 65536)), "all that there are"
-    assert launcher.ports(65530, 0, 1) == list(range(65530, 65536))
+    assert set(accelerate.ports(65400, 3, 8)) == set(range(65400, 65536)), "all that there are"
+    assert accelerate.ports(65530, 0, 1) == list(range(65530, 65536))
 
 
 def test_a_range_without_a_free_port_is_a_problem(bench):
@@ -256,8 +256,8 @@ def test_a_range_without_a_free_port_is_a_problem(bench):
         (problem,) = sd_scripts.problems(bench.run({"cuda_device": "0,1", "port": 65535}), bench.context)
         assert (problem.source, problem.key) == ("tuning file t.json", "port")
         assert problem.message == "none of 1 ports from 65535 on is free"
-        assert launcher.free_port([65535]) is None
-    assert launcher.free_port([65535, 65534]) == 65535
+        assert accelerate.free_port([65535]) is None
+    assert accelerate.free_port([65535, 65534]) == 65535
 
 
 def test_the_hooks_sources_travel_with_the_attempt(bench):

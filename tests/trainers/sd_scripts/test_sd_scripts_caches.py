@@ -127,12 +127,12 @@ def test_each_sub_folder_has_its_own_and_keeps_its_name(bench, tmp_path):
 
 
 def test_what_cannot_be_cached_is_refused(bench, tmp_path):
-    assert "random_crop changes pictures each time" in str(bench.errors({**ON, "random_crop": True}))
-    assert "color_aug changes pictures" in str(bench.errors({"cache_latents": True, "color_aug": True}))
+    assert "random_crop changes images each time" in str(bench.errors({**ON, "random_crop": True}))
+    assert "color_aug changes images" in str(bench.errors({"cache_latents": True, "color_aug": True}))
     assert bench.errors({"random_crop": True}) == []
     (tmp_path / "m.json").write_text("{}", encoding="utf-8")
     keys = {**ON, "in_json": str(tmp_path / "m.json")}
-    assert "would write beside your pictures" in str(bench.errors(keys))
+    assert "would write among your images" in str(bench.errors(keys))
     found = bench.problems({"face_crop_aug_range": "2.0,3.0"})
     assert "warning face_crop_aug_range: face_crop_aug_range has no effect on cached latents" in str(found)
     assert "face_crop" not in str(bench.problems({"face_crop_aug_range": "1.0,1.0"}))

@@ -85,7 +85,7 @@ def test_a_sweep_over_datasets(custom):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[general\n", "is no valid TOML"),
+        ("[general\n", "is not valid TOML"),
         ("a = 1\n", "[a] is unknown"),
         ("[general]\nresolution = 512\n", "has no [[datasets]]"),
         ("[[datasets]]\nresolution = 512\n", "a dataset has no [[datasets.subsets]]"),
@@ -95,8 +95,8 @@ def test_a_sweep_over_datasets(custom):
         (SEED.replace('image_dir = "images"', ""), "a subset has no image_dir"),
         (SEED.replace('"images"', '"imgs"'), "there is no folder"),
         (SEED.replace("resolution = 768\n", ""), "the dataset has no resolution"),
-        ("general = 3\n[[datasets]]\n", "[general] is no table"),
-        ("datasets = [1]\n", "[[datasets]] is no table"),
+        ("general = 3\n[[datasets]]\n", "[general] is not a table"),
+        ("datasets = [1]\n", "[[datasets]] is not a table"),
     ],
 )
 def test_a_broken_dataset_file_is_one_sentence(custom, text, says):
@@ -117,7 +117,7 @@ def test_a_dataset_option_beside_the_file_is_an_error(custom, key):
     bench, write = custom
     value = {"resolution": 512, "num_repeats": 3, "flip_aug": True}.get(key, str(bench.pictures))
     found = bench.errors({**write(SEED), key: value})
-    assert f"error {key}: has no effect beside custom_dataset (write it into" in str(found)
+    assert f"error {key}: has no effect together with custom_dataset (write it into" in str(found)
 
 
 def test_what_is_so_anyway_may_stand_beside_the_file(custom):

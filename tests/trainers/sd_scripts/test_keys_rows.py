@@ -15,8 +15,8 @@ port: test_sd_scripts_launch::test_one_run_at_a_time_takes_the_first_free_port
 port: test_sd_scripts_launch::test_a_port_that_is_none_names_file_and_key
 target_path: test_sd_scripts_results::test_finished_files_are_kept_under_the_runs_name
 temp_dir: here::test_temp_dir_is_the_root_of_attempts_and_trackers
-prompt_path sample_opt sample_num: test_sd_scripts_translate::test_prompts_for_the_trainers_own_samples
-use_external_webui webui_url: test_sd_scripts_translate::test_the_trainer_samples_nothing_beside_a_webui
+prompt_path sample_opt sample_num: test_sd_scripts_legacy_keys::test_prompts_for_the_trainers_own_samples
+use_external_webui webui_url: test_sd_scripts_legacy_keys::test_the_trainer_samples_nothing_beside_a_webui
 webui_urls webui_auth webui_uploader_auth webui_lora_dir: here::test_what_steers_the_sweep_never_reaches_the_trainer
 should_wait_webui_process: here::test_what_steers_the_sweep_never_reaches_the_trainer
 webui_auth webui_uploader_auth: here::test_secrets_are_written_nowhere
@@ -39,14 +39,14 @@ CUDA_VISIBLE_DEVICES PORT: test_layers::test_old_spellings_get_a_note here::test
 
 Table 2
 model_file: test_sd_scripts_problems::test_models here::test_one_name_for_one_option
-optimizer epoch_num unet_lr text_encoder_lr: test_sd_scripts_translate::test_model_optimizer_epochs_and_rates
-adamw_betas adamw_eps adamw_weight_decay: test_sd_scripts_translate::test_adamw_keys_go_to_the_adamw_family_alone
-unet_lr: test_sd_scripts_translate::test_learning_rate_stays_where_it_is_given
-text_encoder_lr: test_sd_scripts_translate::test_a_text_encoder_without_a_rate_is_not_trained
-lr_scheduler_number: test_sd_scripts_translate::test_lr_scheduler_number
-lr_warmup_ratio: test_sd_scripts_translate::test_lr_warmup_ratio_is_a_share_where_the_script_reads_shares
-lr_warmup_ratio: test_sd_scripts_translate::test_lr_warmup_ratio_is_counted_out_for_an_old_script
-min_snr_gamma_value: test_sd_scripts_translate::test_min_snr_gamma
+optimizer epoch_num unet_lr text_encoder_lr: test_sd_scripts_legacy_keys::test_model_optimizer_epochs_and_rates
+adamw_betas adamw_eps adamw_weight_decay: test_sd_scripts_legacy_keys::test_adamw_keys_go_to_the_adamw_family_alone
+unet_lr: test_sd_scripts_legacy_keys::test_learning_rate_stays_where_it_is_given
+text_encoder_lr: test_sd_scripts_legacy_keys::test_a_text_encoder_without_a_rate_is_not_trained
+lr_scheduler_number: test_sd_scripts_legacy_keys::test_lr_scheduler_number
+lr_warmup_ratio: test_sd_scripts_legacy_keys::test_lr_warmup_ratio_is_a_share_where_the_script_reads_shares
+lr_warmup_ratio: test_sd_scripts_legacy_keys::test_lr_warmup_ratio_is_counted_out_for_an_old_script
+min_snr_gamma_value: test_sd_scripts_legacy_keys::test_min_snr_gamma
 precision_type: here::test_precision_type
 lora_type conv_dim conv_alpha lycoris_preset train_network_norm: test_sd_scripts_network::test_lora_type
 lbw_weights: test_sd_scripts_network::test_lbw_weights_stand_for_blocks
@@ -109,7 +109,7 @@ from automate_train.records import Dropped, Run, Source
 from automate_train.sweep.product import expand
 from automate_train.trainers import sd_scripts
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 ROWS = [
     (set(keys.split()), tests.split())
     for keys, tests in re.findall(r"^([\w$ ]+): ((?:\w+::\w+ ?)+)$", __doc__ or "", re.MULTILINE)
@@ -268,7 +268,7 @@ def test_a_trackers_config_is_looked_at(bench):
     keys = {"log_with": "tensorboard", "log_tracker_config": str(file)}
     assert f"error log_tracker_config: {file} cannot be read" in str(bench.errors(keys))
     file.write_text("[wandb\n", encoding="utf-8")
-    assert f"error log_tracker_config: {file} is no valid TOML" in str(bench.errors(keys))
+    assert f"error log_tracker_config: {file} is not valid TOML" in str(bench.errors(keys))
     file.write_text('[wandb]\nname = "a"\n', encoding="utf-8")
     assert bench.errors(keys) == []
 
@@ -317,7 +317,7 @@ def test_precision_type(bench, value, mixed, saved):
     options = toml.loads(launch.files["training.toml"])
     assert (options["mixed_precision"], options["save_precision"]) == (mixed, saved) and "precision_type" not in options
     assert launch.argv[launch.argv.index("--mixed_precision") + 1] == mixed
-    assert "precision_type: 'fp8' is no precision" in str(bench.errors({"precision_type": "fp8"}))
+    assert "precision_type: 'fp8' is not a precision" in str(bench.errors({"precision_type": "fp8"}))
 
 
 def test_masks_upstream(bench, tmp_path):

@@ -1,7 +1,7 @@
-"""Reading .safetensors files with the standard library: header, wholeness, metadata, NaN.
+"""Reading .safetensors files with the standard library: header, completeness, metadata, NaN.
 
 Covers: the format (8 bytes of little-endian length, that many bytes of JSON, the tensors' bytes one after another;
-huggingface/safetensors, README "Format") and, for files that nobody counted while they were saved, a search for NaN.
+huggingface/safetensors, README "Format") and, for files that the hook has not counted, a search for NaN.
 Not: tensors as numbers, pickled checkpoints (.ckpt, .pt).
 """
 
@@ -17,24 +17,23 @@ from typing import Any, BinaryIO
 MAX_HEADER = 100_000_000
 """Bytes; the format's own limit."""
 SCAN = 1 << 30
-"""Bytes of tensors that `count_nan` looks at before it stops: about a second; a LoRA is far below."""
+"""Bytes of tensors that `count_nan` reads at most, in about a second; a LoRA is far smaller."""
 CHUNK = 16 << 20
 
 
 class Broken(Exception):
-    """The file is no whole safetensors file; the text says why, without the file's name."""
+    """The file is not a complete safetensors file; the text says why, without the file's name."""
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class Header:
     metadata: dict[str, str]
     tensors: dict[str, tuple[str, int, int]]
     """Name -> (dtype, first byte, byte after the last), counted from the file's start."""
-    size: int
 
 
-def read(path: str | Path) -> Checkpoint:
-    """The header of a whole file; `Broken`, or `OSError` when it cannot be opened."""
+def read(path: str | Path) -> Header:
+    """The header of a complete file; `Broken`, or `OSError` when it cannot be opened."""
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
@@ -43,29 +42,29 @@ def read(path: str | Path) -> Checkpoint:
         try:
             header = json.loads(file.read(length))
             metadata = header.pop("__metadata__", None) or {}
-            tensors = {name: _place(entry, 8 + length) for name, entry in header.items()}
+            tensors = {name: _extent(entry, 8 + length) for name, entry in header.items()}
             metadata = {str(key): str(value) for key, value in metadata.items()}
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
             raise Broken("has no safetensors header") from None
     end = max((end for _, _, end in tensors.values()), default=8 + length)
     if end != size:
         raise Broken(f"is cut off: {size} of {end} bytes" if size < end else f"has {size - end} bytes too many")
-    return Checkpoint(metadata, tensors, size)
+    return Header(metadata, tensors)
 
 
-def _place(entry: Any, start: int) -> tuple[str, int, int]:
+def _extent(entry: Any, start: int) -> tuple[str, int, int]:
     first, last = entry["data_offsets"]
     if not (isinstance(first, int) and isinstance(last, int) and 0 <= first <= last):
         raise ValueError
     return str(entry["dtype"]), start + first, start + last
 
 
-def count_nan(path: str | Path, checkpoint: Checkpoint) -> int:
-    """How many tensors hold a NaN or an infinity, among the first `SCAN` bytes. 8-bit types are passed over."""
+def count_nan(path: str | Path, header: Header) -> int:
+    """How many tensors hold a NaN or an infinity, among the first `SCAN` bytes. 8-bit types are not searched."""
     bad = 0
     left = SCAN
     with open(path, "rb") as file:
-        for kind, first, last in checkpoint.tensors.values():
+        for kind, first, last in header.tensors.values():
             if kind in ENDS and left > 0:
                 left -= last - first
                 bad += any(not _finite(chunk, kind) for chunk in _chunks(file, first, last))
@@ -82,8 +81,8 @@ def _chunks(file: BinaryIO, first: int, last: int) -> Iterator[bytes]:
         yield chunk
 
 
-# A little-endian float is NaN or infinite when all its exponent bits are 1. Looking for those bits in the top bytes
-# alone works in C: every width-th byte is cut out, and `translate` deletes the harmless ones.
+# A little-endian float is NaN or infinite when all its exponent bits are 1. To find such numbers without a loop in
+# Python, every width-th byte is cut out, which gives the top bytes, and `translate` deletes the harmless ones.
 ENDS = {"F16": (2, 0x7C, 0), "BF16": (2, 0x7F, 0x80), "F32": (4, 0x7F, 0x80), "F64": (8, 0x7F, 0xF0)}
 """dtype -> width in bytes, the exponent's bits in the top byte and in the one below it."""
 

@@ -10,7 +10,7 @@ import toml
 from sd_scripts_kit import Bench
 
 from automate_train.errors import UserError
-from automate_train.trainers.sd_scripts import samples
+from automate_train.trainers.sd_scripts import prompt_file
 from automate_train.trainers.sd_scripts.resolve import resolve
 
 NAMED = {"prompt": "a", "sample_steps": 7, "scale": 5.5, "seed": 1}
@@ -27,11 +27,11 @@ def copy_of(bench: Bench, name: str, text: str, **keys: Any) -> Any:
     file.write_bytes(text.encode())
     launch = bench.prepare({"prompt_path": str(file), **keys})
     given = toml.loads(launch.files["training.toml"])["sample_prompts"]
-    if samples.COPY not in launch.files:
+    if prompt_file.COPY not in launch.files:
         assert given == str(file)
         return None
-    assert given.endswith(f"attempt-1/{samples.COPY}")
-    return json.loads(launch.files[samples.COPY])
+    assert given.endswith(f"attempt-1/{prompt_file.COPY}")
+    return json.loads(launch.files[prompt_file.COPY])
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_what_only_a_webui_can_do_is_left_out_and_said(bench):
         "enable_hr",
     ):
         assert name in first.message
-    assert "<lora:...> (prompt 2)" in first.message and "width" not in first.message
+    assert "<lora:style:1> (prompt 2)" in first.message and "width" not in first.message
     assert "no sampler DPM++ 2M Karras: its sample_sampler is used" in second.message
     assert problems_of(bench, {**keys, "sample_opt": None}) == []
 
@@ -123,4 +123,4 @@ def test_controlnet_training_keeps_the_image_by_its_whole_path(bench):
 
 
 def problems_of(bench: Bench, keys: dict[str, Any]) -> list[Any]:
-    return list(samples.problems(resolve(bench.run(keys), bench.context)))
+    return list(prompt_file.problems(resolve(bench.run(keys), bench.context)))

@@ -14,10 +14,10 @@ from sd_scripts_kit import attempt_of, make_runs
 from automate_train.records import SweepContext
 from automate_train.store.launch import write_attempt
 from automate_train.trainers import sd_scripts
-from automate_train.trainers.sd_scripts import checkpoint
+from automate_train.trainers.sd_scripts import safetensors_file
 from automate_train.trainers.sd_scripts.console import progress
 
-PICTURES = Path(__file__).parents[2] / "configs" / "quickstart" / "images"
+PICTURES = Path(__file__).parents[3] / "configs" / "quickstart" / "images"
 REAL = os.environ.get("SD_SCRIPTS_DIR", "")
 
 
@@ -48,7 +48,7 @@ def test_the_tiny_trainer_through_accelerate(start, tmp_path):
     keys = {"target_path": str(tmp_path / "loras"), "cache_latents_to_disk": True, "training_comment": "mine"}
     folder, code, launch = start(keys)
     assert sd_scripts.verdict(folder, code).kind == "succeeded", folder.tail()
-    found = checkpoint.read(folder.output / "p.safetensors")
+    found = safetensors_file.read(folder.output / "p.safetensors")
     assert found.metadata["ss_training_comment"].startswith("mine automate-train key=")
     assert found.metadata["ss_steps"] == found.metadata["ss_max_train_steps"] == "12"
     assert len(list(Path(launch.caches[0].path).glob("*.npz"))) == 12 and not list(PICTURES.glob("*.npz"))

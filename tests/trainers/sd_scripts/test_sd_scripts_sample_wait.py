@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from automate_train.records import Setting, Source
-from automate_train.trainers.sd_scripts import sample_wait
+from automate_train.trainers.sd_scripts import hook_files
 
 ON = {"use_external_webui": True, "should_wait_webui_process": "true"}
 
@@ -27,4 +27,4 @@ ON = {"use_external_webui": True, "should_wait_webui_process": "true"}
 )
 def test_who_waits_for_what(options, told):
     settings = {key: Setting(value, Source("default file"), key) for key, value in options.items()}
-    assert sample_wait.settings(settings) == told
+    assert hook_files.sample_wait(settings) == told
