@@ -177,7 +177,7 @@ def _print(lines: Iterable[str], stream: TextIO, starts: bool) -> None:
 
 def _start_in_background(arguments: tuple[str, ...], folder: SweepFolder) -> int:
     """Start the same command in a session of its own, and say how to follow it."""
-    log = folder.path / "sweep.log"
+    log = folder.background_log
     child = background.start(own_command(*arguments), log, folder.lock)
     path = shlex.quote(str(folder.path))
     print(f"{child} goes on without this terminal; its output: {log}")

@@ -4,7 +4,7 @@ Covers: which commands there are. Importing this costs nothing, because `--versi
 """
 
 COMMANDS = {
-    "status": ("DIR [--watch]", "how a sweep stands, from any terminal (--json: one object)"),
+    "status": ("DIR [--watch]", "the state of a sweep, from any terminal (--json: one object)"),
     "stop": ("DIR [--now]", "start nothing more; --now: end what runs"),
     "logs": ("DIR INDEX [-f]", "the console of a run's trainer; -f: until the run has ended"),
     "retry": ("DIR [INDEX...]", "run failed and lost runs again"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..report.grid import write_grid
 from ..store.layout import find_sweep
 from .parser import Parser, whole
 
@@ -28,8 +29,6 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str]) -> int:
     flags = parser().parse(argv)
-    from ..report.grid import write_grid  # Pillow: 60 ms, which --help need not wait for
-
     at = [*flags.at, *([f"prompt={flags.prompt}"] if flags.prompt is not None else [])]
     print(write_grid(find_sweep(flags.dir), flags.x, flags.y, at, flags.side, Path(flags.out).expanduser()))
     return 0

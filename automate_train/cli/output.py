@@ -1,7 +1,7 @@
 """What the command line prints besides a command's own lines: errors and their exit codes, masked commands.
 
 Covers: streams that are closed or have a narrow encoding, one sentence an error, the traceback of a bug in a file.
-Not: the sentences themselves (`errors`, and whoever raises them).
+Not: the sentences themselves (`errors`, and the code that raises them).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _say(text: str, code: int) -> int:
 
 
 def _keep_traceback(error: BaseException) -> str:
-    import tempfile  # 8 ms, which no other command need wait for
+    import tempfile  # 8 ms, which --help need not wait for
     import traceback
 
     with tempfile.NamedTemporaryFile("w", prefix="automate-train-bug-", suffix=".txt", delete=False) as file:

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UserError
+from ..report.assemble import write_page
+from ..report.marks import read_marks
+from ..report.thumbs import have_pillow
 from ..store.layout import find_sweep
 from .parser import Parser, whole
 
@@ -28,10 +31,6 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str]) -> int:
     flags = parser().parse(argv)
-    from ..report.assemble import write_page  # 64 ms, which --help need not wait for
-    from ..report.marks import read_marks
-    from ..report.thumbs import have_pillow
-
     folder = find_sweep(flags.dir)
     marks = read_marks(flags.marks) if flags.marks else []
     began = time.monotonic()

@@ -8,6 +8,8 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 
+from ..sampling.context import Limits
+from ..sampling.session import run
 from ..store.layout import find_sweep
 from .parser import Parser, ranges, seconds
 
@@ -31,7 +33,7 @@ def parser() -> Parser:
     add("--stuck-limit", metavar="S", type=seconds,
         help="report a task of a queue that has run for so long (default 180)")  # fmt: skip
     add("--resume-queue", action="store_true", help="resume a server's queue that somebody has paused")
-    add("--nudge", action="store_true", help="restart a queue that stands still by a small picture")
+    add("--nudge", action="store_true", help="restart a stalled queue by drawing a small picture")
     add("--follow", action="store_true", help="standard input tells when there is something new (the sweep does this)")
     return made
 
@@ -40,9 +42,6 @@ def main(argv: Sequence[str]) -> int:
     """0: all samples are there, 1: some failed or are missing."""
     flags = parser().parse(argv)
     folder = find_sweep(flags.dir)
-    from ..sampling.context import Limits  # requests: 60 ms, which --help need not wait for
-    from ..sampling.session import run
-
     limits = {"outage": flags.outage_limit, "wait": flags.wait_limit, "stuck": flags.stuck_limit}
     given = {name: value for name, value in limits.items() if value is not None}
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both mean: take our things away and end

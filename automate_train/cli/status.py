@@ -1,4 +1,4 @@
-"""`automate-train status DIR`: how a sweep stands, from any terminal.
+"""`automate-train status DIR`: the state of a sweep, from any terminal.
 
 Covers: its flags and which form it takes. Not: the table (`display/status`), watching it (`display/watch`).
 """
@@ -9,11 +9,12 @@ import json
 from collections.abc import Sequence
 
 from ..display import status
+from ..display.watch import watch
 from .parser import Parser
 
 
 def parser() -> Parser:
-    made = Parser("status", "How a sweep stands.")
+    made = Parser("status", "The state of a sweep and of its runs.")
     made.sweep_dir()
     made.add_argument("--json", action="store_true", help="one JSON object")
     made.add_argument("--watch", action="store_true", help="again every two seconds, until the sweep is over")
@@ -23,8 +24,6 @@ def parser() -> Parser:
 def main(argv: Sequence[str]) -> int:
     flags = parser().parse(argv)
     if flags.watch and not flags.json:
-        from ..display.watch import watch  # rich: 60 ms, which the table does not need
-
         return watch(flags.dir)
     journal, folder = status.open_sweep(flags.dir)
     if flags.json:

@@ -60,7 +60,7 @@ class Key:
     """The smallest and the largest value."""
     scope: Scope = "run"
     """run: each run may have its own value, so KEY_list makes an axis. sweep: one value for all runs. expansion: it
-    shapes the sweep, or nothing at all, and is no option of a run."""
+    shapes the sweep, or nothing at all, and is not an option of a run."""
     alias: str = ""
     """Another name that means the same."""
     old_spelling: str = ""
@@ -240,7 +240,7 @@ DATASET = (
     Key("caption_suffix", "text", "dataset", "Text put after every caption.", ", best quality"),
     Key("shuffle_caption", "bool", "dataset", "Shuffle the tags of a caption.", True),
     Key("keep_tokens", "int", "dataset", "How many tags at the front are never shuffled.", 1),
-    Key("keep_tokens_separator", "text", "dataset", "Text in a caption: what stands before it is never shuffled.",
+    Key("keep_tokens_separator", "text", "dataset", "Text in a caption; the tags before it are never shuffled.",
         "|||"),
     Key("secondary_separator", "text", "dataset", "Text that ties tags together when they are shuffled.", ";;;"),
     Key("enable_wildcard", "bool", "dataset", "Read {a|b} in captions as a choice.", True),
@@ -258,7 +258,7 @@ DATASET = (
         "/data/character/masks"),
     Key("alpha_mask", "bool", "dataset", "The pictures' alpha channel is their mask.", True),
     Key("is_reg", "bool", "dataset", "These are regularization pictures.", True),
-    Key("cache_info", "bool", "dataset", "Keep captions and sizes of pictures in a file beside them.", True),
+    Key("cache_info", "bool", "dataset", "Keep captions and sizes of pictures in a file in their folder.", True),
     Key("metadata_file", "text", "dataset", "JSON with the pictures' captions and sizes, instead of caption files.",
         "/data/character/meta.json"),
     Key("custom_attributes", "table", "dataset", "Values for scripts that read them from the dataset.", {"a": 1}),

@@ -77,7 +77,7 @@ def read_text(path: str | Path) -> str:
 
 
 def parse_any(text: str, where: str) -> Any:
-    """JSON or TOML by the name, and by the first character where a JSON text bears a TOML name."""
+    """JSON or TOML by the name, and by the first character where a JSON file is named .toml."""
     if where.endswith(".toml") and not re.match(r"(\s|#[^\n]*\n)*[{]", text):
         return toml_file.parse_flat(text, where)
     return parse(text, where)

@@ -1,7 +1,7 @@
 """Axes -> the points of the sweep, each computed from its index.
 
 Covers: product, exclude, equal points, names and keys. Nothing holds all points: a sweep of a million costs as much as
-one of ten until somebody walks through it. Not: how lists become axes (`axes`), which points a command is about
+one of ten until somebody iterates over it. Not: how lists become axes (`axes`), which points a command is about
 (`selection`), which runs start (`training/placement`).
 """
 
