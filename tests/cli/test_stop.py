@@ -1,0 +1,68 @@
+"""`automate-train stop`: real sweeps are asked to stop, and runs without a sweep are ended."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from control_kit import HELD, states, until
+
+
+def test_stop_lets_finish_what_runs(automate_train, sweep_files, start, tmp_path):
+    sweep = start(*sweep_files(HELD, {"n_list": [0, 1, 2, 3]}))
+    until(lambda: (tmp_path / "on-0").exists() and (tmp_path / "on-1").exists())
+    for _ in range(2):  # asking twice is no second Ctrl-C
+        said = automate_train("stop", "out")
+        assert said.returncode == 0 and f"pid {sweep.pid}" in said.stdout and "2 runs finish" in said.stdout
+    before = _cpu(sweep.pid)
+    time.sleep(1)
+    assert _cpu(sweep.pid) - before < 0.3, "it spins while it waits"
+    (tmp_path / "go").touch()
+    assert sweep.wait(30) == 130
+    assert states(automate_train) == {0: "succeeded", 1: "succeeded", 2: "waiting", 3: "waiting"}
+
+
+def test_stop_now_ends_what_runs(automate_train, sweep_files, start, tmp_path):
+    sweep = start(*sweep_files(HELD, {"n_list": [0, 1]}))
+    until(lambda: (tmp_path / "on-0").exists() and (tmp_path / "on-1").exists())
+    assert "ends 2 runs" in automate_train("stop", "out", "--now").stdout
+    assert sweep.wait(30) == 130
+    assert set(states(automate_train).values()) == {"cancelled"}
+    assert "nothing runs here" in automate_train("stop", "out").stdout
+
+
+def test_stop_now_ends_runs_that_were_left_alone(automate_train, sweep_files, start, tmp_path):
+    sweep = start(*sweep_files(HELD, {"n_list": [0, 1]}))
+    until(lambda: (tmp_path / "on-0").exists() and (tmp_path / "on-1").exists())
+    sweep.kill()
+    sweep.wait()
+    assert "2 of its runs go on" in automate_train("stop", "out").stdout
+    assert automate_train("stop", "out", "--now").stdout.count("ended (pid") == 2
+    until(lambda: len(list(tmp_path.glob("out/p/*/attempt-1/exit_code"))) == 2)
+
+
+def test_what_succeeded_while_nobody_watched_is_not_run_again(automate_train, sweep_files, start, tmp_path):
+    flags = sweep_files(HELD, {"n_list": [0, 1, 2]})
+    sweep = start(*flags)
+    until(lambda: (tmp_path / "on-0").exists() and (tmp_path / "on-1").exists())
+    sweep.kill()
+    sweep.wait()
+    (tmp_path / "go").touch()
+    until(lambda: len(list(tmp_path.glob("out/p/*/attempt-1/exit_code"))) == 2)
+    assert automate_train(*flags).returncode == 0
+    assert states(automate_train) == dict.fromkeys(range(3), "succeeded")
+    assert len(list(tmp_path.glob("out/p/*/attempt-*"))) == 3
+
+
+@pytest.mark.parametrize("command", ["stop", "logs", "retry", "status"])
+def test_a_folder_that_is_no_sweep(automate_train, tmp_path, command):
+    more = ["0"] if command == "logs" else []
+    done = automate_train(command, str(tmp_path), *more)
+    assert done.returncode == 2 and "no sweep's journal is here" in done.stderr
+
+
+def _cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
