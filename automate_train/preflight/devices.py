@@ -50,7 +50,7 @@ def problems(runs: Sequence[Run], context: SweepContext, gpus: Sequence[Gpu]) ->
             yield Problem("error", source, "cuda_device", text, "list more devices")
         elif not context.pool:
             try:
-                machine.parse_devices(named or "0", list(gpus), os.environ.get("CUDA_VISIBLE_DEVICES"))
+                machine.parse_devices(named or "0", gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
             except UserError as error:
                 yield Problem("error", source, "cuda_device", error.problem.message, error.problem.hint)
 
