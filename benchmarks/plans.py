@@ -17,7 +17,7 @@ def walk(sweep: Sweep) -> None:
 
 def million() -> dict[str, float]:
     values = {"project_name_base": "p", **{f"{name}_list": list(range(100)) for name in "abc"}}
-    settings = merge([Layer(Source("bench"), values)])[0].settings
+    settings = merge([Layer(Source("bench"), values)])[0]
     began = time.perf_counter()
     sweep = expand(settings)
     _ = [sweep.point(index) for index in range(12)]
@@ -26,7 +26,7 @@ def million() -> dict[str, float]:
     walk(sweep)
     walked = time.perf_counter() - began
     tracemalloc.start()
-    walk(expand({**settings, **merge([Layer(Source("bench"), {"a_list": list(range(10))})])[0].settings}))
+    walk(expand({**settings, **merge([Layer(Source("bench"), {"a_list": list(range(10))})])[0]}))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return {
