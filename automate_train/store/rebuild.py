@@ -39,10 +39,8 @@ def open_journal(folder: SweepFolder, say: Callable[[str], None]) -> Journal:
             journal.note(**read_sweep(folder))
             restore_samples(folder, journal)
     back = f"{len(found)} attempts were read back from their folders"
-    for attempt in journal.open_attempts():
-        _restore_outcome(
-            journal, attempt, folder.attempt(attempt.folder)
-        )  # killed before the journal's row was written
+    for attempt in journal.open_attempts():  # an orchestrator may be killed before it writes the journal's row
+        _restore_outcome(journal, attempt, folder.attempt(attempt.folder))
     if damage:
         say(f"the journal was damaged ({damage}); {back}")
     elif found:

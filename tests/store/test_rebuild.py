@@ -114,10 +114,10 @@ def test_nothing_is_lost_with_the_journal(automate_train, sweep_files, tmp_path:
     assert saved[0][0].path == "/x/e.safetensors" and before["runs"][0]["loss"] == 0.25
     lose_journal(sweep.path)
     said: list[str] = []
-    journal, done = open_journal(sweep, said.append)
+    journal = open_journal(sweep, said.append)
     with closing(journal):
         assert said == ["4 attempts were read back from their folders: the journal was gone"]
-        assert done == {record.key for record in records if record.state == "succeeded"}
+        assert journal.succeeded() == {record.key for record in records if record.state == "succeeded"}
         assert without_ids(journal.records()) == without_ids(records)
         assert [journal.checkpoints(record.key) for record in records] == saved
         for name in ("sweep_id", "command", "cwd", "state", "samples"):
@@ -142,7 +142,7 @@ def test_seeds_and_prompt_files_are_read_back_from_the_pictures(tmp_path: Path):
     made.journal.close()
     assert len(seeds) == 2 and len(digests) == 2
     lose_journal(sweep.path)
-    journal, _ = open_journal(sweep, lambda text: None)
+    journal = open_journal(sweep, lambda text: None)
     with closing(journal):
         assert {tuple(row) for row in journal.db.execute("select * from sample_seed")} == seeds
         notes = journal.db.execute("select * from note where name like 'sample_prompts %'")
@@ -158,9 +158,9 @@ def test_an_attempt_that_was_killed_is_read_back_as_open(tmp_path: Path):
         begun = journal.begin(record, ("GPU-1",), 5.0)
         write_attempt(sweep.attempt(begun.folder), Launch(("x",), "/"), record, ("GPU-1",), 5.0)
     lose_journal(sweep.path)
-    journal, done = open_journal(sweep, lambda text: None)
+    journal = open_journal(sweep, lambda text: None)
     with closing(journal):
-        assert journal.open_attempts() == [begun] and done == set()
+        assert journal.open_attempts() == [begun] and journal.succeeded() == set()
 
 
 def test_an_outcome_without_its_row_is_entered(tmp_path: Path):
@@ -172,9 +172,9 @@ def test_an_outcome_without_its_row_is_entered(tmp_path: Path):
         folder = sweep.attempt(begun.folder)
         folder.path.mkdir(parents=True)
         write_outcome(folder, Outcome("succeeded", 0), 9.0, {"steps": 3})
-    journal, done = open_journal(sweep, lambda text: None)
+    journal = open_journal(sweep, lambda text: None)
     with closing(journal):
-        assert journal.open_attempts() == [] and done == {"k"}
+        assert journal.open_attempts() == [] and journal.succeeded() == {"k"}
 
 
 HOSTILE_LAUNCHES = [
@@ -194,6 +194,6 @@ def test_folders_that_we_did_not_write_are_left_alone(tmp_path: Path, content: s
     os.mkfifo(sweep.path / "001-fifo")
     (sweep.path / "002-p/attempt-1").mkdir(parents=True)
     os.mkfifo(sweep.path / "002-p/attempt-1/launch.json")
-    journal, _ = open_journal(sweep, lambda text: None)
+    journal = open_journal(sweep, lambda text: None)
     with closing(journal):
         assert list(journal.records()) == []
