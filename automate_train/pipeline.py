@@ -9,13 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import islice
 from math import inf
 from typing import Any, TextIO
@@ -23,7 +21,9 @@ from typing import Any, TextIO
 from .config.keys import BUILT_IN, unset
 from .config.layers import load
 from .config.sampling_options import on_webui, sampler_environment
+from .display import summary
 from .display.live import Plain, choose
+from .display.results import write_results
 from .errors import Problem
 from .executors.local import Local
 from .machine import background, lock
@@ -32,11 +32,10 @@ from .machine.gpus import Gpu
 from .preflight import devices as preflight_devices
 from .preflight import plan as plan_text
 from .preflight.checks import check
-from .records import Device, Run, Setting, SweepContext
+from .records import Setting, SweepContext
 from .report.worker import ReportWorker
 from .sampling.process import SamplerProcess
 from .store.history import Histories
-from .store.journal import Journal
 from .store.layout import SweepFolder
 from .store.rebuild import open_journal
 from .store.sweep_file import note_sweep
@@ -45,13 +44,11 @@ from .sweep.record import record_of
 from .sweep.selection import Selection, select
 from .sweep.strategies.grid import Grid
 from .trainers import events_of
-from .trainers import load as load_trainer
 from .training.adoption import left_behind
+from .training.delivery import Delivery, undelivered
 from .training.loop import Loop
-from .training.placement import Policy
-from .training.prepare import Job
+from .training.signals import END_RUNNING, StopSignals
 
-ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 KNOWN_AHEAD = 10_000
 """Waiting runs that `status` can list before they begin."""
 
@@ -200,149 +197,77 @@ def work(plan: Plan) -> int:
     began = time.monotonic()
     folder, context = plan.folder, plan.context
     with ExitStack() as stack:
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # from here on others see who holds the lock, and may ask
-        stack.enter_context(lock.held(folder.lock))
-        executor = Local()
-        display = choose(plan.plain, context.slots, watch=True)
-        stack.callback(display.close)
-        journal = open_journal(folder, display.say)
-        stack.callback(journal.close)
-        actives = left_behind(journal, folder, executor, time.monotonic, time.time)
-        note_sweep(folder, journal, state="running", command=list(context.command), cwd=context.cwd)
-        journal.note(waiting=None)
-        journal.forget_waiting()
-        loop = Loop(_job(plan, journal), journal, executor, display,
-                    lambda: devices(context.pool), time.monotonic, time.time)  # fmt: skip
-        loop.chores.append(lambda: journal.plan(map(record_of, islice(plan.selection.todo(), KNOWN_AHEAD))))
-        loop.chores.append(_import_what_comes_last)
-        loop.take_over(actives)
-        reports = ReportWorker(folder)
-        loop.chores.append(lambda: _write_provenance(plan, reports))
-        sampler = None
-        if plan.webui is not None:
-            sampler = SamplerProcess(folder, {**os.environ, **plan.webui}, display.say)
-        with _signals(loop, display) as wakeup:
-
-            def each_turn(news: bool) -> None:
-                if sampler:
-                    sampler.update(news)
-                reports.update(news)
-                _drain(wakeup)
-
-            loop.beside = each_turn
-            loop.wake_on = lambda: [wakeup, *(sampler.outputs if sampler else ())]
-            loop.run()
+        with StopSignals() as stop:  # before the lock: whoever sees who holds it may ask to stop
+            stack.enter_context(lock.held(folder.lock))
+            display = choose(plan.plain, context.slots)
+            stack.callback(display.close)
+            journal = open_journal(folder, display.say)
+            stack.callback(journal.close)
+            report, sampler = ReportWorker(folder), _sampler(plan, display)
+            loop = Loop(
+                context, Grid(plan.selection.todo(), plan.since), Histories(folder, journal, events_of),
+                _count(plan.selection), journal, Local(), display, Delivery(folder), stop,
+                [sampler, report] if sampler else [report], time.monotonic, time.time,
+            )  # fmt: skip
+            _train(plan, loop, report)
+            display.close()
             if sampler:
-                display.close()
-                _wait_for_samples(sampler, loop, executor, display, wakeup)
-        state = "interrupted" if loop.asked else "failed" if loop.failed else "done"
-        note_sweep(folder, journal, state=state)
-        journal.note(waiting=None)
-        if loop.failed and context.stop_on_failure:
-            journal.abort_waiting()
-        display.close()
-        from .display import summary
-        from .display.results import write_results
-
+                _finish_samples(sampler, stop, display)
+        _note_end(plan, loop)
         write_results(journal, folder)
-        page = reports.finish()
+        page = report.finish()
         for line in summary.lines(folder, journal, time.monotonic() - began, context.command, page):
             with contextlib.suppress(OSError):
                 print(line)
-    return 130 if loop.asked else 1 if loop.failed else 0
+    return 130 if stop.level else 1 if loop.failed else 0
 
 
-def _import_what_comes_last() -> None:
-    """After the first runs have started, not when they have ended: a sweep lasts days, and an update of this package in
-    the meantime must not give its last lines to another version."""
+def _count(selection: Selection) -> int:
+    """Runs that are to be done; the sweep's size where counting them would take long."""
+    left = selection.left()
+    return selection.sweep.size if left is None else left
 
 
-def _write_provenance(plan: Plan, reports: ReportWorker) -> None:
+def _sampler(plan: Plan, display: Plain) -> SamplerProcess | None:
+    if plan.webui is None:
+        return None
+    return SamplerProcess(plan.folder, {**os.environ, **plan.webui}, display.say)
+
+
+def _train(plan: Plan, loop: Loop, report: ReportWorker) -> None:
+    """Take over what an earlier orchestrator left, start the first runs, and only then do what can wait for that."""
+    journal, context = loop.journal, plan.context
+    left = left_behind(journal, plan.folder, loop.executor)
+    note_sweep(plan.folder, journal, state="running", command=list(context.command), cwd=context.cwd)
+    journal.note(waiting=None)
+    journal.forget_waiting()
+    loop.take_over(left)
+    loop.start_what_may()
+    for attempt in undelivered(journal.records()):
+        loop.delivery.add(attempt)
+    journal.plan(map(record_of, islice(plan.selection.todo(), KNOWN_AHEAD)))
     options = next((run.options for run in plan.selection.todo()), {})
-    reports.begin(plan.context, options, [gpu.name for gpu in plan.gpus])
+    report.begin(context, options, [gpu.name for gpu in plan.gpus])
+    loop.run()
 
 
-def _wait_for_samples(sampler: SamplerProcess, loop: Loop, executor: Local, display: Plain, wakeup: int) -> None:
+def _finish_samples(sampler: SamplerProcess, stop: StopSignals, display: Plain) -> None:
     """The runs are over; Ctrl-C leaves the samples that are missing to `automate-train sample`."""
-    asked = loop.asked
-    say_at = time.monotonic() + 1.5
+    level, say_at = stop.level, time.monotonic() + 1.5
     sampler.finish()
     while sampler.running():
-        executor.wait(2.0, [wakeup, *sampler.outputs])
-        _drain(wakeup)
-        if not asked == loop.asked < 2:
+        stop.wait(2.0, sampler.wake_on)
+        if stop.level > level or level == END_RUNNING:
             sampler.stop()
         if time.monotonic() > say_at:
             say_at = inf
             display.say("samples: the runs are over, the last samples are being made (Ctrl-C leaves them for later)")
 
 
-def _job(plan: Plan, journal: Journal) -> Job:
-    context, selection = plan.context, plan.selection
-    left = selection.left()
-    return Job(
-        strategy=Grid(selection.todo(), since=plan.since),
-        histories=Histories(plan.folder, journal, events_of),
-        folder=plan.folder,
-        policy=Policy(context.slots, context.devices, context.memory_limit),
-        trainer=lambda run: load_trainer(run.options["trainer"].value),
-        context=context,
-        devices_of=_bound(plan.gpus) if plan.gpus and not context.pool else lambda run: (),
-        stop_on_failure=context.stop_on_failure,
-        total=selection.sweep.size if left is None else left,
-    )
-
-
-def _bound(gpus: list[Gpu]) -> Callable[[Run], tuple[str, ...]]:
-    from .machine.gpus import parse_devices
-
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-
-    @cache
-    def ids(text: str) -> tuple[str, ...]:
-        return tuple(parse_devices(text, gpus, visible))
-
-    def bound(run: Run) -> tuple[str, ...]:
-        option = run.options.get("cuda_device")
-        return ids("0" if option is None or unset(option.value) else str(option.value))
-
-    return bound
-
-
-def devices(pool: tuple[str, ...]) -> list[Device]:
-    """The machine's GPUs as placement sees them, in the order in which they were listed."""
-    from .machine.gpus import snapshot, users_text
-
-    found = [Device(gpu.id, f"GPU {gpu.index}", gpu.free, gpu.lost, users_text(gpu)) for gpu in snapshot()]
-    return sorted(found, key=lambda device: pool.index(device.id) if device.id in pool else len(pool))
-
-
-@contextmanager
-def _signals(loop: Loop, display: Plain) -> Iterator[int]:
-    """Ctrl-C in two steps, SIGUSR1 as the first (`automate-train stop`), SIGTERM as the second, a closed terminal
-    ignored; the loop wakes up at once."""
-    read_end, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-
-    def interrupt(number: int, frame: object) -> None:
-        loop.ask({signal.SIGTERM: 2, signal.SIGUSR1: 1}.get(signal.Signals(number), loop.asked + 1))
-        if loop.asked == 1:
-            display.say("stopping: the running ones finish, nothing more starts; Ctrl-C again ends them now")
-        else:
-            display.say("ending the running ones (10 s, then they are killed)")
-
-    wakeup = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
-    before = {number: signal.signal(number, interrupt) for number in ASKING}
-    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        yield read_end
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(wakeup)
-        os.close(read_end)
-        os.close(write_end)
-
-
-def _drain(wakeup: int) -> None:
-    with contextlib.suppress(BlockingIOError):
-        os.read(wakeup, 4096)
+def _note_end(plan: Plan, loop: Loop) -> None:
+    journal = loop.journal
+    state = "interrupted" if loop.stop.level else "failed" if loop.failed else "done"
+    note_sweep(plan.folder, journal, state=state)
+    journal.note(waiting=None)
+    if loop.failed and plan.context.stop_on_failure:
+        journal.abort_waiting()

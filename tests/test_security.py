@@ -26,6 +26,7 @@ from automate_train.store.launch import write_attempt
 from automate_train.store.layout import AttemptFolder
 from automate_train.sweep.exclude import MAX_SIZE, compile_expression
 from automate_train.sweep.product import expand
+from automate_train.training.delivery import deliver
 
 PACKAGE = Path(automate_train.__file__).parent
 QUICKSTART = Path(__file__).parent.parent / "configs" / "quickstart"
@@ -132,7 +133,7 @@ def test_links_are_not_followed_when_something_is_replaced(tmp_path: Path):
     target = tmp_path / "loras" / "r.safetensors"
     target.parent.mkdir()
     target.symlink_to(mine)
-    attempt.deliver({"output/r.safetensors": str(target)})
+    deliver(attempt, {"output/r.safetensors": str(target)})
     assert mine.read_text() == "mine"
     assert not [path for path in target.parent.iterdir() if not path.is_symlink() and path.read_bytes() != b"new"]
 

@@ -1,6 +1,6 @@
 """What a person sees while a sweep runs: a live table in a terminal, plain lines elsewhere.
 
-Covers: both displays (`job.Display`). Not: deciding anything; a display that cannot be written to (a closed
+Covers: both displays (`training.loop.Display`). Not: deciding anything; a display that cannot be written to (a closed
 terminal, a full log disk) is silent, because the sweep goes on without it.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +27,11 @@ REFRESH = 2.0
 class Plain:
     """One line with a time for each change of state; nothing is drawn over, so nothing is lost in a log."""
 
-    every = inf
+    every = 5.0
+    """Seconds: so often checkpoints and losses are read from the attempts' folders."""
 
-    def __init__(self, slots: int = 1, watch: bool = True) -> None:
+    def __init__(self, slots: int = 1) -> None:
         self.slots = slots
-        if watch:
-            self.every = 5.0  # checkpoints and losses are read from the attempts' folders
         self.durations: list[float] = []
 
     def say(self, text: str) -> None:
@@ -54,7 +53,11 @@ class Plain:
     def waits(self, run: Run, why: str) -> None:
         self.say(f"run {run.number} waits: {why}")
 
-    def tick(self, active: list[RunningAttempt], devices: Callable[[], list[Device]], left: int) -> None:
+    def due(self, active: Sequence[RunningAttempt]) -> bool:
+        """Whether it is time to draw; there is nothing to draw here."""
+        return False
+
+    def draw(self, active: Sequence[RunningAttempt], devices: Sequence[Device], left: int) -> None:
         pass
 
     def close(self) -> None:
@@ -79,19 +82,19 @@ class LiveTable(Plain):
             with contextlib.suppress(OSError, ValueError):
                 self.live.console.print(f"[{time.strftime('%H:%M:%S')}] {text}", markup=False, highlight=False)
 
-    def tick(self, active: list[RunningAttempt], devices: Callable[[], list[Device]], left: int) -> None:
-        now = time.monotonic()
+    def due(self, active: Sequence[RunningAttempt]) -> bool:
         running = [each.id for each in active]
-        if now - self.drawn < REFRESH * 0.9 and running == self.running:
-            return
-        self.drawn, self.running = now, running
+        return running != self.running or time.monotonic() - self.drawn >= REFRESH * 0.9
+
+    def draw(self, active: Sequence[RunningAttempt], devices: Sequence[Device], left: int) -> None:
+        self.drawn, self.running = time.monotonic(), [each.id for each in active]
         with contextlib.suppress(OSError, ValueError):
             if self.live is None:
                 from rich.live import Live  # 20 ms: after the first run was started
 
                 self.live = Live(auto_refresh=False, transient=True)
                 self.live.start()
-            self.live.update(self._picture(active, devices(), left), refresh=True)
+            self.live.update(self._picture(active, devices, left), refresh=True)
 
     def close(self) -> None:
         if self.live is not None:
@@ -99,7 +102,7 @@ class LiveTable(Plain):
                 self.live.stop()
             self.live = None
 
-    def _picture(self, active: list[RunningAttempt], devices: list[Device], left: int) -> Any:
+    def _picture(self, active: Sequence[RunningAttempt], devices: Sequence[Device], left: int) -> Any:
         from rich.console import Group
         from rich.text import Text
 
@@ -107,14 +110,14 @@ class LiveTable(Plain):
         parts += [_runs(active), Text(self._foot(active, left), style="dim")]
         return Group(*parts)
 
-    def _foot(self, active: list[RunningAttempt], left: int) -> str:
+    def _foot(self, active: Sequence[RunningAttempt], left: int) -> str:
         text = f"{len(active)} running, {left} to come"
         if (seconds := sweep_seconds_left(active, self.durations, left, self.slots)) is not None:
             text += f", about {duration(seconds)} left"
         return f"{text}   (Ctrl-C: finish what runs; twice: end it)"
 
 
-def sweep_seconds_left(active: list[RunningAttempt], durations: list[float], left: int, slots: int) -> float | None:
+def sweep_seconds_left(active: Sequence[RunningAttempt], durations: list[float], left: int, slots: int) -> float | None:
     """Seconds until the whole sweep ends, from finished runs' durations or, before any, from what the running ones
     expect; None when nothing is known yet."""
     now = time.monotonic()
@@ -128,7 +131,7 @@ def sweep_seconds_left(active: list[RunningAttempt], durations: list[float], lef
     return max(sum(rests) / max(1, slots) + left * mean / max(1, slots), max(rests, default=0.0))
 
 
-def _devices(active: list[RunningAttempt], devices: list[Device]) -> Table:
+def _devices(active: Sequence[RunningAttempt], devices: Sequence[Device]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -141,7 +144,7 @@ def _devices(active: list[RunningAttempt], devices: list[Device]) -> Table:
     return table
 
 
-def _runs(active: list[RunningAttempt]) -> Table:
+def _runs(active: Sequence[RunningAttempt]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
@@ -169,6 +172,6 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def choose(plain: bool, slots: int, watch: bool) -> Plain:
+def choose(plain: bool, slots: int) -> Plain:
     """The live table where there is a terminal and nobody asked for lines."""
-    return Plain(slots, watch) if plain or not sys.stdout.isatty() else LiveTable(slots)
+    return Plain(slots) if plain or not sys.stdout.isatty() else LiveTable(slots)

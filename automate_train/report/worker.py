@@ -23,6 +23,9 @@ LAST_PAGE_SECONDS = 120.0
 
 
 class ReportWorker:
+    wake_on = ()
+    """It has nothing to say."""
+
     def __init__(self, folder: SweepFolder) -> None:
         self.folder = folder
         self._last_start = time.monotonic()

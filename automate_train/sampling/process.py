@@ -30,7 +30,7 @@ class SamplerProcess:
         self._nothing_more = self._stopped = False
 
     @property
-    def outputs(self) -> tuple[int, ...]:
+    def wake_on(self) -> tuple[int, ...]:
         """What becomes readable when it says something or ends."""
         return self._child.outputs if self._child else ()
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..records import Attempt, Checkpoint, Event, RunRecord
+from ..records import Attempt, Checkpoint, Event, Resume, RunRecord
 from .curves import Curve, Curves
 from .events import checkpoint_of
 from .journal import Journal
@@ -55,6 +55,11 @@ class Progress:
     trouble: str = ""
     peak_memory: int | None = None
     """Bytes, told at the end: of its GPUs, or without one of the process itself."""
+
+    @staticmethod
+    def from_resume(resume: Resume | None) -> Progress:
+        """Before the first event."""
+        return Progress() if resume is None else Progress(resume.step, step=resume.step)
 
     @property
     def began(self) -> bool:

@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import groupby
@@ -24,7 +24,7 @@ from .events import which
 from .journal_check import damage, folder, is_temporary
 from .launch import write_launch
 from .layout import AttemptFolder
-from .outcome import KINDS, safe_metrics, write_outcome
+from .outcome import KINDS, read_outcome, safe_metrics, write_outcome
 from .schema import UPGRADES
 
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
@@ -236,6 +236,17 @@ class Journal:
                 "update attempt set kind = ?, exit_code = ?, reason = ?, ended = ?, facts = ? where id = ?",
                 (outcome.kind, outcome.exit_code, outcome.reason, ended, _encode(facts), attempt),
             )
+
+    def set_delivered(self, attempt: Attempt, paths: Sequence[str]) -> None:
+        """Write down where the files of an attempt were copied to: first in its folder, too."""
+        folder, delivered = AttemptFolder(self.path.parent / attempt.folder), {"delivered": list(paths)}
+        with contextlib.suppress(OSError):
+            if (known := read_outcome(folder)) is not None:
+                write_outcome(folder, known.outcome, known.ended, {**known.metrics, **delivered})
+        with self.transaction():
+            (facts,) = self.db.execute("select facts from attempt where id = ?", (attempt.id,)).fetchone()
+            values = (_encode({**_mapping(facts), **delivered}), attempt.id)
+            self.db.execute("update attempt set facts = ? where id = ?", values)
 
 
 _ATTEMPT = """a.id, a.key, a.number, a.folder, a.devices, a.handle, a.started, a.ended, a.kind, a.exit_code, a.reason,

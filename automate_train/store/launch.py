@@ -15,7 +15,7 @@ from typing import Any, TypeGuard
 
 from ..records import Launch, Resume, RunRecord
 from .files import read_json, write
-from .layout import AttemptFolder, _link
+from .layout import AttemptFolder
 
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 RUN = ("key", "index", "number", "name", "slug", "varied", "options")
@@ -56,8 +56,6 @@ def write_attempt(
         state, step, uncounted = launch.resume.state, launch.resume.step, launch.resume.uncounted_steps
         write(attempt.resume, _encode({"state": state, "step": step, "not_counted": uncounted}) + "\n")
     write_launch(attempt, launch, run, devices, began)
-    for cache in launch.caches:
-        _link(cache)
 
 
 def write_launch(

@@ -9,19 +9,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import UserError
-from ..records import Cache
 
 LOGS = "_logs"
 """In temp_dir: the trackers' home, one for all runs of all sweeps."""
 DATASETS = "datasets"
 """In temp_dir: links to pictures, beside which the trainer writes its caches."""
-MARK = re.compile(rb"automate-train key=([0-9a-f]{16})")
-MARKED = 16 << 20
-"""Bytes at a file's start in which its mark is looked for: a checkpoint's header is smaller."""
 ATTEMPT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*/attempt-[1-9][0-9]{0,8}")
 """An attempt's folder inside the sweep's, as we name it: `<run>/attempt-<n>`. A name of another shape may lead out of
 the sweep's folder, and is not used."""
@@ -122,30 +117,6 @@ class AttemptFolder:
         """Tells a training that waits for a checkpoint's samples to go on. `checkpoint`: its name without ending."""
         return self.samples / f"{checkpoint}.final"
 
-    def deliver(self, keep: Mapping[str, str]) -> list[str]:
-        """Copy finished files to where people look for them, each by rename; returns where they are. `OSError` when the
-        disk refuses. Where a file of another run (or of the user) has the name, all get `-<start of the key>` behind
-        theirs: nothing of others is replaced."""
-        import shutil  # not before the first run has ended
-        import zlib
-
-        # Of this attempt, not of this process: what a kill leaves half-copied is overwritten by the next try.
-        own_end = f"{zlib.crc32(os.fsencode(self.path)):08x}"
-        marks = {target: mark(self.path / name) for name, target in keep.items()}
-        if any(os.path.lexists(target) and mark(target) != own for target, own in marks.items()):
-            end = "-" + (next(filter(None, marks.values()), "") or self.path.parent.name)[:8]
-            keep = {name: f"{os.path.splitext(to)[0]}{end}{os.path.splitext(to)[1]}" for name, to in keep.items()}
-        for name, target in keep.items():
-            Path(target).parent.mkdir(parents=True, exist_ok=True)
-            temp = Path(target).with_name(f".{Path(target).name}.{own_end}")
-            try:
-                temp.unlink(missing_ok=True)  # never through a link that somebody has put there
-                shutil.copyfile(self.path / name, temp)
-                temp.replace(target)
-            finally:
-                temp.unlink(missing_ok=True)
-        return list(keep.values())
-
     def read_exit_code(self) -> int | None:
         """The trainer's exit code, or None while it runs or when nobody was left to write it."""
         try:
@@ -172,37 +143,3 @@ class AttemptFolder:
             return []
         shown = [line.rstrip("\r").rsplit("\r", 1)[-1].rstrip() for line in text.split("\n")]
         return [line for line in shown if line][-lines:]
-
-
-def mark(file: str | Path) -> str:
-    """The run's key that a checkpoint or training.toml bears in its `training_comment`; "" when it has none."""
-    try:
-        with open(file, "rb") as opened:
-            found = MARK.findall(opened.read(MARKED))
-    except OSError:
-        return ""
-    return found[-1].decode() if found else ""
-
-
-FILLED = ".filled"
-
-
-def _link(cache: Cache) -> None:
-    """Links to the user's pictures in a folder of ours, so that cache files never land beside the pictures."""
-    folder = Path(cache.path)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, target in cache.links.items():
-        link = folder / name
-        if not link.is_symlink() or os.readlink(link) != target:
-            link.unlink(missing_ok=True)
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(target)
-
-
-def is_filled(cache: Cache) -> bool:
-    return (Path(cache.path) / FILLED).exists()
-
-
-def mark_filled(cache: Cache) -> None:
-    """From here on several runs may use the cache at once: nobody writes into it any more."""
-    (Path(cache.path) / FILLED).touch()

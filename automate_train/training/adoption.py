@@ -7,43 +7,36 @@ Not: what happens then (`loop.Loop.take_over`): what still runs is adopted, what
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
 
 from ..executors.protocol import Executor
+from ..store.history import Progress
 from ..store.journal import Journal
-from ..store.launch import read_launch
+from ..store.launch import read_launch, read_resume
 from ..store.layout import SweepFolder
 from ..trainers import load
 from .running_attempt import RunningAttempt
 
 
-def left_behind(
-    journal: Journal, folder: SweepFolder, executor: Executor, clock: Callable[[], float], now: Callable[[], float]
-) -> list[RunningAttempt]:
+def left_behind(journal: Journal, sweep: SweepFolder, executor: Executor) -> list[RunningAttempt]:
     """Every attempt without an outcome; its handle is "" when it has ended."""
     attempts = journal.open_attempts()
-    if not attempts and not journal.succeeded():
-        return []
+    if not journal.attempt_folders():
+        return []  # nothing of the sweep can live
+    folders = [sweep.attempt(attempt.folder) for attempt in attempts]
+    known = [(folder, attempt.handle) for folder, attempt in zip(folders, attempts, strict=True)]
+    handles = executor.recover(sweep.path, known)
     records = {record.key: record for record in journal.records()} if attempts else {}
-    folders = [folder.attempt(attempt.folder) for attempt in attempts]
-    handles = [attempt.handle for attempt in attempts]
-    running = executor.recover(folder.path, list(zip(folders, handles, strict=True)))
-    found = []
-    for attempt, place, handle in zip(attempts, folders, running, strict=True):
-        record = records[attempt.run_key]
-        found.append(
-            RunningAttempt(
-                attempt=attempt,
-                run_key=record.key,
-                label=f"run {record.number}",
-                name=record.name,
-                folder=place,
-                devices=attempt.devices,
-                handle=handle,
-                began=clock() - max(0.0, now() - attempt.started),
-                trainer=load(record.trainer),
-                keep=dict(read_launch(place).keep),
-                stop_on_nan=record.options.get("on_nan") != "ignore",
-            )
+    return [
+        RunningAttempt(
+            attempt=attempt,
+            record=records[attempt.run_key],
+            folder=folder,
+            trainer=load(records[attempt.run_key].trainer),
+            handle=handle,
+            began=time.monotonic() - max(0.0, time.time() - attempt.started),
+            keep=read_launch(folder).keep,
+            progress=Progress.from_resume(read_resume(folder)),
         )
-    return found
+        for attempt, folder, handle in zip(attempts, folders, handles, strict=True)
+    ]

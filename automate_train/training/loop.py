@@ -1,301 +1,319 @@
-"""The loop: start what may start, wait for something to happen, write it down.
+"""The loop of a sweep: start what may start, wait for something to happen, write it down.
 
-Covers: the order of things; the window of prepared runs; a person's Ctrl-C in two steps; adoption after a restart;
-another try for what failed and passes by itself.
-Not: who may start (`placement`), how (`executors/*`), what an exit code means (`trainers/*`), how it is shown (`live`).
-Everything that it needs of the world is handed to it, so that tests drive it through whole histories without a process.
+Covers: the order of things, one turn after the other; the window of prepared runs; what a person's stop request means;
+taking over what an earlier orchestrator started; another try for what failed and passes by itself.
+Not: who may start (`placement`), how (`executors`), what an exit code means (`trainers`), when a run is ended early
+(`stop_rules`), how it is shown (`display`). Everything that it needs of the world is handed to it, so that tests drive
+it through whole histories without a process.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 
 from ..errors import RunError, UserError
 from ..executors.protocol import Executor
-from ..records import Attempt, Device, Outcome, Run
+from ..records import Outcome, Run, SweepContext
+from ..store.history import Progress, RunHistory
 from ..store.journal import Journal
 from ..store.launch import write_attempt
-from ..store.layout import is_filled, mark_filled
 from ..sweep.record import record_of
+from ..sweep.strategies import Strategy
 from ..trainers import failure_causes
+from . import latents_cache
+from .bookkeeping import Bookkeeping
+from .delivery import Delivery
 from .device_release import DeviceRelease
+from .interfaces import Display, Follower
 from .placement import Start, decide
-from .prepare import Display, Job, Ready, prepare, retries
-from .running_attempt import DIVERGED, RunningAttempt
+from .prepare import PreparedRun, prepare, retries
+from .running_attempt import RunningAttempt
+from .signals import END_RUNNING, FINISH_RUNNING, StopSignals
 
 WINDOW = 16
 """Runs prepared ahead, so that a free device finds its next run ready."""
-GRACE = 10.0
-"""Seconds between SIGTERM and SIGKILL, one deadline for all."""
-LOOK_AGAIN = 1.0
-"""Seconds until other programs' memory and shared caches are looked at again: nothing tells of them."""
+GRACE_SECONDS = 10.0
+"""Between the polite end and the one by force: one deadline for all."""
+RECHECK_SECONDS = 1.0
+"""Until other programs' memory and shared caches are looked at again: nothing tells of them."""
+COPY_SECONDS = 2.0
+"""For which nothing is said about files that are still being copied when all is trained."""
+RELEASE_CHECK_SECONDS = 0.05
+"""Until what an ended attempt has left is looked at again."""
 
 
 @dataclass
 class Loop:
-    """The state of one sweep while it is worked on. `run()` returns when nothing runs and nothing may start."""
+    """The state of one sweep while its runs are trained."""
 
-    job: Job
+    context: SweepContext
+    strategy: Strategy
+    histories: Mapping[str, RunHistory]
+    """What the store knows of the runs that have begun: the strategy decides by it."""
+    total: int
+    """Runs that are to be done, as far as known."""
     journal: Journal
     executor: Executor
     display: Display
-    devices: Callable[[], list[Device]]
+    delivery: Delivery
+    stop: StopSignals
+    followers: Sequence[Follower]
     clock: Callable[[], float]
     """Monotonic seconds: durations and deadlines."""
     now: Callable[[], float]
     """Unix seconds: what is written down."""
+
+    books: Bookkeeping = field(init=False)
+    release: DeviceRelease = field(init=False)
+    prepared: deque[PreparedRun] = field(default_factory=deque)
     active: list[RunningAttempt] = field(default_factory=list)
-    releasing: DeviceRelease = field(init=False)
-    ready: deque[Ready] = field(default_factory=deque)
-    failed: int = 0
     done: int = 0
-    asked: int = 0
-    """How often a person asked to stop: 1 finishes what runs, 2 ends it."""
-    kill_at: float | None = None
-    told_wait: dict[str, str] = field(default_factory=dict)
-    """Run key -> why it waits, as last told."""
-    chores: list[Callable[[], None]] = field(default_factory=list)
-    news: bool = False
-    """A checkpoint was saved, or a run has ended."""
-    wake_on: Callable[[], list[int]] = list
-    """Descriptors that end the wait."""
-    beside: Callable[[bool], None] = lambda news: None
-    """Called each turn, after everything is written down: the sampler's process is told of news and listened to."""
-    tried: dict[str, int] = field(default_factory=dict)
+    failed: int = 0
+    tries: dict[str, int] = field(default_factory=dict)
     """Run key -> how often it was tried again."""
+    recheck: bool = False
+    """A run waits for something that no event tells."""
+    kill_at: float | None = None
+    """When those that were asked to end are ended by force."""
+    stop_level: int = 0
+    """What a person has asked for, as far as it was heeded."""
+    copying_since: float | None = None
+    """Since when there are only files to be copied."""
 
     def __post_init__(self) -> None:
-        self.releasing = DeviceRelease(self.executor, self.clock, self.display.say)
+        self.books = Bookkeeping(self.journal, self.display, self.delivery, self.now)
+        self.release = DeviceRelease(self.executor, self.clock, self.display.say)
 
     def run(self) -> None:
+        """Until nothing runs, nothing may start, and what has succeeded is delivered."""
         while True:
-            looked = self._start_what_may()
-            self._do_chores()
-            if not self.active and not self.releasing.awaited and (self.halted or not self.ready):
-                break
-            for handle in self.executor.wait(self._patience(looked), self.wake_on()):
-                self._end(handle)
-            self.releasing.update()
-            self._enforce()
+            self.start_what_may()
+            self._read_events()
+            news = self.books.write()
+            for follower in self.followers:
+                follower.update(news)
+            self._draw()
+            if self._is_over():
+                return
+            self._take_in(self.executor.wait(self._wait_seconds(), self._wake_on()))
+            self._heed_stop_request()
+            self._kill_those_who_stayed()
 
-    def take_over(self, left_behind: list[RunningAttempt]) -> None:
+    def take_over(self, left_behind: Sequence[RunningAttempt]) -> None:
         """Before `run`: adopt what an earlier orchestrator started and still runs; write down how the others ended.
         Their failures do not stop this sweep: that they are tried again is why it was started again."""
-        for active in left_behind:
-            if active.handle:
-                self.active.append(active)
-                process = self.executor.describe(active.handle)
-                self.display.say(f"{active.label} {active.name}: still runs ({process}), adopted")
+        for attempt in left_behind:
+            if attempt.handle:
+                self.active.append(attempt)
+                process = self.executor.describe(attempt.handle)
+                self.display.say(f"{attempt.label} {attempt.name}: still runs ({process}), adopted")
                 continue
-            self._look(active)
-            active.outcome = active.judge()
-            last = active.progress.at
-            self._write_down(active, max(0.0, last - active.progress.since) if last and active.progress.since else 0.0)
+            self._read(attempt)
+            since, until = attempt.progress.since, attempt.progress.at
+            attempt.seconds = max(0.0, until - since) if since and until else 0.0
+            outcome = attempt.judge()
+            self.done += outcome.kind == "succeeded"
+            self.books.ends.append((attempt, outcome))
+        self.books.write()
 
     @property
     def halted(self) -> bool:
-        return self.asked > 0 or (self.failed > 0 and self.job.stop_on_failure)
+        return self.stop.level > 0 or (self.failed > 0 and self.context.stop_on_failure)
+
+    def _is_over(self) -> bool:
+        if self.active or self.release.awaited or (self.prepared and not self.halted):
+            return False
+        if not self.delivery.pending or self.stop.level >= END_RUNNING:
+            return True
+        if self.copying_since is None:
+            self.copying_since = self.clock()
+        elif self.copying_since < self.clock() - COPY_SECONDS:
+            self.copying_since = inf
+            self.display.say("copying to target_path (after Ctrl-C twice the next start copies what is missing)")
+        return False
 
     # starting
 
-    def _start_what_may(self) -> bool:
-        """Start runs; True when a waiting run waits for something that no event tells."""
-        self._prepare(max(1, self.job.policy.slots))
-        if self.halted or not self.ready:
-            self._tell_wait({})
-            return False
-        policy = self.job.policy
-        held = [active.held() for active in (*self.active, *self.releasing.attempts)]
-        if len(self.active) + len(self.releasing.awaited) >= policy.slots:
-            return False
-        wants = [ready.want for ready in self.ready]
-        devices = self.devices() if policy.devices or any(want.gpus for want in wants) else []
-        watch = False
-        why: dict[str, str] = {}
-        for decision in decide(wants, held, devices, policy):
-            ready = next(each for each in self.ready if each.want.key == decision.key)
+    def start_what_may(self) -> None:
+        self.recheck = False
+        self._prepare(max(1, self.context.slots))
+        if self.halted or not self.prepared:
+            self.books.waits = {}
+        elif len(self.active) + len(self.release.awaited) < self.context.slots:
+            self._place()
+            self._prepare(WINDOW)
+
+    def _place(self) -> None:
+        requests = [prepared.request() for prepared in self.prepared]
+        held = [attempt.held() for attempt in (*self.active, *self.release.attempts)]
+        devices = self.executor.capacity() if any(request.gpus for request in requests) else []
+        labels = {device.id: device.label for device in devices or ()}
+        by_key = {prepared.run.key: prepared for prepared in self.prepared}
+        before, self.books.waits = self.books.waits, {}
+        for decision in decide(requests, held, devices, self.context):
+            prepared = by_key[decision.key]
             if isinstance(decision, Start):
-                self.ready.remove(ready)
-                labels = {device.id: device.label for device in devices}
-                self._start(ready, decision.devices, ", ".join(labels.get(each, each) for each in decision.devices))
+                self.prepared.remove(prepared)
+                self._start(prepared, decision.devices, ", ".join(labels.get(each, each) for each in decision.devices))
                 if self.halted:
-                    break
+                    return
             else:
-                watch = watch or decision.watch or bool(ready.want.fills)
-                why[ready.run.key] = decision.why
-                if self.told_wait.get(ready.run.key) != decision.why:
-                    self.display.waits(ready.run, decision.why)
-        self._tell_wait(why)
-        self._prepare(WINDOW)
-        return watch
+                self.recheck |= decision.recheck
+                self.books.waits[decision.key] = decision.why
+                if before.get(decision.key) != decision.why:
+                    self.display.waits(prepared.run, decision.why)
 
     def _prepare(self, count: int) -> None:
         """Have the next `count` runs ready. One that cannot be prepared has failed, like one that could not be
         started."""
-        while len(self.ready) < count and not self.halted:
-            run = self.job.strategy.propose(self.job.histories)
+        while len(self.prepared) < count and not self.halted:
+            run = self.strategy.propose(self.histories)
             if run is None:
                 break
-            self._make_ready(run, self.ready.append)
+            if (prepared := self._prepare_one(run)) is not None:
+                self.prepared.append(prepared)
 
-    def _make_ready(self, run: Run, put: Callable[[Ready], None]) -> None:
+    def _prepare_one(self, run: Run) -> PreparedRun | None:
         try:
-            put(prepare(self.job, self.journal, run))
+            return prepare(run, self.journal, self.context)
         except (UserError, RunError, OSError) as error:
-            self._could_not_start(run, str(error))
+            self.failed += 1
+            self.books.could_not_start(self.journal.begin(record_of(run), (), self.now()), run, str(error))
+            return None
 
-    def _start(self, ready: Ready, devices: tuple[str, ...], where: str) -> None:
-        run, launch, folder = ready.run, ready.launch, ready.folder
+    def _start(self, prepared: PreparedRun, devices: tuple[str, ...], labels: str) -> None:
+        run, record, launch, folder = prepared.run, prepared.record, prepared.launch, prepared.folder
         began = self.now()
-        inside = f"{folder.path.parent.name}/{folder.path.name}"
-        attempt = self.journal.begin(ready.record, devices, began, inside)
+        attempt = self.journal.begin(record, devices, began, prepared.inside)
+        filling = tuple(cache for cache in launch.caches if not latents_cache.is_filled(cache))
         try:
-            write_attempt(folder, launch, ready.record, devices, began)
+            write_attempt(folder, launch, record, devices, began)
+            for cache in launch.caches:
+                latents_cache.link(cache)
             handle = self.executor.start(launch, folder, devices)
         except (UserError, RunError, OSError) as error:
-            self._record_failure(run, attempt, f"could not be started: {error}")
+            self.failed += 1
+            self.books.could_not_start(attempt, run, f"could not be started: {error}")
             return
-        filling = tuple(cache for cache in launch.caches if not is_filled(cache))
-        active = RunningAttempt(
-            attempt, run.key, f"run {run.number}", run.name, folder, devices, handle, self.clock(),
-            ready.trainer, dict(launch.keep), where, filling=filling,
-            stop_on_nan=run.options["on_nan"].value != "ignore", run=run,
+        started = RunningAttempt(
+            attempt, record, folder, prepared.trainer, handle, self.clock(), launch.keep,
+            Progress.from_resume(launch.resume), run, labels, filling,
         )  # fmt: skip
-        self.active.append(active)
-        # Known to the journal already; the handle is written after the next runs have started.
-        self.chores.append(lambda: self.journal.set_handle(attempt.id, handle))
-        self.chores.append(lambda: self.display.started(active))
+        self.active.append(started)
+        self.books.starts.append(started)
 
-    def _could_not_start(self, run: Run, reason: str) -> None:
-        attempt = self.journal.begin(record_of(run), (), self.now())
-        self._record_failure(run, attempt, reason)
+    # while they run
 
-    def _record_failure(self, run: Run, attempt: Attempt, reason: str) -> None:
-        self.failed += 1
-        self.journal.end(attempt, Outcome("failed", None, reason), self.now(), {})
-        self.display.say(f"run {run.number} {run.name}: failed: {reason}")
+    def _read_events(self) -> None:
+        for attempt in self.active:
+            self._read(attempt)
+            if outcome := attempt.must_end():
+                attempt.ended_by_us = outcome
+                self._end(attempt)
+            if attempt.progress.training_since is not None:
+                self._caches_are_filled(attempt)
 
-    def _tell_wait(self, why: dict[str, str]) -> None:
-        """Write down why runs wait; nothing when it is as before."""
-        if why != self.told_wait:
-            self.told_wait = why
-            self.chores.append(lambda: self.journal.note(waiting=why))
+    def _read(self, attempt: RunningAttempt) -> None:
+        trouble = attempt.progress.trouble
+        self.books.checkpoints += [(attempt.attempt, checkpoint) for checkpoint in attempt.read()]
+        if attempt.progress.trouble != trouble:
+            self.display.say(f"{attempt.label}: hook: {attempt.progress.trouble}")
 
-    # watching
+    def _caches_are_filled(self, attempt: RunningAttempt) -> None:
+        for cache in attempt.filling:
+            latents_cache.mark_filled(cache)
+        attempt.filling = ()
 
-    def _patience(self, looked: bool) -> float | None:
-        """How long nothing needs us; None: until an attempt ends."""
+    def _draw(self) -> None:
+        if self.display.due(self.active):
+            left = max(0, self.total - self.done - self.failed - len(self.active))
+            devices = [] if self.context.cpu else self.executor.capacity()
+            self.display.draw(self.active, devices or [], left)
+
+    # waiting
+
+    def _wait_seconds(self) -> float | None:
+        """How long nothing needs us; None: until something happens."""
         waits = [self.display.every]
-        if self.releasing.awaited:
-            waits.append(0.05)
-        if looked:
-            waits.append(LOOK_AGAIN)
+        if self.release.awaited:
+            waits.append(RELEASE_CHECK_SECONDS)
+        if self.recheck:
+            waits.append(RECHECK_SECONDS)
         if self.kill_at is not None:
             waits.append(max(0.0, self.kill_at - self.clock()))
         return None if min(waits) == inf else min(waits)
 
-    def _do_chores(self) -> None:
-        """What need not be done before the next run starts: bookkeeping, copies, the display."""
-        with self.journal.transaction():
-            for active in self.active:
-                self._look(active)
-            while self.chores:
-                self.chores.pop(0)()
-        news, self.news = self.news, False
-        self.beside(news)
-        self.display.tick(self.active, self.devices, self._left())
-
-    def _left(self) -> int:
-        return max(0, self.job.total - self.done - self.failed - len(self.active))
-
-    def _look(self, active: RunningAttempt) -> None:
-        self.news |= active.look(self.journal, self.display.say)
-        if active.diverged:
-            reason = f"diverged: the loss was NaN {DIVERGED} logged steps in a row; lower the learning rate"
-            active.ended_by_us = Outcome("failed", None, reason, "diverged")
-            self._terminate(active)
-        if active.progress.training_since is not None:
-            self._filled(active)
-
-    def _filled(self, active: RunningAttempt) -> None:
-        if not active.filling:
-            return
-        for cache in active.filling:
-            mark_filled(cache)
-        active.filling = ()
-        for ready in self.ready:
-            ready.look_at_caches()
+    def _wake_on(self) -> list[int]:
+        wake_on = [*self.stop.wake_on, *self.delivery.wake_on]
+        for follower in self.followers:
+            wake_on += follower.wake_on
+        return wake_on
 
     # ending
 
-    def _end(self, handle: str) -> None:
-        active = next((each for each in self.active if each.handle == handle), None)
-        if active is None:
+    def _take_in(self, handles: Sequence[str]) -> None:
+        """Attempts that have ended: what they were, and whether their devices are free."""
+        for handle in handles:
+            ended = next((each for each in self.active if each.handle == handle), None)
+            if ended is None:
+                continue
+            self.active.remove(ended)
+            self._read(ended)
+            ended.seconds = self.clock() - ended.began
+            outcome = ended.judge()
+            if outcome.kind == "succeeded":
+                self.done += 1
+                self._caches_are_filled(ended)
+            elif outcome.kind in ("failed", "lost"):
+                again = self._try_again(ended.run, outcome)
+                self.failed += again is None
+                outcome = again or outcome
+            ended.filling = ()
+            self.books.ends.append((ended, outcome))
+            if self.release.add(ended):
+                self._end(ended)
+        self.release.update()
+
+    def _try_again(self, run: Run | None, outcome: Outcome) -> Outcome | None:
+        """Put a run that failed for what passes by itself back to the front, and say so in its outcome; None when it
+        has failed for good."""
+        if run is None or self.halted or not failure_causes.by_name(outcome.cause).passes_by_itself:
+            return None
+        tries, allowed = self.tries.get(run.key, 0) + 1, retries(run)
+        if tries > allowed:
+            return None
+        self.tries[run.key] = tries
+        if (prepared := self._prepare_one(run)) is not None:
+            self.prepared.appendleft(prepared)
+        return replace(outcome, reason=f"{outcome.reason}; tried again ({tries} of {allowed})")
+
+    def _heed_stop_request(self) -> None:
+        """Level 1 starts nothing more (`halted`); level 2 ends what runs."""
+        self.stop.take()
+        if self.stop.level == self.stop_level:
             return
-        self.active.remove(active)
-        self._look(active)
-        active.outcome = active.judge()
-        if active.outcome.kind == "succeeded":
-            self.done += 1
-            self._filled(active)
-        elif active.outcome.kind in ("failed", "lost") and not self._try_again(active):
-            self.failed += 1
-        active.filling = ()
-        if self.releasing.add(active):
-            self._terminate(active)
-        seconds = self.clock() - active.began
-        self.chores.append(lambda: self._write_down(active, seconds))
+        self.stop_level = self.stop.level
+        if self.stop_level == FINISH_RUNNING:
+            self.display.say("stopping: the running ones finish, nothing more starts; Ctrl-C again ends them now")
+            return
+        self.display.say("ending the running ones (10 s, then they are killed)")
+        for attempt in self.active:
+            if attempt.ended_by_us is None:
+                attempt.ended_by_us = Outcome("cancelled", None, "stopped by a person")
+                self._end(attempt)
 
-    def _write_down(self, active: RunningAttempt, seconds: float) -> None:
-        outcome = active.outcome
-        assert outcome is not None
-        self.news = True
-        facts = active.facts(seconds)
-        if outcome.kind == "succeeded" and active.keep:
-            try:
-                facts["delivered"] = active.folder.deliver(active.keep)
-            except OSError as error:
-                # The training is whole and stays where it is: a full disk elsewhere must not run it again.
-                self.display.say(f"{active.label}: trained, but not copied to target_path: {error}")
-        self.journal.end(active.attempt, outcome, self.now(), facts)
-        self.display.ended(active, outcome, seconds)
+    def _end(self, attempt: RunningAttempt) -> None:
+        """Ask it to end; `GRACE_SECONDS` later the deadline is over."""
+        self.executor.stop(attempt.handle, now=False)
+        self.kill_at = min(self.kill_at or inf, self.clock() + GRACE_SECONDS)
 
-    def _try_again(self, active: RunningAttempt) -> bool:
-        """Put a run that failed for what passes by itself back to the front; False when it has failed for good."""
-        run, outcome = active.run, active.outcome
-        if run is None or outcome is None or self.halted or not failure_causes.by_name(outcome.cause).passes_by_itself:
-            return False
-        tried, allowed = self.tried.get(run.key, 0) + 1, retries(run)
-        if tried > allowed:
-            return False
-        self.tried[run.key] = tried
-        active.outcome = replace(outcome, reason=f"{outcome.reason}; tried again ({tried} of {allowed})")
-        self._make_ready(run, self.ready.appendleft)
-        return True
-
-    # a person's wish
-
-    def ask(self, times: int) -> None:
-        """Ctrl-C: 1 starts nothing more; 2 or more ends what runs (SIGTERM to the groups, SIGKILL after `GRACE`)."""
-        self.asked = max(self.asked, times)
-
-    def _terminate(self, active: RunningAttempt) -> None:
-        if not active.handle:
-            return  # it ended while no orchestrator lived
-        self.executor.stop(active.handle, now=False)
-        self.kill_at = min(self.kill_at or self.clock() + GRACE, self.clock() + GRACE)
-
-    def _enforce(self) -> None:
-        if self.asked >= 2:
-            for active in self.active:
-                if active.ended_by_us is None:
-                    active.ended_by_us = Outcome("cancelled", None, "stopped by a person")
-                    self._terminate(active)
-        if self.kill_at is not None and self.clock() >= self.kill_at:
-            for active in (*self.active, *self.releasing.attempts):
-                if active.ended_by_us or active in self.releasing.attempts:
-                    self.executor.stop(active.handle, now=True)
-            self.kill_at = None
+    def _kill_those_who_stayed(self) -> None:
+        if self.kill_at is None or self.clock() < self.kill_at:
+            return
+        self.kill_at = None
+        for attempt in (*self.active, *self.release.attempts):
+            if attempt.ended_by_us or attempt in self.release.attempts:
+                self.executor.stop(attempt.handle, now=True)

@@ -1,54 +1,53 @@
-"""What the loop is handed: the work, the place to run it, the display; a run made ready for its start.
+"""A run made ready before a device is free, so that its start is nothing but the start.
 
-Covers: the shapes, and what is asked of a trainer before a start. Not: the loop (`scheduler`), the places
-(`executors/*`), the displays (`live`).
+Covers: what is asked of its trainer, the attempt's folder that it will get, the devices that it names, what it asks
+placement for. Not: writing anything, starting it (`loop`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cache
 
 from ..config.keys import unset
-from ..records import Device, Launch, Outcome, Run, RunRecord, SweepContext
-from ..store.history import RunHistory
+from ..machine import gpus
+from ..records import Launch, Run, RunRecord, SweepContext
 from ..store.journal import Journal
-from ..store.layout import AttemptFolder, SweepFolder, is_filled
+from ..store.layout import AttemptFolder, SweepFolder
 from ..sweep.record import record_of
-from ..sweep.strategies import Strategy
-from ..trainers import Trainer
-from .placement import Policy, Want
-from .running_attempt import RunningAttempt
-
-
-class Display(Protocol):
-    every: float
-    """Seconds between two calls of `tick`; infinity: only when something happened."""
-
-    def started(self, active: RunningAttempt) -> None: ...
-    def ended(self, active: RunningAttempt, outcome: Outcome, seconds: float) -> None: ...
-    def waits(self, run: Run, why: str) -> None: ...
-    def say(self, text: str) -> None: ...
-    def tick(self, active: list[RunningAttempt], devices: Callable[[], list[Device]], left: int) -> None: ...
+from ..trainers import Trainer, load
+from . import latents_cache
+from .placement import Request
 
 
 @dataclass(frozen=True)
-class Job:
-    """What one call of the loop works on."""
+class PreparedRun:
+    run: Run
+    record: RunRecord
+    inside: str
+    """Its next attempt's folder, inside the sweep's."""
+    folder: AttemptFolder
+    trainer: Trainer
+    launch: Launch
+    devices: tuple[str, ...]
+    """The devices that it names; empty where all runs share the pool."""
 
-    strategy: Strategy
-    histories: Mapping[str, RunHistory]
-    """What the store knows of the runs that have begun: the strategy decides by it."""
-    folder: SweepFolder
-    policy: Policy
-    trainer: Callable[[Run], Trainer]
-    context: SweepContext
-    devices_of: Callable[[Run], tuple[str, ...]]
-    """The device ids that a run is bound to; empty when the sweep is distributed or on the CPU."""
-    stop_on_failure: bool = True
-    total: int = 0
-    """Runs that are to be done, as far as known."""
+    def request(self) -> Request:
+        """What it asks placement for now: another run may have filled a cache since."""
+        fills = frozenset(each.path for each in self.launch.caches if not latents_cache.is_filled(each))
+        return Request(self.run.key, self.launch.gpus, self.devices, fills)
+
+
+def prepare(run: Run, journal: Journal, context: SweepContext) -> PreparedRun:
+    """`UserError`, `RunError` or `OSError` when the run cannot be prepared."""
+    record = record_of(run)
+    inside = journal.next_attempt(record)
+    folder = SweepFolder(context.temp_dir, context.project).attempt(inside)
+    trainer = load(run.options["trainer"].value)
+    launch = trainer.prepare(run, folder, context)
+    named = launch.gpus > 0 and not context.pool
+    return PreparedRun(run, record, inside, folder, trainer, launch, _named_devices(run) if named else ())
 
 
 def retries(run: Run) -> int:
@@ -57,30 +56,14 @@ def retries(run: Run) -> int:
     return 0 if option is None or unset(option.value) else int(option.value)
 
 
-@dataclass
-class Ready:
-    """A run with its launch, prepared for the folder of its next attempt."""
-
-    run: Run
-    record: RunRecord
-    folder: AttemptFolder
-    trainer: Trainer
-    launch: Launch
-    want: Want
-
-    def look_at_caches(self) -> None:
-        """What it would fill now, after another run may have filled it."""
-        fills = frozenset(cache.path for cache in self.launch.caches if not is_filled(cache))
-        self.want = Want(self.want.key, self.want.gpus, self.want.devices, fills)
+def _named_devices(run: Run) -> tuple[str, ...]:
+    option = run.options.get("cuda_device")
+    text = "0" if option is None or unset(option.value) else str(option.value)
+    return _device_ids(text, os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
-def prepare(job: Job, journal: Journal, run: Run) -> Ready:
-    """Nothing is written yet; `UserError`, `RunError` or `OSError` when the run cannot be prepared."""
-    record = record_of(run)
-    folder = job.folder.attempt(journal.next_attempt(record))
-    trainer = job.trainer(run)
-    launch = trainer.prepare(run, folder, job.context)
-    bound = job.devices_of(run) if launch.gpus else ()
-    ready = Ready(run, record, folder, trainer, launch, Want(run.key, launch.gpus, bound))
-    ready.look_at_caches()
-    return ready
+@cache
+def _device_ids(text: str, visible: str | None) -> tuple[str, ...]:
+    """Ids of the devices with these numbers. They are those of the first look: a card that falls off the bus must not
+    give its number to another one."""
+    return tuple(gpus.parse_devices(text, gpus.snapshot(), visible))

@@ -1,65 +1,55 @@
 """A started attempt and what has been seen of it.
 
-Covers: reading what its trainer tells (progress, checkpoints, trouble, a loss that is NaN), how its end is judged, what
-the journal keeps of it, who of its processes holds its devices. Not: when to look, and what follows from it for other
-runs (`scheduler`).
+Covers: reading what its trainer tells (progress, checkpoints, trouble), how its end is judged, what the store keeps of
+it. Not: when to read, and what follows from it for other runs (`loop`), when a run is ended early (`stop_rules`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import UserError
 from ..machine.processes import kernel_oom_kills
-from ..records import Attempt, Cache, Outcome
+from ..records import Attempt, Cache, Checkpoint, Outcome, Run, RunRecord
 from ..store.events import checkpoint_of
 from ..store.history import Progress, after
 from ..store.layout import AttemptFolder
-from ..trainers import failure_causes
+from ..trainers import Trainer, failure_causes
 from .placement import Held
-
-if TYPE_CHECKING:
-    from ..records import Run
-    from ..store.journal import Journal
-    from ..trainers import Trainer
-
-DIVERGED = 3
-"""Logged steps in a row whose loss is NaN, after which a run is ended (`on_nan: stop`)."""
+from .stop_rules import stopped
 
 
-@dataclass
+@dataclass(eq=False)
 class RunningAttempt:
     attempt: Attempt
-    run_key: str
-    label: str
-    name: str
+    record: RunRecord
     folder: AttemptFolder
-    devices: tuple[str, ...]
+    trainer: Trainer
     handle: str
     """What the executor calls it; "" when it had ended before we came."""
     began: float
     """Monotonic seconds."""
-    trainer: Trainer
-    keep: dict[str, str]
-    device_labels: str = ""
-    """Its devices as people call them: `GPU 0, GPU 1`."""
-    stop_on_nan: bool = True
-    progress: Progress = field(default_factory=Progress)
-    offset: int = 0
-    """How far its events have been read."""
-    filling: tuple[Cache, ...] = ()
-    ended_by_us: Outcome | None = None
-    outcome: Outcome | None = None
+    keep: Mapping[str, str]
+    progress: Progress
     run: Run | None = None
     """None where an earlier orchestrator started it."""
+    device_labels: str = ""
+    """Its devices as people call them: `GPU 0, GPU 1`."""
+    filling: tuple[Cache, ...] = ()
+    """Shared caches that it fills, as far as we know."""
+    cursor: int = 0
+    """How far its events have been read."""
+    oom_kills: int = field(default_factory=kernel_oom_kills)
+    """The kernel's count when we first saw it."""
+    ended_by_us: Outcome | None = None
+    seconds: float = 0.0
+    """How long it took, once it has ended."""
     release_by: float = 0.0
     """Monotonic seconds at which it has had time enough to release its devices."""
     occupied: str = ""
     """Who still holds its devices after that: `pid 1234 of run 3, which has ended`."""
-    oom_kills: int = field(default_factory=kernel_oom_kills)
-    """The kernel's count when we first saw it."""
 
     @property
     def id(self) -> int:
@@ -69,31 +59,39 @@ class RunningAttempt:
     def number(self) -> int:
         return self.attempt.number
 
+    @property
+    def label(self) -> str:
+        return f"run {self.record.number}"
+
+    @property
+    def name(self) -> str:
+        return self.record.name
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        return self.attempt.devices
+
     def held(self) -> Held:
         return Held(self.label, frozenset(self.devices), frozenset(cache.path for cache in self.filling), self.occupied)
 
-    def look(self, journal: Journal, say: Callable[[str], None]) -> bool:
-        """Take in what its trainer has told since the last look; True when a checkpoint was among it."""
-        saved = False
-        events, self.offset = self.trainer.events(self.folder, self.offset)
+    def read(self) -> list[Checkpoint]:
+        """Take in what its trainer has told since the last time; the checkpoints among it."""
+        saved = []
+        events, self.cursor = self.trainer.events(self.folder, self.cursor)
         for event in events:
-            before, self.progress = self.progress, after(self.progress, event)
-            if (checkpoint := checkpoint_of(event, self.number)) is not None:
-                journal.add_checkpoint(self.id, checkpoint)
-                saved = True
-            if self.progress.trouble != before.trouble:
-                say(f"{self.label}: hook: {self.progress.trouble}")
+            self.progress = after(self.progress, event)
+            if checkpoint := checkpoint_of(event, self.attempt.number):
+                saved.append(checkpoint)
         return saved
 
-    @property
-    def diverged(self) -> bool:
-        """Whether it is to be ended, and has not been, because its loss stays NaN."""
-        return self.stop_on_nan and self.ended_by_us is None and self.progress.nan_in_a_row >= DIVERGED
+    def must_end(self) -> Outcome | None:
+        """How it has ended by a stop rule; None: it goes on, or was ended already."""
+        return None if self.ended_by_us else stopped(self.progress, self.record.options)
 
     def judge(self) -> Outcome:
-        """How it ended: what we did to it, else what its exit code and its trainer's module say."""
-        if self.ended_by_us is not None:
-            return self.ended_by_us
+        """How it ended: what we did to it, else a stop rule, else what its exit code and its trainer say."""
+        if outcome := self.ended_by_us or self.must_end():
+            return outcome
         code = self.folder.read_exit_code()
         if code is None:
             return Outcome("lost", None, "gone without an exit code: it was killed together with its shell")
@@ -105,15 +103,16 @@ class RunningAttempt:
             return replace(outcome, reason=failure_causes.KERNEL.text(), cause=failure_causes.KERNEL.name)
         return outcome
 
-    def facts(self, seconds: float) -> dict[str, Any]:
-        """What the journal keeps of an ended attempt."""
+    def metrics(self) -> dict[str, Any]:
+        """What the store keeps of it."""
         progress = self.progress
         return {
             "loss": progress.loss,
             "mean_loss": progress.mean_loss,
             "steps": progress.step,
-            "seconds": round(seconds, 3),
+            "seconds": round(self.seconds, 3),
             "checkpoint": progress.checkpoint,
             "total_steps": progress.total,
             "peak_memory": progress.peak_memory,
+            **({} if self.keep else {"delivered": []}),
         }

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from automate_train.config.layers import Layer, built_in, merge
-from automate_train.records import Device, Event, Launch, Outcome, Run, Source, SweepContext
+from automate_train.records import Attempt, Device, Event, Launch, Outcome, Run, Source, SweepContext
 from automate_train.store.events import read_events
 from automate_train.store.journal import Journal
 from automate_train.store.layout import AttemptFolder, SweepFolder
 from automate_train.sweep.product import expand
 from automate_train.sweep.strategies.grid import Grid
+from automate_train.training import prepare
+from automate_train.training.delivery import Delivery
 from automate_train.training.device_release import RELEASE_SECONDS
-from automate_train.training.loop import GRACE, Loop
-from automate_train.training.placement import Policy
-from automate_train.training.prepare import Job
+from automate_train.training.loop import GRACE_SECONDS, Loop
 from automate_train.training.running_attempt import RunningAttempt
+from automate_train.training.signals import StopSignals
 
 PORT, BAD_ARGUMENT = 98, 2
 CAUSES = {PORT: "port_in_use", BAD_ARGUMENT: "bad_argument"}
@@ -33,6 +36,7 @@ class World:
 
     def __init__(self, seconds: dict[int, float], codes: dict[int, int | list[int]], deaf: bool = False) -> None:
         self.time, self.pid = 0.0, 100
+        self.devices: tuple[str, ...] = ()
         self.seconds, self.codes, self.deaf = seconds, codes, deaf
         self.ends: dict[str, tuple[float, AttemptFolder, int]] = {}
         self.said: list[str] = []
@@ -45,6 +49,9 @@ class World:
         self.indices: dict[str, int] = {}
         self.starts: list[int] = []
         self.ended_with: list[str] = []
+        self.left: list[int] = []
+        self.log: list[str] = []
+        """Starts and what the display is told, in their order."""
 
     # trainer
     def problems(self, run: Run, context: SweepContext) -> list[object]:
@@ -62,6 +69,12 @@ class World:
         )
 
     # executor
+    def capacity(self) -> list[Device]:
+        return [Device(name, f"GPU {name}", self.free) for name in self.devices]
+
+    def describe(self, handle: str) -> str:
+        return handle
+
     def start(self, launch: Launch, folder: AttemptFolder, devices: tuple[str, ...]) -> str:
         index = int(launch.argv[0])
         self.pid += 1
@@ -72,6 +85,7 @@ class World:
         self.started_at[index] = self.time
         self.indices[handle] = index
         self.starts.append(index)
+        self.log.append(f"start {index}")
         return handle
 
     def wait(self, seconds: float | None, wake_on: Sequence[int] = ()) -> list[str]:
@@ -97,11 +111,18 @@ class World:
         return ["pid 77"] if self.time < self.held_until.get(self.indices[handle], 0.0) else []
 
     # display
-    def started(self, active: RunningAttempt) -> None: ...
+    def started(self, active: RunningAttempt) -> None:
+        self.log.append(f"show start {active.name}")
+
     def ended(self, active: RunningAttempt, outcome: Outcome, seconds: float) -> None:
         self.ended_with.append(outcome.reason)
+        self.log.append(f"show end {active.name}")
 
-    def tick(self, active: list[RunningAttempt], devices: object, left: int) -> None: ...
+    def due(self, active: Sequence[RunningAttempt]) -> bool:
+        return True
+
+    def draw(self, active: Sequence[RunningAttempt], devices: Sequence[Device], left: int) -> None:
+        self.left.append(left)
 
     def waits(self, run: Run, why: str) -> None:
         self.said.append(why)
@@ -110,58 +131,55 @@ class World:
         self.said.append(text)
 
 
-def history(
-    tmp_path: Path,
-    world: World,
-    count: int,
-    policy: Policy,
-    stop: bool = True,
-    before: Callable[[Loop], None] | None = None,
-    **keys: object,
-) -> list[str]:
+def slots(count: int, devices: tuple[str, ...] = (), limit: int = 0) -> SweepContext:
+    return SweepContext("", "p", slots=count, devices=devices, pool=devices, memory_limit=limit, cpu=not devices)
+
+
+@pytest.fixture
+def history(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """Run `count` runs through the loop; the states in the order of the sweep."""
-    layer = Layer(Source("x"), {"project_name_base": "p", "n_list": list(range(count)), "z": 1, **keys})
-    sweep = expand(merge([built_in(), layer])[0])
-    folder = SweepFolder(tmp_path, "p")
-    folder.path.mkdir(exist_ok=True)
-    journal = Journal(folder.journal)
-    points = [point for point in sweep if isinstance(point, Run)]
-    job = Job(
-        strategy=Grid(points),
-        histories={},
-        folder=folder,
-        policy=policy,
-        trainer=lambda run: world,  # type: ignore[arg-type, return-value]
-        context=SweepContext(str(tmp_path), "p", cpu=not policy.devices),
-        devices_of=lambda run: (),
-        stop_on_failure=stop,
-        total=count,
-    )
-    devices = lambda: [Device(name, f"GPU {name}", world.free) for name in policy.devices]  # noqa: E731
-    loop = Loop(job, journal, world, world, devices, lambda: world.time, lambda: 1000 + world.time)  # type: ignore[arg-type]
-    if before:
-        before(loop)
-    loop.run()
-    states = {record.index: record.state for record in journal.records()}
-    journal.close()
-    return [states.get(index, "never") for index in range(count)]
+
+    def played(
+        tmp_path: Path, world: World, count: int, context: SweepContext, stop: bool = True,
+        before: Callable[[Loop], None] | None = None, **keys: object,
+    ) -> list[str]:  # fmt: skip
+        layer = Layer(Source("x"), {"project_name_base": "p", "n_list": list(range(count)), "z": 1, **keys})
+        sweep = expand(merge([built_in(), layer])[0])
+        folder = SweepFolder(tmp_path, "p")
+        folder.path.mkdir(exist_ok=True)
+        journal = Journal(folder.journal)
+        points = [point for point in sweep if isinstance(point, Run)]
+        monkeypatch.setattr(prepare, "load", lambda name: world)
+        world.devices = context.devices
+        loop = Loop(
+            replace(context, temp_dir=str(tmp_path), stop_on_failure=stop), Grid(points), {}, count, journal,
+            world, world, Delivery(folder), StopSignals(), [], lambda: world.time, lambda: 1000 + world.time,
+        )  # type: ignore[arg-type]  # fmt: skip
+        if before:
+            before(loop)
+        loop.run()
+        states = {record.index: record.state for record in journal.records()}
+        journal.close()
+        return [states.get(index, "never") for index in range(count)]
+
+    return played
 
 
-def test_all_slots_are_busy_until_the_end(tmp_path: Path):
+def test_all_slots_are_busy_until_the_end(history, tmp_path: Path):
     world = World({0: 5.0}, {})
-    assert history(tmp_path, world, 6, Policy(slots=2)) == ["succeeded"] * 6
+    assert history(tmp_path, world, 6, slots(2)) == ["succeeded"] * 6
     assert [world.started_at[index] for index in range(6)] == [0, 0, 1, 2, 3, 4]
 
 
-def test_after_a_failure_nothing_starts_and_the_running_one_finishes(tmp_path: Path):
+def test_after_a_failure_nothing_starts_and_the_running_one_finishes(history, tmp_path: Path):
     world = World({0: 5.0}, {1: 3})
-    assert history(tmp_path, world, 40, Policy(slots=2)) == ["succeeded", "failed", *["never"] * 38]
+    assert history(tmp_path, world, 40, slots(2)) == ["succeeded", "failed", *["never"] * 38]
     assert world.time == 5.0
 
 
-def test_on_failure_continue(tmp_path: Path):
+def test_on_failure_continue(history, tmp_path: Path):
     world = World({}, {1: 3, 2: 4})
-    assert history(tmp_path, world, 5, Policy(slots=1), stop=False) == [
+    assert history(tmp_path, world, 5, slots(1), stop=False) == [
         "succeeded",
         "failed",
         "failed",
@@ -170,30 +188,30 @@ def test_on_failure_continue(tmp_path: Path):
     ]
 
 
-def test_ctrl_c_once_finishes_and_twice_ends(tmp_path: Path):
+def test_ctrl_c_once_finishes_and_twice_ends(history, tmp_path: Path):
     world = World({0: 50.0, 1: 50.0}, {})
 
     def once(loop: Loop) -> None:
-        world.on_wait = lambda: loop.ask(1)
+        world.on_wait = lambda: setattr(loop.stop, "level", 1)
 
-    assert history(tmp_path, world, 4, Policy(slots=2), before=once)[:2] == ["succeeded", "succeeded"]
+    assert history(tmp_path, world, 4, slots(2), before=once)[:2] == ["succeeded", "succeeded"]
     assert world.signals == [] and 2 not in world.started_at
 
 
-def test_one_deadline_for_all_then_sigkill(tmp_path: Path):
+def test_one_deadline_for_all_then_sigkill(history, tmp_path: Path):
     world = World({0: 500.0, 1: 500.0}, {}, deaf=True)
 
     def twice(loop: Loop) -> None:
         loop.display.every = 1.0
-        world.on_wait = lambda: loop.ask(2)
+        world.on_wait = lambda: setattr(loop.stop, "level", 2)
 
-    assert history(tmp_path, world, 3, Policy(slots=2), before=twice)[:2] == ["cancelled", "cancelled"]
+    assert history(tmp_path, world, 3, slots(2), before=twice)[:2] == ["cancelled", "cancelled"]
     terms = [at for number, at in world.signals if number == signal.SIGTERM]
     kills = [at for number, at in world.signals if number == signal.SIGKILL]
-    assert len(terms) == len(kills) == 2 and kills[0] - terms[0] == GRACE
+    assert len(terms) == len(kills) == 2 and kills[0] - terms[0] == GRACE_SECONDS
 
 
-def test_a_device_below_the_limit_is_waited_for_and_never_forgotten(tmp_path: Path):
+def test_a_device_below_the_limit_is_waited_for_and_never_forgotten(history, tmp_path: Path):
     world = World({}, {})
     world.free = 1 * 1024**3
     looks = []
@@ -204,13 +222,13 @@ def test_a_device_below_the_limit_is_waited_for_and_never_forgotten(tmp_path: Pa
             world.free = 20 * 1024**3
 
     world.on_wait = wait
-    states = history(tmp_path, world, 3, Policy(slots=1, devices=("0",), limit=9 * 1024**3))
+    states = history(tmp_path, world, 3, slots(1, devices=("0",), limit=9 * 1024**3))
     assert states == ["succeeded"] * 3
     assert [text for text in world.said if "1.0 of 9 GiB free" in text] == ["GPU 0 has 1.0 of 9 GiB free"], "said once"
     assert world.started_at[0] == 5.0
 
 
-def test_a_run_that_cannot_be_prepared_has_failed(tmp_path: Path):
+def test_a_run_that_cannot_be_prepared_has_failed(history, tmp_path: Path):
     from automate_train.errors import UserError
 
     world = World({}, {})
@@ -222,16 +240,52 @@ def test_a_run_that_cannot_be_prepared_has_failed(tmp_path: Path):
         return prepare(run, folder, context)
 
     world.prepare = refuse  # type: ignore[method-assign]
-    states = history(tmp_path, world, 3, Policy(slots=1), stop=False)
+    states = history(tmp_path, world, 3, slots(1), stop=False)
     assert states == ["succeeded", "failed", "succeeded"] and any("no such file" in text for text in world.said)
+
+
+def test_between_an_end_and_the_next_start_nothing_is_written_down_or_shown(history, tmp_path, monkeypatch):
+    world = World({0: 5.0}, {})
+    end = Journal.end
+
+    def logged(journal: Journal, attempt: Attempt, *more: Any) -> None:
+        world.log.append(f"write end {attempt.folder.partition('-')[0]}")
+        end(journal, attempt, *more)
+
+    monkeypatch.setattr(Journal, "end", logged)
+    history(tmp_path, world, 3, slots(1))
+    assert world.log == [
+        "start 0", "show start p_n=0",
+        "start 1", "write end 000", "show end p_n=0", "show start p_n=1",
+        "start 2", "write end 001", "show end p_n=1", "show start p_n=2",
+        "write end 002", "show end p_n=2",
+    ]  # fmt: skip
+    assert world.left == [2, 1, 0, 0]
+
+
+def test_a_run_that_diverges_is_ended_once_and_its_slot_goes_on(history, tmp_path):
+    world = World({0: 500.0}, {})
+    nan = "".join(f'{{"at": {1000 + step}, "kind": "metrics", "step": {step}, "nan": true}}\n' for step in range(3))
+
+    def before(loop: Loop) -> None:
+        loop.display.every = 1.0
+        world.on_wait = lambda: [
+            attempt.folder.events.write_text(nan)
+            for attempt in loop.active
+            if attempt.label == "run 0" and world.time == 3.0
+        ]
+
+    assert history(tmp_path, world, 2, slots(1), stop=False, before=before) == ["failed", "succeeded"]
+    assert [number for number, _ in world.signals] == [signal.SIGTERM]
+    assert world.ended_with[0].startswith("diverged: ") and world.started_at[1] == 4.0
 
 
 # another try
 
 
-def test_what_passes_by_itself_is_tried_again_before_the_others(tmp_path):
+def test_what_passes_by_itself_is_tried_again_before_the_others(history, tmp_path):
     world = World({}, {1: [PORT, PORT, 0]})
-    assert history(tmp_path, world, 4, Policy(slots=1), retries=2) == ["succeeded"] * 4
+    assert history(tmp_path, world, 4, slots(1), retries=2) == ["succeeded"] * 4
     assert world.starts == [0, 1, 1, 1, 2, 3]
     assert sorted(path.name for path in tmp_path.glob("p/001-*/*")) == ["attempt-1", "attempt-2", "attempt-3"]
     assert (tmp_path / "p").is_dir() and world.ended_with[1:3] == [
@@ -240,55 +294,55 @@ def test_what_passes_by_itself_is_tried_again_before_the_others(tmp_path):
     ]
 
 
-def test_the_last_try_counts_as_the_failure(tmp_path):
+def test_the_last_try_counts_as_the_failure(history, tmp_path):
     world = World({}, {0: [PORT] * 3, 1: PORT})
-    assert history(tmp_path, world, 3, Policy(slots=1), retries="2") == ["failed", "never", "never"]
+    assert history(tmp_path, world, 3, slots(1), retries="2") == ["failed", "never", "never"]
     assert world.starts == [0, 0, 0] and world.ended_with[-1] == "exit code 98"
 
 
-def test_what_does_not_pass_is_not_tried_again_nor_anything_unless_asked_for(tmp_path):
+def test_what_does_not_pass_is_not_tried_again_nor_anything_unless_asked_for(history, tmp_path):
     world = World({}, {0: BAD_ARGUMENT, 1: 77})
-    assert history(tmp_path, world, 2, Policy(slots=1), stop=False, retries=5) == ["failed", "failed"]
+    assert history(tmp_path, world, 2, slots(1), stop=False, retries=5) == ["failed", "failed"]
     assert world.starts == [0, 1]
     (tmp_path / "b").mkdir()
     world = World({}, {0: PORT})
-    assert history(tmp_path / "b", world, 1, Policy(slots=1)) == ["failed"] and world.starts == [0]
+    assert history(tmp_path / "b", world, 1, slots(1)) == ["failed"] and world.starts == [0]
 
 
-def test_nothing_is_tried_again_once_a_run_has_failed_or_a_person_asked(tmp_path):
+def test_nothing_is_tried_again_once_a_run_has_failed_or_a_person_asked(history, tmp_path):
     world = World({1: 2.0}, {0: 1, 1: [PORT, 0]})
-    assert history(tmp_path, world, 2, Policy(slots=2), retries=5) == ["failed", "failed"]
+    assert history(tmp_path, world, 2, slots(2), retries=5) == ["failed", "failed"]
     (tmp_path / "b").mkdir()
     world = World({}, {0: [PORT, 0]})
 
     def once(loop: Loop) -> None:
-        world.on_wait = lambda: loop.ask(1)
+        world.on_wait = lambda: setattr(loop.stop, "level", 1)
 
-    assert history(tmp_path / "b", world, 1, Policy(slots=1), before=once, retries=5) == ["failed"]
+    assert history(tmp_path / "b", world, 1, slots(1), before=once, retries=5) == ["failed"]
 
 
 # devices that are not free yet
 
-ONE = Policy(slots=1, devices=("0",))
+ONE = slots(1, devices=("0",))
 
 
-def test_a_device_is_free_again_when_nothing_of_the_run_holds_it(tmp_path):
+def test_a_device_is_free_again_when_nothing_of_the_run_holds_it(history, tmp_path):
     world = World({}, {})
     world.held_until = {0: 4.0}
     assert history(tmp_path, world, 2, ONE) == ["succeeded", "succeeded"]
     assert 4.0 <= world.started_at[1] < 4.2 and (signal.SIGTERM, 1.0) in world.signals
 
 
-def test_after_a_while_it_is_said_who_holds_the_device_and_others_go_on(tmp_path):
+def test_after_a_while_it_is_said_who_holds_the_device_and_others_go_on(history, tmp_path):
     world = World({}, {})
     told = []
 
     def before(loop: Loop) -> None:
         world.held_until = {0: 40.0}
-        world.on_wait = lambda: told.append((world.time, dict(loop.told_wait)))
+        world.on_wait = lambda: told.append((world.time, dict(loop.books.waits)))
 
-    policy = Policy(slots=2, devices=("0", "1"))
-    assert history(tmp_path, world, 4, policy, before=before) == ["succeeded"] * 4
+    two = slots(2, ("0", "1"))
+    assert history(tmp_path, world, 4, two, before=before) == ["succeeded"] * 4
     assert world.said.count("GPU 0: occupied by pid 77 of run 0, which has ended") == 1
     assert world.started_at[3] < 5, "the other device goes on"
 
@@ -301,9 +355,9 @@ def test_after_a_while_it_is_said_who_holds_the_device_and_others_go_on(tmp_path
     assert reasons == {"all devices are taken by other runs; GPU 0 is occupied by pid 77 of run 0, which has ended"}
 
 
-def test_a_sweep_does_not_wait_for_ever_for_what_nobody_can_end(tmp_path):
+def test_a_sweep_does_not_wait_for_ever_for_what_nobody_can_end(history, tmp_path):
     world = World({}, {})
     world.held_until = {0: 1e9}
-    assert history(tmp_path, world, 1, Policy(slots=1)) == ["succeeded"]
+    assert history(tmp_path, world, 1, slots(1)) == ["succeeded"]
     assert world.time == pytest.approx(1 + RELEASE_SECONDS, abs=0.1)
-    assert (signal.SIGKILL, 1 + GRACE) in world.signals
+    assert (signal.SIGKILL, 1 + GRACE_SECONDS) in world.signals

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from automate_train.records import GIB, Device
-from automate_train.training.placement import Held, Policy, Start, Wait, Want, decide
+from automate_train.records import GIB, Device, SweepContext
+from automate_train.training.placement import Held, Request, Start, Wait, decide
+
+
+def machine(slots: int, devices: tuple[str, ...] = (), limit: int = 0) -> SweepContext:
+    return SweepContext("/out", "p", slots=slots, devices=devices, memory_limit=limit)
+
 
 A, B, C = (Device(name, f"GPU {number}", 20 * GIB) for number, name in enumerate(("a", "b", "c")))
-POOL = Policy(slots=3, devices=("a", "b", "c"))
+POOL = machine(slots=3, devices=("a", "b", "c"))
 
 
 def started(decisions: list[Start | Wait]) -> dict[str, tuple[str, ...]]:
@@ -18,129 +23,138 @@ def waiting(decisions: list[Start | Wait]) -> dict[str, str]:
 
 
 def test_as_many_at_a_time_as_there_are_devices():
-    decisions = decide([Want(str(n), 1) for n in range(5)], [], [A, B, C], POOL)
+    decisions = decide([Request(str(n), 1) for n in range(5)], [], [A, B, C], POOL)
     assert started(decisions) == {"0": ("a",), "1": ("b",), "2": ("c",)}
 
 
 def test_a_held_device_is_taken_by_nobody():
-    decisions = decide([Want("x", 1), Want("y", 1)], [Held("run 0", frozenset({"a"}))], [A, B], Policy(3, ("a", "b")))
+    decisions = decide(
+        [Request("x", 1), Request("y", 1)], [Held("run 0", frozenset({"a"}))], [A, B], machine(3, ("a", "b"))
+    )
     assert started(decisions) == {"x": ("b",)}
     assert waiting(decisions) == {"y": "all devices are taken by other runs"}
 
 
 def test_what_an_ended_run_left_holds_its_device_without_a_slot():
     left = Held("run 0", frozenset({"a"}), occupied="pid 9 of run 0, which has ended")
-    assert started(decide([Want("x", 1)], [left], [A, B], Policy(1, ("a", "b")))) == {"x": ("b",)}
-    assert decide([Want("x", 1)], [left], [A], Policy(1, ("a",))) == [
+    assert started(decide([Request("x", 1)], [left], [A, B], machine(1, ("a", "b")))) == {"x": ("b",)}
+    assert decide([Request("x", 1)], [left], [A], machine(1, ("a",))) == [
         Wait("x", "all devices are taken by other runs; GPU 0 is occupied by pid 9 of run 0, which has ended", True)
     ]
 
 
 def test_on_the_cpu_only_the_slots_count():
-    wants = [Want(str(n), 0) for n in range(3)]
-    assert started(decide(wants, [], [], Policy(slots=2))) == {"0": (), "1": ()}
-    assert started(decide(wants, [Held("run 9")], [], Policy(slots=2))) == {"0": ()}
+    wants = [Request(str(n), 0) for n in range(3)]
+    assert started(decide(wants, [], [], machine(slots=2))) == {"0": (), "1": ()}
+    assert started(decide(wants, [Held("run 9")], [], machine(slots=2))) == {"0": ()}
 
 
 def test_memory_below_the_limit_waits_and_says_who_uses_it():
     full = Device("b", "GPU 1", int(4.5 * GIB), note="pid 1234 uses 18 GiB")
-    policy = Policy(2, ("b",), limit=9 * GIB)
-    decisions = decide([Want("x", 1)], [], [full], policy)
-    assert decisions == [Wait("x", "GPU 1 has 4.5 of 9 GiB free (pid 1234 uses 18 GiB)", watch=True)]
+    policy = machine(2, ("b",), limit=9 * GIB)
+    decisions = decide([Request("x", 1)], [], [full], policy)
+    assert decisions == [Wait("x", "GPU 1 has 4.5 of 9 GiB free (pid 1234 uses 18 GiB)", recheck=True)]
     freed = Device("b", "GPU 1", 9 * GIB)
-    assert started(decide([Want("x", 1)], [], [freed], policy)) == {"x": ("b",)}
+    assert started(decide([Request("x", 1)], [], [freed], policy)) == {"x": ("b",)}
 
 
 def test_free_memory_is_rounded_down_so_that_it_is_a_reason():
     almost = Device("a", "GPU 0", 9 * GIB - 1)
-    assert waiting(decide([Want("x", 1)], [], [almost], Policy(1, ("a",), limit=9 * GIB))) == {
+    assert waiting(decide([Request("x", 1)], [], [almost], machine(1, ("a",), limit=9 * GIB))) == {
         "x": "GPU 0 has 8.9 of 9 GiB free"
     }
-    policy = Policy(1, ("a",), limit=9 * GIB + GIB // 4)
-    assert waiting(decide([Want("x", 1)], [], [almost], policy)) == {"x": "GPU 0 has 8.9 of 9.25 GiB free"}
+    policy = machine(1, ("a",), limit=9 * GIB + GIB // 4)
+    assert waiting(decide([Request("x", 1)], [], [almost], policy)) == {"x": "GPU 0 has 8.9 of 9.25 GiB free"}
 
 
 def test_the_limit_passes_over_a_full_device_and_takes_another():
     full = Device("a", "GPU 0", 1 * GIB)
-    assert started(decide([Want("x", 1)], [], [full, B], Policy(2, ("a", "b"), limit=9 * GIB))) == {"x": ("b",)}
+    assert started(decide([Request("x", 1)], [], [full, B], machine(2, ("a", "b"), limit=9 * GIB))) == {"x": ("b",)}
 
 
 def test_most_free_memory_first():
     some = Device("a", "GPU 0", 10 * GIB)
-    assert started(decide([Want("x", 1)], [], [some, B], Policy(2, ("a", "b")))) == {"x": ("b",)}
+    assert started(decide([Request("x", 1)], [], [some, B], machine(2, ("a", "b")))) == {"x": ("b",)}
 
 
 def test_single_gpu_runs_do_not_starve_a_multi_gpu_one():
     running = [Held("run 0", frozenset({"a"}))]
-    decisions = decide([Want("big", 2), Want("small", 1)], running, [A, B], Policy(2, ("a", "b")))
+    decisions = decide([Request("big", 2), Request("small", 1)], running, [A, B], machine(2, ("a", "b")))
     assert started(decisions) == {}
     assert waiting(decisions) == {"big": "needs 2 devices at once, 1 free"}
-    decisions = decide([Want("big", 2), Want("small", 1)], [], [A, B, C], POOL)
+    decisions = decide([Request("big", 2), Request("small", 1)], [], [A, B, C], POOL)
     assert started(decisions) == {"big": ("a", "b"), "small": ("c",)}
 
 
 def test_a_run_that_cannot_start_because_cards_are_lost_lets_others_pass():
     lost = Device("a", "GPU 0", 0, lost=True)
-    decisions = decide([Want("big", 2), Want("small", 1)], [], [lost, B], Policy(2, ("a", "b")))
+    decisions = decide([Request("big", 2), Request("small", 1)], [], [lost, B], machine(2, ("a", "b")))
     assert started(decisions) == {"small": ("b",)}
     assert waiting(decisions) == {"big": "needs 2 devices, 1 alive (lost: GPU 0)"}
 
 
 def test_a_lost_device_is_skipped():
     lost = Device("a", "GPU 0", 20 * GIB, lost=True)
-    assert started(decide([Want("x", 1)], [], [lost, B], Policy(2, ("a", "b")))) == {"x": ("b",)}
+    assert started(decide([Request("x", 1)], [], [lost, B], machine(2, ("a", "b")))) == {"x": ("b",)}
 
 
 def test_a_lost_device_is_named_while_the_others_are_taken_and_looked_at_again():
     lost = Device("a", "GPU 0", 0, lost=True)
-    decisions = decide([Want("x", 1)], [Held("run 0", frozenset({"b"}))], [lost, B], Policy(2, ("a", "b")))
-    assert decisions == [Wait("x", "all devices are taken by other runs; GPU 0 is lost", watch=True)]
-    assert started(decide([Want("x", 1)], [Held("run 0", frozenset({"b"}))], [A, B], Policy(2, ("a", "b"))))
+    decisions = decide([Request("x", 1)], [Held("run 0", frozenset({"b"}))], [lost, B], machine(2, ("a", "b")))
+    assert decisions == [Wait("x", "all devices are taken by other runs; GPU 0 is lost", recheck=True)]
+    assert started(decide([Request("x", 1)], [Held("run 0", frozenset({"b"}))], [A, B], machine(2, ("a", "b"))))
 
 
 def test_a_run_bound_to_a_lost_device_waits_and_others_pass():
     lost = Device("a", "GPU 0", 0, lost=True)
-    decisions = decide([Want("x", 1, ("a",)), Want("y", 1, ("b",))], [], [lost, B], Policy(1, ("a", "b")))
+    decisions = decide([Request("x", 1, ("a",)), Request("y", 1, ("b",))], [], [lost, B], machine(1, ("a", "b")))
     assert waiting(decisions) == {"x": "needs 1 device, 0 alive (lost: GPU 0)"} and started(decisions) == {"y": ("b",)}
 
 
 def test_runs_bound_to_their_own_devices_get_exactly_these():
-    policy = Policy(slots=1, devices=("a", "b", "c"))
-    assert started(decide([Want("x", 2, ("c", "b"))], [], [A, B, C], policy)) == {"x": ("c", "b")}
-    assert decide([Want("y", 1, ("a",))], [Held("run 0", frozenset({"b"}))], [A, B, C], policy) == []
+    policy = machine(slots=1, devices=("a", "b", "c"))
+    assert started(decide([Request("x", 2, ("c", "b"))], [], [A, B, C], policy)) == {"x": ("c", "b")}
+    assert decide([Request("y", 1, ("a",))], [Held("run 0", frozenset({"b"}))], [A, B, C], policy) == []
 
 
 def test_only_one_run_fills_a_shared_cache_and_others_pass():
     cache = frozenset({"/cache"})
-    wants = [Want("first", 1, fills=cache), Want("second", 1, fills=cache), Want("third", 1)]
+    wants = [Request("first", 1, fills=cache), Request("second", 1, fills=cache), Request("third", 1)]
     decisions = decide(wants, [], [A, B, C], POOL)
     assert started(decisions) == {"first": ("a",), "third": ("b",)}
     assert "latents cache" in waiting(decisions)["second"]
     running = [Held("run 0", frozenset({"a"}), cache)]
-    assert "run 0 is filling" in waiting(decide([Want("second", 1, fills=cache)], running, [A, B], POOL))["second"]
-    assert started(decide([Want("second", 1)], [Held("run 0", frozenset({"a"}))], [A, B], POOL)) == {"second": ("b",)}
+    assert "run 0 is filling" in waiting(decide([Request("second", 1, fills=cache)], running, [A, B], POOL))["second"]
+    assert started(decide([Request("second", 1)], [Held("run 0", frozenset({"a"}))], [A, B], POOL)) == {
+        "second": ("b",)
+    }
 
 
-def test_nothing_starts_once_halted():
-    assert decide([Want("x", 0)], [], [], Policy(slots=4, halted=True)) == []
+def test_where_the_executor_places_only_the_slots_count():
+    wants = [Request(str(n), 2) for n in range(3)]
+    assert started(decide(wants, [Held("run 9")], None, machine(slots=3))) == {"0": (), "1": ()}
+
+
+def test_devices_are_taken_in_the_order_in_which_they_were_listed():
+    assert started(decide([Request("x", 1)], [], [A, B, C], machine(2, ("c", "a")))) == {"x": ("c",)}
 
 
 def test_no_device_is_ever_given_twice_over_a_long_history():
     """Drive a whole sweep of mixed sizes; at every moment each device has at most one run, and all end up run."""
-    waiting_runs = [Want(str(n), 1 + (n % 3 == 0)) for n in range(40)]
-    running: list[tuple[Want, tuple[str, ...]]] = []
+    waiting_runs = [Request(str(n), 1 + (n % 3 == 0)) for n in range(40)]
+    running: list[tuple[Request, tuple[str, ...]]] = []
     order = []
     while waiting_runs or running:
-        held = [Held(want.key, frozenset(devices)) for want, devices in running]
+        held = [Held(request.key, frozenset(devices)) for request, devices in running]
         for decision in decide(waiting_runs, held, [A, B, C], POOL):
             if isinstance(decision, Start):
-                want = next(each for each in waiting_runs if each.key == decision.key)
-                waiting_runs.remove(want)
-                running.append((want, decision.devices))
-                order.append(int(want.key))
+                request = next(each for each in waiting_runs if each.key == decision.key)
+                waiting_runs.remove(request)
+                running.append((request, decision.devices))
+                order.append(int(request.key))
         in_use = [device for _, devices in running for device in devices]
         assert len(in_use) == len(set(in_use)) <= 3
-        assert all(len(devices) == want.gpus for want, devices in running)
+        assert all(len(devices) == request.gpus for request, devices in running)
         assert running, "nothing runs although nothing stands in the way"
         running.pop(len(order) % len(running))
     assert order == list(range(40))

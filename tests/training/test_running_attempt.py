@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
-from automate_train.records import Attempt
+from automate_train.records import Attempt, RunRecord
+from automate_train.store.history import Progress
 from automate_train.store.layout import AttemptFolder
 from automate_train.trainers import command
 from automate_train.training import running_attempt
 from automate_train.training.running_attempt import RunningAttempt
 
 ATTEMPT = Attempt(1, "key", 1, "000-p/attempt-1", (), "", 0.0)
+RECORD = RunRecord("key", 0, 0, "p", "p", {}, {})
 
 
 @pytest.fixture
@@ -24,9 +26,9 @@ def ended(tmp_path):
         monkeypatch.setattr(running_attempt, "kernel_oom_kills", lambda: next(counts))
         folder = AttemptFolder(tmp_path)
         folder.exit_code.write_text(f"{code}\n")
-        one = RunningAttempt(ATTEMPT, "key", "run 0", "p", folder, (), "", 0.0, command, {}, oom_kills=next(counts))  # type: ignore[arg-type]
-        one.outcome = one.judge()
-        return one.outcome.reason, one.outcome.cause
+        one = RunningAttempt(ATTEMPT, RECORD, folder, command, "", 0.0, {}, Progress(), oom_kills=next(counts))
+        outcome = one.judge()
+        return outcome.reason, outcome.cause
 
     return judge
 

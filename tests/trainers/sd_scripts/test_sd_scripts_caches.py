@@ -9,9 +9,8 @@ import pytest
 import toml
 from sd_scripts_kit import Bench, attempt_of, make_pictures
 
-from automate_train.store.launch import write_attempt
-from automate_train.store.layout import is_filled, mark_filled
 from automate_train.trainers import sd_scripts
+from automate_train.training import latents_cache
 
 
 @pytest.fixture
@@ -142,12 +141,12 @@ def test_folders_become_links_and_are_filled_once(bench):
     run = bench.run(ON)
     folder = attempt_of(run, bench.context)
     launch = sd_scripts.prepare(run, folder, bench.context)
-    write_attempt(folder, launch)
     (cache,) = launch.caches
+    latents_cache.link(cache)
     assert (Path(cache.path) / "00.png").read_bytes() == (bench.pictures / "00.png").read_bytes()
-    assert not is_filled(cache)
-    mark_filled(cache)
-    assert is_filled(sd_scripts.prepare(run, folder, bench.context).caches[0])
+    assert not latents_cache.is_filled(cache)
+    latents_cache.mark_filled(cache)
+    assert latents_cache.is_filled(sd_scripts.prepare(run, folder, bench.context).caches[0])
     assert sorted(path.name for path in bench.pictures.iterdir()) == [
         "00.png", "00.txt", "01.png", "01.txt", "02.png", "02.txt",
     ]  # fmt: skip

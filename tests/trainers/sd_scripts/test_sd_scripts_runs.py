@@ -16,6 +16,8 @@ from automate_train.store.launch import write_attempt
 from automate_train.trainers import sd_scripts
 from automate_train.trainers.sd_scripts import safetensors_file
 from automate_train.trainers.sd_scripts.console import progress
+from automate_train.training import latents_cache
+from automate_train.training.delivery import deliver
 
 PICTURES = Path(__file__).parents[3] / "configs" / "quickstart" / "images"
 REAL = os.environ.get("SD_SCRIPTS_DIR", "")
@@ -34,6 +36,8 @@ def start(tmp_path):
         shutil.rmtree(folder.path, ignore_errors=True)
         launch = sd_scripts.prepare(run, folder, context)
         write_attempt(folder, launch)
+        for cache in launch.caches:
+            latents_cache.link(cache)
         with folder.console.open("wb") as console:
             done = subprocess.run(
                 launch.argv, cwd=launch.cwd, env={**os.environ, **launch.env, **env}, stdout=console, stderr=console
@@ -52,7 +56,7 @@ def test_the_tiny_trainer_through_accelerate(start, tmp_path):
     assert found.metadata["ss_training_comment"].startswith("mine automate-train key=")
     assert found.metadata["ss_steps"] == found.metadata["ss_max_train_steps"] == "12"
     assert len(list(Path(launch.caches[0].path).glob("*.npz"))) == 12 and not list(PICTURES.glob("*.npz"))
-    assert folder.deliver(launch.keep) == [str(tmp_path / "loras/p.safetensors"), str(tmp_path / "loras/p.toml")]
+    assert deliver(folder, launch.keep) == (str(tmp_path / "loras/p.safetensors"), str(tmp_path / "loras/p.toml"))
     assert '"kind": "end"' in folder.events.read_text(encoding="utf-8")
 
 

@@ -1,0 +1,66 @@
+"""What has happened and is still to be written down: none of it may delay the next start.
+
+Covers: starts, checkpoints, ends, reasons to wait and copies, kept until `write` puts them into the store, tells the
+display, and has the files of what succeeded copied. Not: the order of things (`loop`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..records import Attempt, Checkpoint, Outcome, Run
+from ..store.journal import Journal
+from .delivery import Delivery
+from .interfaces import Display
+from .running_attempt import RunningAttempt
+
+
+@dataclass
+class Bookkeeping:
+    journal: Journal
+    display: Display
+    delivery: Delivery
+    now: Callable[[], float]
+    """Unix seconds."""
+    starts: list[RunningAttempt] = field(default_factory=list)
+    ends: list[tuple[RunningAttempt, Outcome]] = field(default_factory=list)
+    checkpoints: list[tuple[Attempt, Checkpoint]] = field(default_factory=list)
+    waits: dict[str, str] = field(default_factory=dict)
+    """Run key -> why it waits."""
+    written_waits: dict[str, str] = field(default_factory=dict)
+
+    def could_not_start(self, attempt: Attempt, run: Run, reason: str) -> None:
+        """Written down at once: what stops a sweep must not be lost."""
+        self.journal.end(attempt, Outcome("failed", None, reason), self.now(), {})
+        self.display.say(f"run {run.number} {run.name}: failed: {reason}")
+
+    def write(self) -> bool:
+        """Everything since the last time; True when there are new checkpoints or ends."""
+        copies = list(self.delivery.results())
+        starts, ends, checkpoints = self.starts, self.ends, self.checkpoints
+        self.starts, self.ends, self.checkpoints = [], [], []
+        if starts or ends or checkpoints or copies or self.waits != self.written_waits:
+            with self.journal.transaction():
+                for started in starts:
+                    self.journal.set_handle(started.id, started.handle)
+                for attempt, checkpoint in checkpoints:
+                    self.journal.add_checkpoint(attempt.id, checkpoint)
+                for ended, outcome in ends:
+                    self.journal.end(ended.attempt, outcome, self.now(), ended.metrics())
+                for copy in copies:
+                    if not copy.error:
+                        self.journal.set_delivered(copy.attempt, copy.paths)
+                if self.waits != self.written_waits:
+                    self.journal.note(waiting=self.waits)
+                    self.written_waits = self.waits
+        for ended, outcome in ends:
+            self.display.ended(ended, outcome, ended.seconds)
+            if outcome.kind == "succeeded" and ended.keep:
+                self.delivery.add(ended.attempt)
+        for started in starts:
+            self.display.started(started)
+        for copy in copies:
+            if copy.error:
+                self.display.say(f"{copy.attempt.folder}: trained, but not copied to target_path: {copy.error}")
+        return bool(ends or checkpoints)

@@ -1,0 +1,35 @@
+"""Folders of links to pictures, in which the trainer's cached latents are shared by runs.
+
+Covers: making the links, and whether a folder's cache is filled: exactly one run fills it, then all may read it at
+once. Not: which runs may share one (`trainers/sd_scripts/caches`), who may start meanwhile (`placement`).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..records import Cache
+
+FILLED = ".filled"
+
+
+def link(cache: Cache) -> None:
+    """Links to the user's pictures in a folder of ours, so that cache files never land beside the pictures."""
+    folder = Path(cache.path)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, target in cache.links.items():
+        path = folder / name
+        if not path.is_symlink() or os.readlink(path) != target:
+            path.unlink(missing_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(target)
+
+
+def is_filled(cache: Cache) -> bool:
+    return os.path.exists(os.path.join(cache.path, FILLED))
+
+
+def mark_filled(cache: Cache) -> None:
+    """From here on several runs may use the cache at once: nobody writes into it any more."""
+    Path(cache.path, FILLED).touch()
