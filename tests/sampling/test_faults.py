@@ -114,7 +114,7 @@ def test_infotext_is_off(double, sweep):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"auth": "bob:secret"}, "wants a user and a password"),
+        ({"auth": "bob:hunter2"}, "wants a user and a password"),
         ({"api": False}, "--api"),
         ({"uploader": False}, "uploader"),
     ],
@@ -129,12 +129,12 @@ def test_what_no_waiting_cures_ends_at_once(double, sweep, settings, words):
 
 
 def test_users_and_passwords_come_from_the_environment(double, sweep):
-    double.set(auth="bob:secret", uploader_auth="eve:other")
-    pair = {"AUTOMATE_TRAIN_WEBUI_AUTH": "bob:secret", "AUTOMATE_TRAIN_WEBUI_UPLOADER_AUTH": "eve:other"}
+    double.set(auth="bob:hunter2", uploader_auth="eve:other")
+    pair = {"AUTOMATE_TRAIN_WEBUI_AUTH": "bob:hunter2", "AUTOMATE_TRAIN_WEBUI_UPLOADER_AUTH": "eve:other"}
     code, said = sweep.sample(**pair)
     assert (code, sweep.states()) == (0, DONE), said
     for file in sweep.folder.path.rglob("*"):
-        assert not file.is_file() or not any(word in file.read_bytes() for word in (b"secret", b"eve:other")), file
+        assert not file.is_file() or not any(word in file.read_bytes() for word in (b"hunter2", b"eve:other")), file
 
 
 def test_without_a_scheduler_pictures_are_drawn_at_once(double, sweep):
