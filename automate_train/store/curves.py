@@ -6,11 +6,11 @@ highest point. Pure. Not: which events are folded (`history`), how curves are pa
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..records import Event
+from .files import is_number
 
 MOST = 600
 """Points of one curve in the page: about what its width can show."""
@@ -69,13 +69,9 @@ class Curves:
 def _metrics(data: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     for name, value in data.items():
         if name in GROUPS and isinstance(value, Mapping):
-            yield from ((GROUPS[name] + str(each), float(v)) for each, v in value.items() if _is_number(v))
-        elif name not in NOT_METRICS and _is_number(value):
+            yield from ((GROUPS[name] + str(each), float(v)) for each, v in value.items() if is_number(v))
+        elif name not in NOT_METRICS and is_number(value):
             yield name, float(value)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def thin(points: Curve, most: int = MOST) -> Curve:

@@ -17,15 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from ..records import Checkpoint, Event
-from .files import open_regular
+from .files import LATEST, is_count, is_number, is_text, open_regular
 from .launch import read_resume
 from .layout import AttemptFolder
 
 ENDING = re.compile(r"-step(?P<step>\d{8,})$|-(?P<epoch>\d{6,})$")
 """Of a checkpoint's name: a step's, an epoch's; the last checkpoint's has neither."""
 MAX_LINE, CHUNK = 1 << 20, 8 << 20
-LATEST = 1e11
-"""Seconds since 1970 that a calendar can show."""
 
 
 def read_events(attempt: AttemptFolder, cursor: int = 0) -> tuple[list[Event], int]:
@@ -69,11 +67,11 @@ def parse(data: bytes) -> Iterator[Event]:
             fields = json.loads(line, parse_int=_integer)
             if b"\\u" in line:
                 json.dumps(fields, ensure_ascii=False).encode()  # half of a surrogate pair: no file could hold it
-            at, kind = float(fields.pop("at")), str(fields.pop("kind"))
+            at, kind = fields.pop("at"), str(fields.pop("kind"))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
-        if 0 <= at < LATEST:
-            yield Event(at, kind, safe(fields))
+        if is_number(at) and 0 <= at < LATEST:
+            yield Event(float(at), kind, safe(fields))
 
 
 def _integer(text: str) -> int:
@@ -102,28 +100,12 @@ def _finite(value: Any) -> Any:
     return [_finite(each) for each in value] if isinstance(value, list) else value
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_numbers(value: object) -> bool:
-    return isinstance(value, dict)
-
-
 FIELDS: Mapping[str, Callable[[object], bool]] = {
-    **dict.fromkeys(("step", "epoch", "total_steps", "epochs", "size", "inf", "tensors", "peak_memory"), _is_count),
+    **dict.fromkeys(("step", "epoch", "total_steps", "epochs", "size", "inf", "tensors", "peak_memory"), is_count),
     **dict.fromkeys(("loss", "average"), is_number),
-    **dict.fromkeys(("path", "which", "where", "error", "name", "tag"), _is_text),
-    **dict.fromkeys(("lr", "other"), _is_numbers),
-    "nan": lambda value: isinstance(value, bool) or _is_count(value),
+    **dict.fromkeys(("path", "which", "where", "error", "name", "tag"), is_text),
+    **dict.fromkeys(("lr", "other"), lambda value: isinstance(value, dict)),
+    "nan": lambda value: isinstance(value, bool) or is_count(value),
 }
 """Field of an event -> whether a value may stand there, whatever the kind of the event."""
 

@@ -1,7 +1,7 @@
 """Files that others read while we write them, and files that anybody may have changed.
 
-Covers: the atomic write of the whole package, reading JSON that is not trusted. Not: what the files are called
-(`layout`) or mean.
+Covers: the atomic write, reading JSON that is not trusted, and telling which values in it can be used. Not: what the
+files are called (`layout`) or mean.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import stat
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeGuard
 
+LATEST = 1e11
+"""Seconds since 1970 that a calendar can show."""
 LARGEST = 64 << 20
 """Bytes of a JSON file at most: ours are far smaller."""
 
@@ -71,3 +74,19 @@ def read_json(file: str | Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def is_count(value: object) -> TypeGuard[int]:
+    """A whole number from 0 that SQLite can hold."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """A finite number; an integer that has a float."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 62
+
+
+def is_text(value: object) -> TypeGuard[str]:
+    return isinstance(value, str)

@@ -11,10 +11,10 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from typing import Any
 
 from ..records import Launch, Resume, RunRecord
-from .files import read_json, write
+from .files import LATEST, is_count, is_number, read_json, write
 from .layout import AttemptFolder
 
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
@@ -86,11 +86,11 @@ def read_launch(attempt: AttemptFolder) -> LaunchFile:
         argv=_texts(found.get("argv")),
         cwd=cwd if isinstance(cwd := found.get("cwd"), str) else "",
         env=_text_mapping(found.get("env")),
-        gpus=gpus if isinstance(gpus, int) else None,
+        gpus=gpus if is_count(gpus) else None,
         keep=_text_mapping(found.get("keep")),
         run=_run(found.get("run")),
         devices=_texts(found.get("devices")),
-        began=float(began) if isinstance(began, (int, float)) and 0 <= began < 1e11 else 0.0,
+        began=float(began) if is_number(began) and 0 <= began < LATEST else 0.0,
     )
 
 
@@ -100,23 +100,16 @@ def read_resume(attempt: AttemptFolder) -> Resume | None:
     if found is None:
         return None
     step, uncounted = found.get("step"), found.get("not_counted")
-    return Resume(
-        str(found.get("state") or ""), step if _is_count(step) else 0, uncounted if _is_count(uncounted) else 0
-    )
+    return Resume(str(found.get("state") or ""), step if is_count(step) else 0, uncounted if is_count(uncounted) else 0)
 
 
 def _run(found: Any) -> RunRecord | None:
-    if not isinstance(found, dict) or not all(_is_count(found.get(name)) for name in ("index", "number")):
+    if not isinstance(found, dict) or not all(is_count(found.get(name)) for name in ("index", "number")):
         return None
     key, name, slug, varied, options = (found.get(field) for field in ("key", "name", "slug", "varied", "options"))
     if not (isinstance(key, str) and isinstance(name, str) and isinstance(slug, str) and isinstance(options, dict)):
         return None
     return RunRecord(key, found["index"], found["number"], name, slug, _text_mapping(varied), options)
-
-
-def _is_count(value: object) -> TypeGuard[int]:
-    """A number that SQLite can hold."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62
 
 
 def _texts(value: object) -> tuple[str, ...]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeGuard, get_args
+from typing import Any, get_args
 
 from ..records import Outcome, OutcomeKind
-from .files import read_json, write
+from .files import is_count, is_number, is_text, read_json, write
 from .layout import AttemptFolder
 
 KINDS = get_args(OutcomeKind)
@@ -35,10 +35,10 @@ def read_outcome(attempt: AttemptFolder) -> OutcomeFile | None:
     """None while it runs, when its orchestrator was killed, and for attempts of the first edition."""
     found = read_json(attempt.outcome) or {}
     kind, ended = found.get("kind"), found.get("ended")
-    if kind is None or kind not in KINDS or not _is_number(ended):
+    if kind is None or kind not in KINDS or not is_number(ended):
         return None
     code = found.get("exit_code")
-    code = code if _is_number(code) and isinstance(code, int) and abs(code) < 1 << 31 else None
+    code = code if is_number(code) and isinstance(code, int) and abs(code) < 1 << 31 else None
     outcome = Outcome(kind, code, str(found.get("reason") or ""), str(found.get("cause") or ""))
     return OutcomeFile(outcome, float(ended), safe_metrics(found.get("metrics")))
 
@@ -46,35 +46,24 @@ def read_outcome(attempt: AttemptFolder) -> OutcomeFile | None:
 def safe_metrics(found: object) -> dict[str, Any]:
     """What an attempt has left, without what has another type than readers count on."""
     metrics = found if isinstance(found, dict) else {}
-    return {name: value for name, value in metrics.items() if METRICS.get(name, _is_text)(value)}
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15
+    return {name: value for name, value in metrics.items() if METRICS.get(name, is_text)(value)}
 
 
 def _is_loss(value: object) -> bool:
-    return value is None or isinstance(value, float) or _is_number(value)
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and _is_number(value) and value >= 0
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+    """A loss may be NaN, and is null where none was told."""
+    return value is None or isinstance(value, float) or is_number(value)
 
 
 def _is_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+    return isinstance(value, list) and all(map(is_text, value))
 
 
 METRICS: Mapping[str, Callable[[object], bool]] = {
     "loss": _is_loss,
     "mean_loss": _is_loss,
-    "seconds": _is_number,
-    "steps": _is_count,
-    "total_steps": _is_count,
-    "peak_memory": _is_count,
+    "seconds": is_number,
+    "steps": is_count,
+    "total_steps": is_count,
+    "peak_memory": is_count,
     "delivered": _is_texts,
 }

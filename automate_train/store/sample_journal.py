@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .files import read_json, write
+from .files import is_count, read_json, write
 from .journal import Journal
 from .layout import SweepFolder
 
@@ -124,7 +124,7 @@ def _restore_pictures(journal: Journal, pictures: Path, run_key: str) -> None:
     for file in sorted(pictures.glob("*.json")):
         about = read_json(file) or {}
         key, digest, seed = (about.get(name) for name in ("prompt_key", "prompt_digest", "seed"))
-        if isinstance(key, str) and key and isinstance(seed, int) and 0 <= seed < 1 << 62:
+        if isinstance(key, str) and key and is_count(seed):
             journal.db.execute("insert or ignore into sample_seed values (?, ?)", (key, seed))
         # A name that ends with a digest's start is of another prompt file than the run's own.
         if run_key and isinstance(digest, str) and not file.stem.endswith(f"_p{digest[:4]}"):

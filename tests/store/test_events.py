@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from automate_train.store.events import read_file, which
+from automate_train.records import Launch, Resume
+from automate_train.store.events import read_events, read_file, which
+from automate_train.store.launch import write_attempt
+from automate_train.store.layout import AttemptFolder
 
 
 def test_events_are_tailed_and_untrusted(tmp_path: Path):
@@ -57,3 +61,62 @@ def test_events_are_read_in_pieces_and_endless_lines_let_go(tmp_path: Path, monk
 )
 def test_what_a_name_tells(stem, kind):
     assert which(stem) == kind
+
+
+def told(tmp_path: Path, line: str) -> dict[str, Any]:
+    (tmp_path / "events.jsonl").write_text(f'{{"at": 1, "kind": "metrics", {line}}}\n')
+    [event], _ = read_file(tmp_path / "events.jsonl")
+    return dict(event.data)
+
+
+COUNTS = ("step", "epoch", "epochs", "total_steps", "peak_memory", "size", "inf", "tensors")
+WRONG_COUNTS = ["-1", "1.5", "true", '"6"', "[6]", "{}", "null", "NaN", "1e999", "-Infinity"]
+
+
+@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("value", WRONG_COUNTS)
+def test_a_count_of_another_type_was_not_told(tmp_path: Path, name: str, value: str):
+    assert told(tmp_path, f'"{name}": {value}, "loss": 0.5') == {"loss": 0.5}
+
+
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", "1e999", "-1e999"])
+@pytest.mark.parametrize("name", ["loss", "average"])
+def test_a_loss_that_is_not_finite_is_told_as_nan(tmp_path: Path, name: str, value: str):
+    assert told(tmp_path, f'"{name}": {value}, "step": 3') == {"step": 3, "nan": True}
+
+
+@pytest.mark.parametrize("value", ["true", '"0.5"', "[0.5]", "{}"])
+def test_a_loss_of_another_type_was_not_told(tmp_path: Path, value: str):
+    assert told(tmp_path, f'"loss": {value}, "average": {value}, "step": 3') == {"step": 3}
+
+
+@pytest.mark.parametrize("value", ["3", "true", "null", "[1]", "{}", "NaN"])
+@pytest.mark.parametrize("name", ["path", "which", "where", "error", "name", "tag"])
+def test_a_text_of_another_type_was_not_told(tmp_path: Path, name: str, value: str):
+    assert told(tmp_path, f'"{name}": {value}, "step": 3') == {"step": 3}
+
+
+def test_other_fields_hold_no_number_that_json_lacks(tmp_path: Path):
+    line = '"lr": {"unet": NaN, "te": 1e-4}, "other": [1], "mine": {"deep": [1e999, {"x": -Infinity}]}, "nan": "yes"'
+    assert told(tmp_path, line) == {"lr": {"unet": None, "te": 1e-4}, "mine": {"deep": [None, {"x": None}]}}
+
+
+@pytest.mark.parametrize("at", ["1e12", "-1", "1e999", "true", '"soon"', "null", "[1]"])
+def test_a_time_that_no_calendar_shows_is_no_event(tmp_path: Path, at: str):
+    (tmp_path / "events.jsonl").write_text(f'{{"at": {at}, "kind": "metrics"}}\n')
+    assert read_file(tmp_path / "events.jsonl")[0] == []
+
+
+def test_steps_of_a_resumed_attempt_are_those_of_the_whole_training(tmp_path: Path):
+    attempt = AttemptFolder(tmp_path / "attempt-2")
+    write_attempt(attempt, Launch(("x",), "/", resume=Resume("/state", 13, 12)))
+    lines = [
+        '{"at": 1, "kind": "metrics", "step": 1}',
+        '{"at": 1, "kind": "checkpoint", "step": 3}',
+        '{"at": 2, "kind": "end"}',
+    ]
+    attempt.events.write_text("\n".join(lines) + "\n")
+    assert [event.data.get("step") for event in read_events(attempt)[0]] == [13, 15, None]
+    for text in ("[]", "{", '{"not_counted": -3}', '{"not_counted": "12"}', '{"not_counted": 1e999}', ""):
+        attempt.resume.write_text(text)
+        assert [event.data.get("step") for event in read_events(attempt)[0]] == [1, 3, None]
