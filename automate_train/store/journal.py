@@ -112,10 +112,12 @@ class Journal:
             run.options, run.state, {_ATTEMPT} from run left join attempt a on a.key = run.key {where}
             order by run.position, run.number, run.key, a.number
         """
-        for _, group in groupby(self.db.execute(query, values), lambda row: row["run_key"]):
-            rows = list(group)
-            attempts = tuple(_attempt(row) for row in rows if row["id"] is not None)
-            yield replace(_run(rows[0]), attempts=attempts)
+        # All at once: a query that is not read to its end keeps this connection from writing after others have written.
+        rows = self.db.execute(query, values).fetchall()
+        for _, group in groupby(rows, lambda row: row["run_key"]):
+            first, *others = group
+            attempts = tuple(_attempt(row) for row in (first, *others) if row["id"] is not None)
+            yield replace(_run(first), attempts=attempts)
 
     def open_attempts(self) -> list[Attempt]:
         """Attempts without an outcome: still running, or their orchestrator was killed."""

@@ -135,6 +135,17 @@ def test_a_reader_beside_a_writer_and_after_it_makes_no_files(tmp_path: Path):
     assert os.listdir(tmp_path) == ["journal.sqlite"]
 
 
+def test_two_writers_do_not_lock_each_other_out_while_they_read(tmp_path: Path):
+    sweep, sampler = Journal(tmp_path / "journal.sqlite"), Journal(tmp_path / "journal.sqlite")
+    sweep.plan([run("a", 0), run("b", 1)])
+    for record in sampler.records():
+        sweep.note(state=record.key)
+        sampler.note(samples={})
+    assert sampler.record("a")
+    sweep.note(state="done")
+    sampler.note(samples={})
+
+
 def test_a_damaged_or_newer_journal_is_refused_in_words(tmp_path: Path):
     path = tmp_path / "journal.sqlite"
     path.write_bytes(b"not a database, but long enough to look like one " * 50)
