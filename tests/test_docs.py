@@ -14,6 +14,8 @@ from automate_train.cli.parser import spell
 from automate_train.config.keys import OURS
 from automate_train.config.layers import read
 from automate_train.config.prompts import read as read_prompts
+from automate_train.sampling.batch import variants
+from automate_train.sampling.servers.protocol import Lora, SampleRequest
 from automate_train.sampling.servers.webui import payload
 
 ROOT = Path(__file__).parent.parent
@@ -87,10 +89,10 @@ PROMPTS = [path for path in CONFIGS if path.parent.name == "prompts" or path.nam
 def test_every_prompt_file_in_configs_becomes_pictures(path: Path):
     prompts = read_prompts(path)
     assert payload.problems(prompts) == []
-    for shot in payload.shots(prompts):
-        lora = None if shot.baseline else "a-lora"
-        body = payload.payload(prompts[shot.number], lora, shot.weight, 1)
-        assert ("<lora:a-lora:" in body["prompt"]) is not shot.baseline
+    for each in variants(prompts):
+        lora = None if each.baseline else Lora("a-lora", path)
+        body = payload.payload(SampleRequest(prompts[each.number], 1, lora, each.weight))
+        assert ("<lora:a-lora:" in body["prompt"]) is not each.baseline
         assert json.dumps(body, allow_nan=False)
 
 

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Sequence
 
 from ..sampling.context import Limits
+from ..sampling.planner import SampleSelection
 from ..sampling.session import run
 from ..store.layout import find_sweep
 from .parser import Parser, ranges, seconds
@@ -47,10 +48,7 @@ def main(argv: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both mean: take our things away and end
     return run(
         folder,
-        prompt_path=flags.prompt_path,
-        urls=flags.webui_url,
-        only=flags.only,
-        epochs=flags.epochs,
+        SampleSelection(flags.prompt_path, tuple(flags.webui_url), flags.only, flags.epochs),
         follow=flags.follow,
         limits=Limits(resume=flags.resume_queue, nudge=flags.nudge, **given),
         say=lambda text: print(text.encode(errors="backslashreplace").decode(), flush=True),

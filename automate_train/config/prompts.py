@@ -18,6 +18,10 @@ from .jsonc import parse
 from .layers import read_text
 from .prompt_fields import FIXED, LETTERS, checked, number, plain
 
+TAG = re.compile(r"<\w+:([^:>]+)(?::[^>]*)?>")
+"""What a prompt tells an image server beside its words: `<kind:name:numbers>`."""
+NOBODY = "\0"
+"""Takes the placeholder's place where there is no LoRA; no prompt holds it."""
 OPTION = re.compile(r" --([A-Za-z]+)(?= |$)")
 """An option of a text prompt. ` -- `, `x--y` and ` --5` are none: they stay text."""
 JSON_TEXT = re.compile(r"(?:\s|#[^\n]*\n|//[^\n]*\n|/\*.*?\*/)*(?:\{|\[\s*(?:[\]{#]|//|/\*))", re.DOTALL)
@@ -48,19 +52,23 @@ class Prompt:
     def where(self) -> str:
         return place(self.file, self.line)
 
+    def words(self) -> tuple[str, str]:
+        """The prompt and the negative prompt without the LoRA: our tag and the placeholder are left out, everything
+        else stays. The same for all checkpoints and servers."""
+        return self._without_lora(self.text), self._without_lora(self.negative)
 
-LORA_TAG = re.compile(r"<(lora|lyco):([^:>]+)((?::[^>]*)?)>")
-"""A LoRA that the words call by name, with its weights."""
+    def _without_lora(self, text: str) -> str:
+        if self.placeholder:
+            text = text.replace(self.placeholder, NOBODY)
+        return TAG.sub(lambda tag: "" if tag[1] == NOBODY else tag[0], text).replace(NOBODY, "").strip()
 
 
-def without_loras(prompt: Prompt) -> tuple[str, str, list[str]]:
-    """(prompt, negative prompt, tags of LoRAs other than the run's own): the words for a sampler that knows no tags."""
-    words, others = [], []
-    for text in (prompt.text, prompt.negative):
-        text = text.replace(prompt.placeholder, "\0") if prompt.placeholder else text  # no prompt holds NUL
-        others += [tag[0] for tag in LORA_TAG.finditer(text) if tag[2] != "\0"]
-        words.append(LORA_TAG.sub("", text).replace("\0", "").strip())
-    return words[0], words[1], others
+def without_tags(prompt: Prompt) -> tuple[str, str, list[str]]:
+    """(prompt, negative prompt, tags other than our LoRA's): the words for a sampler that knows no tags."""
+    texts = prompt.words()
+    others = [tag[0] for text in texts for tag in TAG.finditer(text)]
+    words, negative = (TAG.sub("", text).strip() for text in texts)
+    return words, negative, others
 
 
 def place(file: str, at: int) -> str:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..config.keys import unset
 from ..config.prompts import read
-from ..config.sampling_options import sample_rule, webui_addresses
+from ..config.sampling_options import sample_rule, sampler_environment, webui_addresses
 from ..errors import Problem, UserError
 from ..records import Setting
-from ..sampling.servers import webui
+from ..sampling.servers.connect import connect
+from ..sampling.servers.protocol import ServerError
 from ..sampling.servers.webui import payload
+from ..sampling.servers.webui.http import base_url
 
 SECONDS = 15.0
 """The longest that the probes of all servers may take."""
@@ -31,45 +33,33 @@ class Probe:
     url: str
     source: str
     key: str
-    auth: str | None
-    uploader_auth: str | None
-    lora_dir: str | None
+    options: Mapping[str, Any]
     found: list[Problem] = field(default_factory=list)
     done: threading.Event = field(default_factory=threading.Event)
 
-    def say(self, message: str, hint: str = "", warn: bool = False) -> None:
-        self.found.append(Problem("warning" if warn else "error", self.source, self.key, message, hint))
+    @property
+    def identity(self) -> tuple[object, ...]:
+        return (self.url, *(self.options.get(key) for key in ("webui_auth", "webui_uploader_auth", "webui_lora_dir")))
 
     def run(self) -> None:
         try:
-            client = webui.WebUI(self.url, self.auth, self.uploader_auth, self.lora_dir)
-            self._judge(client, client.probe())
-        except webui.Trouble as error:
-            self.say(str(error))
+            server = connect(self.url, "", self.options, sampler_environment(self.options))
+            self.found = [replace(each, source=self.source, key=self.key) for each in server.problems()]
+        except ServerError as error:
+            self.found = [Problem("error", self.source, self.key, str(error))]
         finally:
             self.done.set()
-
-    def _judge(self, client: webui.WebUI, abilities: webui.Abilities) -> None:
-        if self.lora_dir is None and not abilities.uploader:
-            hint = "install it (it also fails to load without internet), or set webui_lora_dir to a shared folder"
-            self.say(f"{client.url} has no model uploader: LoRAs cannot be brought there", hint)
-        if not abilities.scheduler:
-            hint = "install sd-webui-agent-scheduler, and pictures survive a restart of the WebUI"
-            self.say(f"{client.url} has no agent scheduler: pictures are drawn one by one over txt2img", hint, True)
-        if abilities.paused:
-            hint = "resume it in the WebUI: samples wait until then"
-            self.say(f"{client.url}: its queue is paused", hint, True)
 
 
 def problems(options: Iterable[Mapping[str, Setting]]) -> Iterator[Problem]:
     """What is wrong with sampling on a WebUI. `options`: of runs that are sampled there and show every value. Takes
     SECONDS at most."""
-    probes: dict[tuple[str | None, ...], Probe] = {}
+    probes: dict[tuple[object, ...], Probe] = {}
     files: dict[str, Setting] = {}
     for each in options:
         values = {key: setting.value for key, setting in each.items()}
         for probe in _probes(each, values):
-            probes.setdefault((probe.url, probe.auth, probe.uploader_auth, probe.lora_dir), probe)
+            probes.setdefault(probe.identity, probe)
         yield from _keys(each, values)
         if (setting := each.get("prompt_path")) is not None and not unset(setting.value):
             files.setdefault(str(setting.value), setting)
@@ -81,19 +71,15 @@ def problems(options: Iterable[Mapping[str, Setting]]) -> Iterator[Problem]:
     for probe in probes.values():
         if not probe.done.wait(left):
             left = 0.0
-            text = f"{_without_password(probe.url)} has not answered within {SECONDS:.0f} s"
-            probe.say(text, "is it busy, or behind a firewall?")
+            text = f"{base_url(probe.url)} has not answered within {SECONDS:.0f} s"
+            probe.found = [Problem("error", probe.source, probe.key, text, "is it busy, or behind a firewall?")]
         yield from probe.found
 
 
 def _probes(options: Mapping[str, Setting], values: Mapping[str, Any]) -> Iterator[Probe]:
-    auth, uploader_auth, folder = (
-        None if unset(values.get(key)) else str(values[key])
-        for key in ("webui_auth", "webui_uploader_auth", "webui_lora_dir")
-    )
     for url in webui_addresses(values):
         key = "webui_url" if url == values.get("webui_url") else "webui_urls"
-        yield Probe(url, str(options[key].source), key, auth, uploader_auth, folder)
+        yield Probe(url, str(options[key].source), key, values)
 
 
 def _keys(options: Mapping[str, Setting], values: Mapping[str, Any]) -> Iterator[Problem]:
@@ -132,10 +118,3 @@ def _prompts(setting: Setting) -> Iterator[Problem]:
     except OSError as error:
         text = f"{setting.value} cannot be read: {error.strerror}"
         yield Problem("error", str(setting.source), setting.written, text)
-
-
-def _without_password(url: str) -> str:
-    try:
-        return webui.base_url(url)
-    except webui.Final:
-        return "webui_url"

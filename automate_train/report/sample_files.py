@@ -17,6 +17,7 @@ from typing import Any
 from ..config.prompts import read as read_prompt_file
 from ..errors import UserError
 from ..hook.hook_sample_images import OWN, is_whole
+from ..sampling.servers.webui.payload import without_lora
 from ..store.files import read_json
 from ..store.layout import SweepFolder
 
@@ -85,7 +86,7 @@ def _from_server(
     return SamplePicture(
         file=_relative(folder / entry.name, root) if entry else "",
         prompt=_whole(fields.get("prompt")) or 0,
-        words=without_lora(str(fields.get("text") or ""), fields.get("lora")),
+        words=_words(fields),
         epoch=_whole(fields.get("epoch")),
         step=_whole(fields.get("step")),
         by_step=STEP_CHECKPOINT.search(stem) is not None,
@@ -94,6 +95,14 @@ def _from_server(
         stamp=_stamp(entry.stat()) if entry else "",
         details={name: _bounded(fields[name]) for name in DETAILS if fields.get(name) not in (None, "")},
     )
+
+
+def _words(fields: Mapping[str, Any]) -> str:
+    """The prompt without the LoRA, by which pictures of different checkpoints are compared."""
+    words = fields.get("words")
+    if isinstance(words, str):
+        return words[:MOST_TEXT]
+    return without_lora(str(fields.get("text") or "")[:MOST_TEXT], fields.get("lora"))  # of the first edition
 
 
 def _from_trainer(
@@ -122,14 +131,6 @@ def _from_trainer(
 def read_baselines(sweep: SweepFolder) -> list[SamplePicture]:
     """Each prompt's picture without a LoRA."""
     return [each for each in read_folder(sweep.baselines, sweep.path, (), {}, 0)[0] if each.file]
-
-
-def without_lora(text: str, lora: object) -> str:
-    """The words that all checkpoints share: as `payloads.words` writes them without a LoRA."""
-    if not isinstance(lora, str) or not lora:
-        return text[:MOST_TEXT].strip()
-    text = re.sub(rf"<(lora|lyco):{re.escape(lora)}((?::[^>]*)?)>", "", text[:MOST_TEXT])
-    return text.replace(lora, "").strip()
 
 
 def prompt_texts(prompt_path: object, cwd: str) -> list[str]:

@@ -1,86 +1,75 @@
-"""A picture has come, or word that there will be none: is it kept, marked, or drawn once more?
+"""A picture has come, or word that there will be none: is it kept, marked, or asked for once more?
 
-Covers: the verdict by the infotext, one more try for what failed, the LoRA that a server does not use. Not: fetching
-(`drawer`), the verdict's own rules (`webui.judge`).
+Covers: one more try for what has failed, a LoRA that a server does not use, what is written of each picture. Not:
+fetching pictures (`generator`), the proof itself (`ImageServer.verify`).
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..store.sample_journal import SampleJournal
-from .context import Office
-from .image_store import Wanted
-from .server_batch import Work
-from .servers import webui
+from .context import SamplingContext
+from .image_store import Result
+from .server_batch import ServerBatch
+from .servers.protocol import Failed, ImageServer, Picture
 
 
-class Judge:
-    """Of one server, for the thread of its drawer."""
+class Acceptance:
+    """Of one server, in the thread of its generator."""
 
-    def __init__(self, url: str, office: Office, samples: SampleJournal) -> None:
-        self.url, self.office, self.samples = url, office, samples
-        self._blind = False
-        """This server hides which LoRA it has used: once is enough."""
+    def __init__(self, server: ImageServer, context: SamplingContext, journal: SampleJournal) -> None:
+        self.server, self.context, self.journal = server, context, journal
+        self._hides_loras = False
+        """This server does not say which LoRAs it uses: one more try for each checkpoint is enough."""
 
-    def judge(self, work: Work, key: str, result: webui.Failed | list[webui.Picture]) -> bool:
+    def accept(self, batch: ServerBatch, path: str, answer: Picture | Failed) -> bool:
         """True: the LoRA must be brought once more before this picture can be drawn again."""
-        wanted = work.left[key]
-        if isinstance(result, webui.Failed):
-            if result.out_of_memory:
-                self.office.say(f"{self.url}: its GPU is out of memory, and its queue has paused itself for everybody")
-            if not work.tries[key] and "no PNG" not in result.reason:
-                self._once_more(work, key)
+        if isinstance(answer, Failed):
+            if answer.out_of_memory:
+                self.context.say(f"{self.server.url}: its GPU is out of memory (a queue may pause itself then)")
+            if batch.tries[path] or answer.final:
+                self._keep(batch, path, "failed", answer.reason)
             else:
-                self.settle(work, key, "failed", result.reason)
+                self._once_more(batch, path)
             return False
-        lora = None if wanted.shot.baseline else work.lora
-        model = wanted_model(wanted)
-        picture = result[0]
-        verdict = webui.judge(picture.infotext, lora, work.hash12, model)
-        if verdict == "base model only" and not self._blind and work.tries[key] < 2:
-            return self._once_more_with_lora(work, key)
-        if lora:
-            self._blind = verdict == "base model only" and "Lora hashes" not in picture.infotext
-            work.proved = work.proved or verdict == "done"
-            if key == work.scout or work.proved:
-                work.scout = ""
-                work.held.clear()
-        self.settle(work, key, verdict, webui.explain(verdict, picture.infotext, lora, model), picture)
+        request = batch.left[path].request(batch.lora)
+        verdict = self.server.verify(request, answer)
+        if verdict.state == "base model only" and not self._hides_loras and batch.tries[path] < 2:
+            return self._once_more_with_lora(batch, path)
+        if request.lora:
+            self._hides_loras = not verdict.names_loras
+            batch.proved = batch.proved or verdict.state == "done"
+            if path == batch.probe or batch.proved:
+                batch.probe = ""
+                batch.held_back.clear()
+        self._keep(batch, path, verdict.state, verdict.reason, answer)
         return False
 
-    def _once_more_with_lora(self, work: Work, key: str) -> bool:
-        """A server that was started anew draws without the LoRA until it has looked at its files again: bring it
-        again, draw one picture and see, before the others are drawn twice in vain."""
-        if not work.proved and work.scout not in ("", key):
-            work.held.add(key)
+    def _once_more_with_lora(self, batch: ServerBatch, path: str) -> bool:
+        """A server that was started anew draws without the LoRA until it has looked at its files again: bring it again,
+        draw one picture and see, before the others are drawn twice in vain."""
+        if not batch.proved and batch.probe not in ("", path):
+            batch.held_back.add(path)
             return False
-        self._once_more(work, key)
-        if work.proved:
+        self._once_more(batch, path)
+        if batch.proved:
             return False
-        work.scout = key
+        batch.probe = path
         return True
 
-    def _once_more(self, work: Work, key: str) -> None:
-        work.tries[key] += 1
-        work.tasks.pop(key, None)
-        self.samples.forget_request(self.url, key)
+    def _once_more(self, batch: ServerBatch, path: str) -> None:
+        batch.tries[path] += 1
+        self._forget(batch, path)
 
-    def settle(self, work: Work, key: str, state: str, reason: str, picture: webui.Picture | None = None) -> None:
-        wanted = work.left[key]
-        lora = None if wanted.shot.baseline else work.lora
-        png, infotext = (picture.png, picture.infotext) if picture else (None, "")
-        if self.office.desk.put(work.batch, wanted, self.url, lora, state, reason, png, infotext) and state != "done":
-            self.office.say(f"{wanted.png.name}: {state}: {reason}")
-        work.left.pop(key)  # only now: the dispatcher takes what is not left for made
-        work.tasks.pop(key, None)
-        self.samples.forget_request(self.url, key)
+    def _keep(self, batch: ServerBatch, path: str, state: str, reason: str, picture: Picture | None = None) -> None:
+        sample = batch.left[path]
+        request = sample.request(batch.lora)
+        lora = request.lora.name if request.lora else None
+        result = Result(state, reason, self.server.url, lora, self.server.parameters(request), picture)
+        if self.context.store.put(batch.batch, sample, result) and state != "done":
+            self.context.say(f"{sample.png.name}: {state}: {reason}")
+        batch.left.pop(path)  # only now: the dispatcher takes what is not left for made
+        self._forget(batch, path)
 
-
-def wanted_model(wanted: Wanted) -> str | None:
-    """The base model that the prompt names, if it does."""
-    fields: Any = wanted.prompt.fields
-    settings = fields.get("override_settings")
-    named = settings.get("sd_model_checkpoint") if isinstance(settings, dict) else None
-    found = fields.get("checkpoint") or named
-    return str(found) if found else None
+    def _forget(self, batch: ServerBatch, path: str) -> None:
+        batch.tickets.pop(path, None)
+        self.journal.forget_request(self.server.url, path)

@@ -1,126 +1,130 @@
-"""Which server gets which batch: the least busy one; a dead one's share goes to the others.
+"""Which server gets which batch: the least busy one. The batches of a server that is gone are given to the others.
 
 Covers: giving out, taking back after an outage, servers that refuse a checkpoint, when to give up. Every decision is
-one pass over facts. Not: doing any of it (`server` and its threads).
+one pass over what is known at the moment. Not: doing any of it (`server_worker` and its threads).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 from ..store.sample_journal import SampleJournal
-from .context import Office
-from .image_store import Batch
-from .server import Server
-from .server_batch import Work
+from .batch import Batch
+from .context import SamplingContext
+from .image_store import Result
+from .server_batch import ServerBatch
+from .server_worker import ServerWorker
 
-MEETING = 3.0
-"""Seconds in which servers may show themselves before the first of them gets everything."""
+FIRST_ANSWERS = 3.0
+"""Seconds in which servers may answer for the first time before the first of them gets everything."""
 
 
 class Dispatch:
-    def __init__(self, office: Office, samples: SampleJournal) -> None:
-        self.office, self.samples = office, samples
-        self.servers: list[Server] = []
+    def __init__(self, context: SamplingContext, journal: SampleJournal) -> None:
+        self.context, self.journal = context, journal
+        self.servers: list[ServerWorker] = []
         self.waiting: list[Batch] = []
-        self.begun_on: dict[str, str] = {}
+        self._begun_on: dict[str, str] = {}
         """Batch -> the server where an earlier session has begun it."""
         self._refused: dict[tuple[str, str], str] = {}
-        self._met = 0.0
+        """(server, batch) -> why."""
+        self._last_added = 0.0
 
-    def add(self, server: Server) -> None:
+    def add(self, server: ServerWorker) -> None:
         self.servers.append(server)
-        server.clear_leftovers(self.samples, list(self.unfinished()))
-        self.begun_on |= dict.fromkeys(self.samples.uploads(server.url).values(), server.url)
+        server.remove_leftovers(self.journal, list(self.unfinished()))
+        self._begun_on |= dict.fromkeys(self.journal.uploads(server.url).values(), server.url)
         server.start()
-        self._met = time.monotonic()
+        self._last_added = time.monotonic()
 
     def step(self) -> None:
         for server in self.servers:
-            while server.ended:
-                self._ended(server, server.ended.popleft())
+            for ended in server.ended():
+                self._end(server, ended)
             self._take_back(server)
-        self.office.hungry = bool(self.waiting)
-        coming = time.monotonic() - self._met < MEETING and any(server.is_new for server in self.servers)
+        self.context.batches_wait = bool(self.waiting)
+        first_answers = time.monotonic() - self._last_added < FIRST_ANSWERS and any(s.is_new for s in self.servers)
         for batch in list(self.waiting):
-            if not coming and self._give(batch):
+            if not first_answers and self._give(batch):
                 self.waiting.remove(batch)
-        if self.servers and all(server.lost(self.office.limits.outage) for server in self.servers):
+        if self.servers and all(server.is_lost() for server in self.servers):
             for batch in self.unfinished():
                 if batch.final is not None and not batch.final.exists():
-                    batch.go_on("no server answers\n")  # a training that waits need not wait longer
+                    self.context.store.let_training_go_on(batch, "no server answers\n")
 
-    def _ended(self, server: Server, work: Work) -> None:
-        self.waiting = [batch for batch in self.waiting if batch.id != work.batch.id]
-        if work.refused:
-            self._refused[server.url, work.batch.id] = work.refused
-            self.office.say(work.refused)
-            self.waiting.insert(0, work.batch)
+    def _end(self, server: ServerWorker, ended: ServerBatch) -> None:
+        self._withdraw(ended)
+        if ended.refused:
+            self._refused[server.url, ended.batch.id] = ended.refused
+            self.context.say(ended.refused)
+            self.waiting.insert(0, ended.batch)
         else:
-            work.batch.close()
+            self.context.store.close(ended.batch)
 
-    def _take_back(self, server: Server) -> None:
+    def _withdraw(self, batch: ServerBatch) -> None:
+        """It does not wait for a server any more, if it did."""
+        self.waiting = [each for each in self.waiting if each.id != batch.batch.id]
+
+    def _take_back(self, server: ServerWorker) -> None:
         """Batches of a server that is gone wait again; it goes on with them if it is back first."""
-        alone = not any(other is not server and other.has_room for other in self.servers)
-        limits = self.office.limits
-        lost = bool(server.health.dead) or (not alone and server.lost(limits.outage))
-        for work in [work for work in server.works if work.left]:
-            waits = any(batch.id == work.batch.id for batch in self.waiting)
-            if work.refused:
+        others_have_room = any(other.has_room for other in self.servers if other is not server)
+        is_gone = bool(server.health.given_up) or (others_have_room and server.is_lost())
+        for batch in server.batches:
+            if not batch.left or batch.refused or batch.dropped:
                 continue
-            if lost and not work.released and not work.dropped:
-                work.released = True
-                self.waiting.insert(0, work.batch)
-                self.office.say(f"{server.url}: its share goes to the others")
-            elif work.released and not work.dropped and not waits:
-                server.drop(work)
-            elif work.released and not work.dropped and server.health.fine:
-                work.released = False
-                self.waiting = [batch for batch in self.waiting if batch.id != work.batch.id]
+            if not batch.released:
+                if is_gone:
+                    batch.released = True
+                    self.waiting.insert(0, batch.batch)
+                    self.context.say(f"{server.url}: its share goes to the others")
+            elif not any(each.id == batch.batch.id for each in self.waiting):
+                server.drop(batch)
+            elif server.health.is_fine:
+                batch.released = False
+                self._withdraw(batch)
 
     def _give(self, batch: Batch) -> bool:
         """True when it waits no longer."""
-        able = [s for s in self.servers if not s.health.dead and (s.url, batch.id) not in self._refused]
-        reasons = [why for (_, name), why in self._refused.items() if name == batch.id]
+        able = [s for s in self.servers if not s.health.given_up and (s.url, batch.id) not in self._refused]
+        reasons = [why for (_, id_), why in self._refused.items() if id_ == batch.id]
         if not able and reasons:
-            for wanted in batch.wanted:
-                self.office.desk.put(batch, wanted, "", None, "failed", reasons[0])
-            batch.close()
+            for sample in batch.samples:
+                self.context.store.put(batch, sample, Result("failed", reasons[0]))
+            self.context.store.close(batch)
             return True
-        first = [s for s in able if s.url == self.begun_on.get(batch.id) and not s.lost(self.office.limits.outage)]
-        fine = [s for s in first or able if s.answers and not any(w.batch.id == batch.id for w in s.works)]
-        speed = {s.url: s.drawer.seconds for s in fine}
-        known = [each for each in speed.values() if each]
+        first = [s for s in able if s.url == self._begun_on.get(batch.id) and not s.is_lost()]
+        fine = [s for s in first or able if s.answers and not any(each.batch.id == batch.id for each in s.batches)]
+        seconds = {s.url: s.generator.seconds for s in fine}
+        known = [each for each in seconds.values() if each]
         usual = sum(known) / len(known) if known else 1.0
-        best = min(fine, key=lambda s: s.load * (speed[s.url] or usual), default=None)
+        best = min(fine, key=lambda s: s.load * (seconds[s.url] or usual), default=None)
         if best is None or not best.has_room:  # soon it has: better than a long queue elsewhere
             return False
-        best.give(batch, self.samples)
+        best.give(batch, self.journal)
         return True
 
-    def unfinished(self) -> Iterable[Batch]:
+    def unfinished(self) -> Iterator[Batch]:
         yield from self.waiting
         for server in self.servers:
-            yield from (work.batch for work in server.works if work.left and not work.released and not work.dropped)
+            yield from (b.batch for b in server.batches if b.left and not b.released and not b.dropped)
 
-    def hopeless(self, since: float) -> bool:
+    def is_hopeless(self, since: float) -> bool:
         """No server does anything for us, and none has for the longest that we wait; counted from `since` at least."""
-        now, limits = time.monotonic(), self.office.limits
+        now, limits = time.monotonic(), self.context.limits
         return all(
-            server.health.dead
-            or min(server.health.silent(now), now - since) > limits.outage
-            or min(server.health.idle(now), now - since) > limits.wait
+            server.health.given_up
+            or min(server.health.silent_for(now), now - since) > limits.outage
+            or min(server.health.idle_for(now), now - since) > limits.wait
             for server in self.servers
         )
 
     @property
-    def over(self) -> bool:
-        """Everything is drawn and taken away; what a dead server has is left to the next session."""
-        ended = any(server.ended for server in self.servers)
-        return not self.waiting and not ended and all(self._left_alone(server) for server in self.servers)
+    def is_over(self) -> bool:
+        """Everything is drawn and removed; what a server has that is gone is left to the next session."""
+        return not self.waiting and all(not s.has_ended and self._is_left_alone(s) for s in self.servers)
 
-    def _left_alone(self, server: Server) -> bool:
-        drawing = any(work.left and not work.dropped for work in server.works)
-        gone = server.lost(self.office.limits.outage) and not drawing
-        return bool(server.health.dead) or not server.works or gone
+    def _is_left_alone(self, server: ServerWorker) -> bool:
+        if server.health.given_up or not server.batches:
+            return True
+        return server.is_lost() and not any(batch.left and not batch.dropped for batch in server.batches)

@@ -1,233 +1,201 @@
-"""The thread of a server that has pictures drawn: queues them, asks how they stand, judges and keeps them.
+"""The thread of a server that has pictures drawn: asks for them, fetches them, has them accepted.
 
-Covers: all of a checkpoint's tasks queued before waiting, lost answers, how often to ask, servers without a scheduler.
-Not: bringing the LoRA (`carrier`), stalls (`stalls`), what a picture is worth (`judge`), which server (`dispatch`).
+Covers: all requests of a checkpoint made before waiting for the first, lost answers, how often to ask. Not: bringing
+the LoRA (`uploader`), queues that stand still (`queue_watch`), whether a picture is kept (`acceptance`), which server
+gets what (`dispatch`).
 """
 
 from __future__ import annotations
 
+import queue
 import random
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
 
-from ..errors import UserError
 from ..store.sample_journal import SampleJournal, SentRequest
-from .acceptance import Judge
-from .context import Health, Office
-from .queue_watch import Stalls
-from .server_batch import Work
-from .servers import webui
-from .servers.webui.payload import payload
+from .acceptance import Acceptance
+from .context import SamplingContext
+from .handover import Bring, Remove, ServerQueues
+from .health import ServerHealth
+from .queue_watch import QueueWatch
+from .server_batch import ServerBatch
+from .servers.protocol import Failed, ImageServer, Picture, Refused, Unavailable
 
 
-class Drawer:
-    """`take(work)` from any thread, when its LoRA is on the server. `over(work)` is called with all pictures settled;
-    `again(work)` when the LoRA must be brought once more."""
+class Generator:
+    """Each batch that it takes from `to_draw` is in the end removed by the uploader, when its pictures are made or
+    another server has it; or is brought once more, where the server has not used the LoRA."""
 
     def __init__(
-        self, client: Callable[[], webui.WebUI], url: str, office: Office, health: Health, *,
-        over: Callable[[Work], None], again: Callable[[Work], None], probed: Callable[[webui.Abilities], None],
-    ) -> None:  # fmt: skip
-        self._client, self.url, self.office, self.health = client, url, office, health
-        self._over, self._again, self._probed = over, again, probed
-        self._wake = threading.Event()
-        self._incoming: list[Work] = []
-        self._works: list[Work] = []
-        self._next_poll, self._pause, self._least = 0.0, office.limits.poll, office.limits.poll
-        self._moved = time.monotonic()
-        self.others = 0
-        """Tasks of everybody that wait in its queue."""
+        self, server: ImageServer, context: SamplingContext, health: ServerHealth, queues: ServerQueues
+    ) -> None:
+        self.server, self.context, self.health, self.queues = server, context, health, queues
+        self._batches: list[ServerBatch] = []
+        self._next_poll, self._pause, self._shortest_pause = 0.0, context.limits.poll, context.limits.poll
+        self._last_picture = time.monotonic()
+        self.queued = 0
+        """Requests that wait on the server, everybody's."""
         self.seconds = 0.0
         """What a picture takes, as far as it is known."""
-        self.ready = False
-        """Probed, and can be given work."""
-        self.ended = False
+        self.is_ready = False
+        """The server has answered and can be used."""
+        self._finishing = threading.Event()
 
     def start(self) -> None:
-        self.thread = self.office.thread(f"drawer {self.url}", self._run)
+        self.thread = self.context.start_thread(f"generator {self.server.url}", self._run)
 
-    def take(self, work: Work) -> None:
-        self._incoming.append(work)
-        self._wake.set()
+    def look_again(self) -> None:
+        """Something has changed that is not a new batch."""
+        self.queues.to_draw.put(None)
 
-    def wake(self) -> None:
-        self._wake.set()
+    def finish(self) -> None:
+        self._finishing.set()
+        self.look_again()
+
+    def _goes_on(self) -> bool:
+        return not (self._finishing.is_set() or self.health.given_up or self.context.stopping.is_set())
 
     def _run(self) -> None:
-        self.client, self.samples = self._client(), SampleJournal(self.office.journal)
-        self.judge = Judge(self.url, self.office, self.samples)
-        self.stalls = Stalls(self.client, self.office, self.health)
-        while not self.ended and not self.health.dead and not self.office.stop.is_set():
+        self.journal = SampleJournal(self.context.journal)
+        self.acceptance = Acceptance(self.server, self.context, self.journal)
+        self.queue_watch = QueueWatch(self.server, self.context.limits, self.health)
+        connected = lost = False
+        while self._goes_on():
             try:
-                self.scheduler = self._probe()
+                if not connected:
+                    self._connect()
+                elif lost:
+                    self.server.reconnected()
+                connected, lost = True, False
+                pause = self._round()
+                self.health.works("queue")
+            except Unavailable as error:
+                lost = connected
+                pause = self.health.failed("queue" if connected else "connection", str(error))
+            except Refused as error:
+                self.health.give_up(str(error))
                 break
-            except webui.Again as error:
-                self._wake.wait(self.health.bad("probe", str(error)))
-        lost = False
-        while not self.ended and not self.health.dead and not self.office.stop.is_set():
-            self._wake.clear()
-            try:
-                if lost:
-                    self.client.refresh()  # a server that was started anew knows no LoRA
-                lost, pause = False, self._round()
-                self.health.good("queue")
-            except webui.Again as error:
-                lost, pause = True, self.health.bad("queue", str(error))
-            except webui.Final as error:
-                self.health.kill(str(error))
-                break
-            self._wake.wait(pause)
-        self.samples.close()
-        self.client.close()
+            self._wait(pause)
+        self.journal.close()
 
-    def _probe(self) -> bool:
+    def _connect(self) -> None:
+        for problem in self.server.problems():
+            if problem.severity == "error":
+                raise Refused(str(problem))
+        self.queued = self.server.progress(()).queued
+        self._next_poll = time.monotonic() + 2 * self.context.limits.poll  # `problems` has asked, too
+        self.health.works("connection")
+        self.is_ready = True
+        self.context.changed.set()
+
+    def _wait(self, seconds: float | None) -> None:
+        """For a new batch or a call to look again, `seconds` at most."""
         try:
-            abilities = self.client.probe()
-        except webui.Unreachable as error:
-            raise webui.Again(str(error)) from None
-        except webui.Final as error:
-            self.health.kill(str(error))
-            return False
-        if abilities.scheduler:
-            self.others = self.client.state().total
-            self._next_poll = time.monotonic() + 2 * self.office.limits.poll  # the probe has asked, too
-        self.health.good("probe")
-        self._probed(abilities)
-        self.ready = not self.health.dead
-        self.office.bell.set()
-        return abilities.scheduler
+            found = self.queues.to_draw.get(timeout=seconds)
+            while True:
+                if found is not None:
+                    self._batches.append(found)
+                found = self.queues.to_draw.get_nowait()
+        except queue.Empty:
+            return
 
     def _round(self) -> float | None:
-        """One look at everything; seconds until the next, None: when something comes."""
-        self._works += [self._incoming.pop(0) for _ in range(len(self._incoming))]
-        for work in list(self._works):
-            if work.dropped:
-                self._leave(work)
-                continue
-            if self.scheduler:
-                self._queue(work)
-            else:
-                self._draw(work)
-            if work in self._works:
-                self._leave_if_settled(work)
-        if not any(work.tasks for work in self._works):
-            if not self.scheduler or not self.office.hungry:
-                return None
-            if time.monotonic() >= self._next_poll:
-                self.others = self.client.state().total
-                self._next_poll = time.monotonic() + self.office.limits.poll
-            return self.office.limits.slowest
+        """One pass over all batches; the seconds until the next, None: until something comes."""
+        for batch in list(self._batches):
+            if not batch.dropped:
+                self._request_all(batch)
+            self._leave_if_over(batch)
+        tickets = {ticket: (batch, path) for batch in self._batches for path, ticket in batch.tickets.items() if ticket}
         now = time.monotonic()
+        if not tickets:
+            if any(batch.left for batch in self._batches):  # something has failed at once, and is asked for once more
+                return 0.01
+            if not self.context.batches_wait:
+                return None
+            if now >= self._next_poll:
+                self.queued = self.server.progress(()).queued
+                self._next_poll = time.monotonic() + self.context.limits.poll
+            return self.context.limits.slowest
         if now >= self._next_poll:
-            changed = self._poll()
-            slowest = min(self.office.limits.slowest, max(self.office.limits.kick / 2, self.seconds / 3))
-            self._pause = max(self._least, 0.0 if changed else min(self._pause * 1.4, slowest))
+            changed = self._poll(tickets)
+            slowest = min(self.context.limits.slowest, max(self.context.limits.kick / 2, self.seconds / 3))
+            self._pause = max(self._shortest_pause, 0.0 if changed else min(self._pause * 1.4, slowest))
             self._next_poll = time.monotonic() + self._pause * random.uniform(1.0, 1.2)
         return max(0.01, self._next_poll - time.monotonic())
 
-    def _body(self, work: Work, key: str) -> dict[str, Any] | None:
-        """What is sent for one wanted picture; None when its prompt cannot be (a missing image), which settles it."""
-        wanted = work.left[key]
-        try:
-            return payload(wanted.prompt, None if wanted.shot.baseline else work.lora, wanted.shot.weight, wanted.seed)
-        except UserError as error:
-            self.judge.settle(work, key, "failed", str(error))
-            return None
-
-    # the scheduler's queue
-
-    def _queue(self, work: Work) -> None:
-        for key, wanted in list(work.left.items()):
-            asked = work.tasks.get(key)
-            if asked is not None and asked.task:
+    def _request_all(self, batch: ServerBatch) -> None:
+        """A queueing server gets all requests at once, so that its queue never runs dry; any other draws them here."""
+        for path, sample in list(batch.left.items()):
+            if batch.tickets.get(path):
                 continue
-            if (body := self._body(work, key)) is None:
+            if batch.dropped or batch not in self._batches or self.context.stopping.is_set():
+                return
+            request = sample.request(batch.lora)
+            ticket = None
+            if path in batch.tickets and request.lora is not None:  # the answer was lost
+                ticket = self.server.find(request, batch.tickets.values())
+            if ticket is None:
+                self._note(batch, path, "")
+                began = time.monotonic()
+                answer = self.server.draw(request, self.context.limits.wait)
+                if not isinstance(answer, str):
+                    self.seconds = time.monotonic() - began
+                    self.health.works("queue")
+                    self._accept(batch, path, answer)
+                    continue
+                ticket = answer
+            self._note(batch, path, ticket)
+
+    def _note(self, batch: ServerBatch, path: str, ticket: str) -> None:
+        """In the journal before the request and again with the answer: a kill between them leaves nothing unknown."""
+        batch.tickets[path] = ticket
+        sample = batch.left[path]
+        self.journal.record_request(
+            self.server.url, SentRequest(path, batch.name, ticket, sample.prompt.text, sample.seed)
+        )
+
+    def _poll(self, tickets: dict[str, tuple[ServerBatch, str]]) -> bool:
+        """Whether anything of ours has changed. One question for the queue, one for each request that has left it."""
+        held_back = {ticket for ticket, (batch, path) in tickets.items() if path in batch.held_back}
+        progress = self.server.progress([ticket for ticket in tickets if ticket not in held_back])
+        self.queued = progress.queued
+        drawn, in_vain = 0, False
+        for ticket in progress.finished:
+            batch, path = tickets[ticket]
+            if path in batch.held_back or batch not in self._batches:
                 continue
-            text = str(body["prompt"])
-            task = None
-            if asked is not None and work.lora:  # its answer was lost: the name in the text is ours alone
-                known = {each.task for each in work.tasks.values()}
-                task = self.client.find(text, wanted.seed, known)
-            if task is None:
-                asked = SentRequest(key, work.lora, "", text, wanted.seed)
-                self._keep(work, asked)
-                try:
-                    task = self.client.queue(body)
-                except webui.Final as error:  # the picture, or the server? then its other routes are refused, too
-                    self.client.state()
-                    self.judge.settle(work, key, "failed", str(error))
-                    continue
-            self._keep(work, SentRequest(key, work.lora, task, text, wanted.seed))
-
-    def _keep(self, work: Work, asked: SentRequest) -> None:
-        work.tasks[asked.picture] = asked
-        self.samples.record_request(self.url, asked)
-
-    def _poll(self) -> bool:
-        """Whether anything of ours has changed. One question for the queue, one for each task that has left it."""
-        state = self.client.state()
-        self.others = state.total
-        drawn, beyond, page = 0, False, state.total > len(state.pending_ids)
-        asked_in_vain = False
-        for work in list(self._works):
-            for key, task in list(work.tasks.items()):
-                if task.task in state.pending_ids:
-                    beyond = page  # those that were queued later wait, too, be it beyond the list's first page
-                if beyond or key in work.held or task.task in (*state.pending_ids, state.current):
-                    continue
-                result = self.client.result(task.task)
-                if isinstance(result, webui.Waiting):
-                    beyond = asked_in_vain = True
-                    continue
-                drawn += 1
-                self._judge(work, key, result)
-                if work not in self._works:
-                    break
-            if work in self._works:
-                self._leave_if_settled(work)
-        if any(work.tasks for work in self._works):
-            self.stalls.look(state, drawn > 0)
+            answer = self.server.collect(ticket)
+            if answer is None:  # those after it are not drawn either
+                in_vain = True
+                break
+            drawn += 1
+            self._accept(batch, path, answer)
+            self._leave_if_over(batch)
+        if any(batch.tickets for batch in self._batches):
+            self.queue_watch.look(progress, drawn > 0)
         else:
-            self.stalls.over()
-        self._least = self.office.limits.poll * (2 if asked_in_vain else 1)
+            self.queue_watch.nothing_waits()
+        self._shortest_pause = self.context.limits.poll * (2 if in_vain else 1)
         if drawn:
             now = time.monotonic()
-            self.seconds, self._moved = min(now - self._moved, 600.0) / drawn, now
+            self.seconds, self._last_picture = min(now - self._last_picture, 600.0) / drawn, now
         return drawn > 0
 
-    # without a scheduler
+    def _accept(self, batch: ServerBatch, path: str, answer: Picture | Failed) -> None:
+        bring_again = self.acceptance.accept(batch, path, answer)
+        if bring_again:
+            self._batches.remove(batch)
+            self.queues.jobs.put(Bring(batch))
 
-    def _draw(self, work: Work) -> None:
-        for key in list(work.left):
-            if work.dropped or self.office.stop.is_set() or work not in self._works:
-                return
-            if (body := self._body(work, key)) is None:
-                continue
-            began = time.monotonic()
-            try:
-                pictures = self.client.txt2img(body, self.office.limits.wait)
-            except webui.Final as error:
-                self.client.probe()
-                self.judge.settle(work, key, "failed", str(error))
-                continue
-            self.seconds = time.monotonic() - began
-            self.health.good("queue")
-            self._judge(work, key, pictures)
-
-    def _judge(self, work: Work, key: str, result: webui.Failed | list[webui.Picture]) -> None:
-        if self.judge.judge(work, key, result):
-            self._works.remove(work)
-            self._again(work)
-
-    def _leave_if_settled(self, work: Work) -> None:
-        for key in [key for key, wanted in work.left.items() if not self.office.desk.is_open(wanted)]:
-            work.left.pop(key)  # another server was faster
-        if not work.left:
-            self._leave(work)
-
-    def _leave(self, work: Work) -> None:
-        if work in self._works:
-            self._works.remove(work)
-            self._over(work)
+    def _leave_if_over(self, batch: ServerBatch) -> None:
+        if batch not in self._batches:
+            return
+        for path in [path for path, sample in batch.left.items() if not self.context.store.is_missing(sample)]:
+            batch.left.pop(path)  # another server was faster
+        if batch.left and not batch.dropped:
+            return
+        self._batches.remove(batch)
+        if not batch.dropped:
+            self.queues.ended.put(batch)
+        self.queues.jobs.put(Remove(batch))
+        self.context.changed.set()

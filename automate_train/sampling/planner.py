@@ -1,7 +1,7 @@
 """What is to be sampled now: the sweep's checkpoints and prompt files -> batches.
 
-Covers: checkpoints of all attempts of each run, prompt files, seeds, the link that keeps a checkpoint from rotation.
-Not: which are due (`schedule`), who draws them (`dispatch`).
+Covers: checkpoints of all attempts of each run, prompt files, seeds, the link that keeps a checkpoint when the trainer
+deletes it. Not: which checkpoints are due (`schedule`), who draws them (`dispatch`).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..config.keys import unset
@@ -24,156 +24,171 @@ from ..store.launch import read_launch
 from ..store.layout import AttemptFolder, SweepFolder
 from ..store.sample_journal import SampleJournal
 from ..trainers import events_of
-from .image_store import Batch, Desk, Wanted
+from .batch import Batch, PlannedSample, Variant, prompt_key, variants
+from .image_store import ImageStore
 from .schedule import is_due
-from .servers.webui.payload import Shot, parameters, shots
+from .servers.protocol import SampleRequest
+from .servers.webui.payload import parameters
 
 
 @dataclass(frozen=True)
-class Wish:
+class SampleSelection:
     """What a person asks for, above what the runs' options say."""
 
     prompt_path: str | None = None
     urls: tuple[str, ...] = ()
-    only: Sequence[range] | None = None
+    runs: Sequence[range] | None = None
+    """Indexes."""
     epochs: Sequence[range] | None = None
 
     def wants(self, run: RunRecord) -> bool:
-        named = self.only is None or any(run.index in each for each in self.only)
+        named = self.runs is None or any(run.index in each for each in self.runs)
         return named and (bool(self.urls) or on_webui(run.options))
 
 
 @dataclass(frozen=True)
-class Prompts:
+class PromptFile:
     prompts: tuple[Prompt, ...]
     digest: str
 
 
-class Lookout:
-    """Looks again whenever it is told; every batch is returned once."""
+@dataclass(frozen=True)
+class Plan:
+    batches: tuple[Batch, ...]
+    """What is new, the oldest checkpoint first, baselines before all."""
+    problems: tuple[str, ...]
+    """Why something cannot be sampled; each is told once."""
+
+
+class Planner:
+    """Plans anew whenever it is called; every batch is returned once."""
 
     def __init__(
-        self, folder: SweepFolder, samples: SampleJournal, wish: Wish, desk: Desk, trouble: Callable[[str], None]
+        self, folder: SweepFolder, sample_journal: SampleJournal, selection: SampleSelection, store: ImageStore
     ) -> None:
-        self.folder, self.samples, self.wish, self.desk, self.trouble = folder, samples, wish, desk, trouble
-        self.known: set[str] = set()
+        self.folder, self.sample_journal, self.selection, self.store = folder, sample_journal, selection, store
         self.ended: dict[Path, set[str]] = {}
         """Attempts that have ended and are sampled -> their batches' ids."""
-        self._histories = Histories(folder, samples.journal, events_of)
-        self._files: dict[str, Prompts | None] = {}
-        self._told: set[str] = set()
+        self._planned: set[str] = set()
+        self._histories = Histories(folder, sample_journal.journal, events_of)
+        self._prompt_files: dict[str, PromptFile | None] = {}
+        self._problems: dict[str, None] = {}
 
-    def look(self) -> list[Batch]:
-        """What is new, oldest first; baselines in front."""
-        self._files.clear()
+    def plan(self) -> Plan:
+        self._prompt_files.clear()
+        known_problems = len(self._problems)
         found: list[Batch] = []
-        for run in self.samples.journal.records():
-            if self.wish.wants(run):
+        for run in self.sample_journal.journal.records():
+            if self.selection.wants(run):
                 found += self._of_run(run)
-        return sorted(found, key=lambda batch: batch.checkpoint.at if batch.checkpoint else 0.0)
+        found.sort(key=lambda batch: batch.checkpoint.at if batch.checkpoint else 0.0)
+        return Plan(tuple(found), tuple(self._problems)[known_problems:])
 
     def _of_run(self, run: RunRecord) -> Iterator[Batch]:
         """Of a resumed run the checkpoints of all its attempts."""
         saved = self._histories.brief(run).checkpoints
         for attempt in run.attempts:
             if own := [each for each in saved if each.attempt == attempt.number]:
-                yield from self._batches(run, attempt, own)
+                yield from self._of_attempt(run, attempt, own)
 
-    def _batches(self, run: RunRecord, made: Attempt, saved: list[Checkpoint]) -> Iterator[Batch]:
-        attempt = AttemptFolder((self.folder.path / made.folder).absolute())
-        wanted_rule = sample_rule(run.options) or (SampleRule(None) if self.wish.urls else None)
-        ids = self.ended.setdefault(attempt.path, set()) if made.outcome else set()
-        if wanted_rule is None and self.wish.epochs is None:
+    def _of_attempt(self, run: RunRecord, attempt: Attempt, saved: Sequence[Checkpoint]) -> Iterator[Batch]:
+        folder = AttemptFolder((self.folder.path / attempt.folder).absolute())
+        rule = sample_rule(run.options) or (SampleRule(None) if self.selection.urls else None)
+        ids = self.ended.setdefault(folder.path, set()) if attempt.outcome else set()
+        if rule is None and self.selection.epochs is None:
             return
-        prompts, suffix = self._prompts_of(run, attempt)
+        prompts, suffix = self._prompts_of(run, folder)
         if prompts is None:
             return
-        due = [each for each in saved if is_due(each, wanted_rule or SampleRule(None), self.wish.epochs)]
+        due = [each for each in saved if is_due(each, rule or SampleRule(None), self.selection.epochs)]
         for checkpoint in due:
-            name = f"{made.folder}/{os.path.basename(checkpoint.path)}{suffix}"
-            ids.add(name)
-            if name not in self.known:
-                self.known.add(name)
-                yield from self._batch(made, attempt, checkpoint, prompts, name, suffix)
+            id_ = f"{attempt.folder}/{os.path.basename(checkpoint.path)}{suffix}"
+            ids.add(id_)
+            if id_ not in self._planned:
+                self._planned.add(id_)
+                yield from self._batch(attempt, folder, checkpoint, prompts, id_, suffix)
         if due:
             yield from self._baselines(prompts)
 
     def _batch(
-        self, made: Attempt, attempt: AttemptFolder, checkpoint: Checkpoint, prompts: Prompts, name: str, suffix: str
+        self,
+        attempt: Attempt,
+        folder: AttemptFolder,
+        checkpoint: Checkpoint,
+        prompts: PromptFile,
+        id_: str,
+        suffix: str,
     ) -> Iterator[Batch]:
         stem = Path(checkpoint.path).stem
-        wanted = tuple(
-            self._wanted(attempt.samples / f"{stem}_{shot.mark}{suffix}.png", prompts, shot)
-            for shot in shots(prompts.prompts)
-            if not shot.baseline
-        )
-        final = attempt.final(stem) if not suffix else None
-        left = tuple(each for each in wanted if self.desk.is_open(each))
-        link = attempt.pending / os.path.basename(checkpoint.path)
-        batch = Batch(name, left, checkpoint, link, made.run_key, made.number, final)
-        if not left:
-            batch.close()
-        elif keep(attempt, checkpoint.path, link):
+        samples = [
+            self._sample(folder.samples / f"{stem}_{variant.mark}{suffix}.png", variant, prompts)
+            for variant in variants(prompts.prompts)
+            if not variant.baseline
+        ]
+        final = folder.final(stem) if not suffix else None
+        missing = tuple(each for each in samples if self.store.is_missing(each))
+        link = folder.pending / os.path.basename(checkpoint.path)
+        batch = Batch(id_, missing, checkpoint, link, attempt.run_key, attempt.number, final)
+        if not missing:
+            self.store.close(batch)
+        elif keep(folder, checkpoint.path, link):
             yield batch
         else:
-            self._say_once(f"{checkpoint.path} is gone: its {len(left)} missing samples cannot be made")
-            batch.go_on("the checkpoint is gone\n")
+            self._problem(f"{checkpoint.path} is gone: its {len(missing)} missing samples cannot be made")
+            self.store.let_training_go_on(batch, "the checkpoint is gone\n")
 
-    def _baselines(self, prompts: Prompts) -> Iterator[Batch]:
-        name = f"baseline {prompts.digest}"
-        if name in self.known:
+    def _baselines(self, prompts: PromptFile) -> Iterator[Batch]:
+        id_ = f"baseline {prompts.digest}"
+        if id_ in self._planned:
             return
-        self.known.add(name)
-        wanted = []
-        for shot in shots(prompts.prompts):
-            if shot.baseline:
-                one = self._wanted(self.folder.baselines.absolute() / "x.png", prompts, shot)
-                sent = json.dumps(parameters(one.prompt, None, None, one.seed), sort_keys=True)
-                mark = f"{shot.number:02d}_{hashlib.sha256(sent.encode()).hexdigest()[:8]}"
-                wanted.append(replace(one, png=one.png.with_name(f"{mark}.png")))
-        left = tuple(each for each in wanted if self.desk.is_open(each))
-        if left:
-            yield Batch(name, left)
+        self._planned.add(id_)
+        samples = []
+        for variant in variants(prompts.prompts):
+            if variant.baseline:
+                prompt = prompts.prompts[variant.number]
+                sent = parameters(SampleRequest(prompt, self._seed(variant.number, prompt)))
+                digest = hashlib.sha256(json.dumps(sent, sort_keys=True).encode()).hexdigest()[:8]
+                png = self.folder.baselines.absolute() / f"{variant.number:02d}_{digest}.png"
+                samples.append(self._sample(png, variant, prompts))
+        missing = tuple(each for each in samples if self.store.is_missing(each))
+        if missing:
+            yield Batch(id_, missing)
 
-    def _wanted(self, png: Path, prompts: Prompts, shot: Shot) -> Wanted:
-        """With its seed: the prompt's own, else one that is drawn once for the sweep."""
-        prompt = prompts.prompts[shot.number]
-        if prompt.seed is not None:
-            return Wanted(png, prompt, shot, prompt.seed, "", prompts.digest)
-        words = hashlib.sha256(f"{prompt.text}\0{prompt.negative}".encode()).hexdigest()[:16]
-        key = f"{shot.number}:{words}"
-        return Wanted(png, prompt, shot, self.samples.seed(key), key, prompts.digest)
+    def _sample(self, png: Path, variant: Variant, prompts: PromptFile) -> PlannedSample:
+        prompt = prompts.prompts[variant.number]
+        return PlannedSample(png, prompt, variant, self._seed(variant.number, prompt), prompts.digest)
 
-    def _prompts_of(self, run: RunRecord, attempt: AttemptFolder) -> tuple[Prompts | None, str]:
+    def _seed(self, number: int, prompt: Prompt) -> int:
+        return self.sample_journal.seed(prompt_key(number, prompt)) if prompt.seed is None else prompt.seed
+
+    def _prompts_of(self, run: RunRecord, folder: AttemptFolder) -> tuple[PromptFile | None, str]:
         """A run's prompts, and what its pictures' names end with: only for another file than the run's own."""
         own_path = run.options.get("prompt_path")
-        own_path = None if unset(own_path) else os.path.join(_cwd(attempt), os.path.expanduser(str(own_path)))
-        path = self.wish.prompt_path or own_path
+        own_path = None if unset(own_path) else os.path.join(_cwd(folder), os.path.expanduser(str(own_path)))
+        path = self.selection.prompt_path or own_path
         if path is None:
-            self._say_once(f"{run.folder} has no prompt_path: no samples")
+            self._problem(f"{run.folder} has no prompt_path: no samples")
             return None, ""
         prompts = self._read(os.path.abspath(path))
         if prompts is None:
             return None, ""
         own = self._read(own_path) if own_path is not None and os.path.exists(own_path) else None
-        first = self.samples.first_prompts(run.key, own.digest) if own is not None else ""
+        first = self.sample_journal.first_prompts(run.key, own.digest) if own is not None else ""
         return prompts, "" if prompts.digest == first else f"_p{prompts.digest[:4]}"
 
-    def _read(self, path: str) -> Prompts | None:
-        if path not in self._files:
-            self._files[path] = None
+    def _read(self, path: str) -> PromptFile | None:
+        if path not in self._prompt_files:
+            self._prompt_files[path] = None
             try:
                 prompts = read(path)
                 digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-                self._files[path] = Prompts(tuple(prompts), digest)
+                self._prompt_files[path] = PromptFile(tuple(prompts), digest)
             except (UserError, OSError) as error:
-                self._say_once(str(error))
-        return self._files[path]
+                self._problem(str(error))
+        return self._prompt_files[path]
 
-    def _say_once(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
-            self.trouble(text)
+    def _problem(self, text: str) -> None:
+        self._problems.setdefault(text)
 
 
 def _cwd(attempt: AttemptFolder) -> str:
@@ -181,11 +196,11 @@ def _cwd(attempt: AttemptFolder) -> str:
     return read_launch(attempt).cwd or os.getcwd()
 
 
-def keep(attempt: AttemptFolder, path: str, link: Path) -> bool:
+def keep(folder: AttemptFolder, path: str, link: Path) -> bool:
     """A name of our own for the checkpoint, before `save_last_n_epochs` takes the first one away."""
     if link.exists():
         return True
-    file = Path(path) if os.path.exists(path) else attempt.output / os.path.basename(path)  # the sweep was moved
+    file = Path(path) if os.path.exists(path) else folder.output / os.path.basename(path)  # the sweep was moved
     if not file.is_file():
         return False
     link.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,8 @@
-"""The three ways in which a scheduler's queue stands still, and what is done about each.
+"""The three ways in which a server's queue stands still, and what is done about each.
 
-Covers: it has overslept our tasks (kicked), it is paused (told; resumed only if that is allowed), one task never ends
-(told; a small picture only if that is allowed). Not: polling (`drawer`).
+Covers: it is idle although our requests wait (woken), it is paused (told; resumed only if that is allowed), it is stuck
+at one request (told; freed only if that is allowed). Not: asking how the queue stands (`generator`), how a kind of
+server is woken (`servers`).
 """
 
 from __future__ import annotations
@@ -9,64 +10,65 @@ from __future__ import annotations
 import contextlib
 import time
 
-from .context import Health, Office
-from .servers import webui
+from .context import Limits
+from .health import ServerHealth
+from .servers.protocol import ImageServer, Progress, ServerError
 
-SMALL = {"prompt": "", "steps": 1, "width": 64, "height": 64, "batch_size": 1, "n_iter": 1}
 
-
-class Stalls:
-    def __init__(self, client: webui.WebUI, office: Office, health: Health) -> None:
-        self._client, self._office, self._health = client, office, health
+class QueueWatch:
+    def __init__(self, server: ImageServer, limits: Limits, health: ServerHealth) -> None:
+        self._server, self._limits, self._health = server, limits, health
         self._idle_since: float | None = None
         self._current: str | None = None
-        self._since = self._moved = time.monotonic()
-        self._nudged = False
+        self._current_since = self._last_change = time.monotonic()
+        self._unblocked = False
 
-    def over(self) -> None:
-        """Nothing of ours waits."""
-        self._idle_since, self._moved = None, time.monotonic()
-        self._health.good("paused")
-        self._health.good("waiting")
-        self._health.good("stuck")
+    def nothing_waits(self) -> None:
+        """No request of ours is in the queue."""
+        self._idle_since, self._last_change = None, time.monotonic()
+        self._health.works("paused")
+        self._health.works("waiting")
+        self._health.works("stuck")
 
-    def look(self, state: webui.Queue, moved: bool) -> None:
-        """`moved`: something of ours has changed since the last look, or may have."""
-        now, limits = time.monotonic(), self._office.limits
-        if moved:
-            self._moved = now
-        if state.paused:
-            allowed = " (resuming it)" if limits.resume else ": resume it in the WebUI, or give --resume-queue"
-            self._health.bad("paused", f"{self._client.url}: its queue is paused{allowed}")
+    def look(self, progress: Progress, changed: bool) -> None:
+        """Requests of ours wait. `changed`: one of them was answered since the last look."""
+        now, limits = time.monotonic(), self._limits
+        if changed:
+            self._last_change = now
+        if progress.paused:
+            todo = " (resuming it)" if limits.resume else ": resume it there, or give --resume-queue"
+            self._health.failed("paused", f"{self._server.url}: its queue is paused{todo}")
             self._idle_since = None
             if limits.resume:
-                self._client.resume()
+                self._server.wake()
             return
-        self._health.good("paused")
-        if state.current is not None or moved:
+        self._health.works("paused")
+        if progress.current is not None or changed:
             self._idle_since = None
         elif self._idle_since is None:
             self._idle_since = now
         elif now - self._idle_since > limits.kick:
-            self._client.resume()
+            self._server.wake()
             self._idle_since = now
-        self._stuck(state, now)
-        if now - self._moved > limits.wait:
-            self._health.bad("waiting", f"{self._client.url}: our pictures wait there for {limits.wait:.0f} s")
-        elif moved:
-            self._health.good("waiting")
+        self._look_at_current(progress.current, now)
+        if now - self._last_change > limits.wait:
+            self._health.failed(
+                "waiting", f"{self._server.url}: our requests have waited there for {limits.wait:.0f} s"
+            )
+        elif changed:
+            self._health.works("waiting")
 
-    def _stuck(self, state: webui.Queue, now: float) -> None:
-        if state.current != self._current or state.current is None:
-            self._current, self._since, self._nudged = state.current, now, False
-            self._health.good("stuck")
+    def _look_at_current(self, current: str | None, now: float) -> None:
+        if current != self._current or current is None:
+            self._current, self._current_since, self._unblocked = current, now, False
+            self._health.works("stuck")
             return
-        limits = self._office.limits
-        if now - self._since <= limits.stuck:
+        limits = self._limits
+        if now - self._current_since <= limits.stuck:
             return
-        tell = "waking it by a small picture" if limits.nudge else "restart the WebUI, or give --nudge"
-        self._health.bad("stuck", f"{self._client.url}: its queue stands still at one task: {tell}")
-        if limits.nudge and not self._nudged:
-            self._nudged = True
-            with contextlib.suppress(webui.Trouble):
-                self._client.txt2img(dict(SMALL), 120.0)
+        todo = "freeing it by a small picture" if limits.nudge else "restart that server, or give --nudge"
+        self._health.failed("stuck", f"{self._server.url}: its queue is stuck at one task: {todo}")
+        if limits.nudge and not self._unblocked:
+            self._unblocked = True
+            with contextlib.suppress(ServerError):
+                self._server.unblock()

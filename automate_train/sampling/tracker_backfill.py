@@ -1,7 +1,8 @@
 """Pictures that came after a training's end, brought into its trackers by the trainer's own Python.
 
-Covers: when an attempt's own backfill script (`hook/hook_backfill_images.py`) is to be run, one at a time beside
-everything else. Its failure is told and never fatal. Not: which pictures it logs (it knows itself).
+Covers: when an attempt's backfill script (`hook/hook_backfill_images.py`) is run: once its samples are final, one
+attempt at a time, while everything else goes on. A failure is told and never fatal. Not: which pictures are missing in
+which tracker (the script finds out).
 """
 
 from __future__ import annotations
@@ -9,86 +10,102 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..store.files import read_json, write
 from ..store.launch import read_launch
 from ..store.layout import AttemptFolder
 
-LIMIT = 900.0
+LONGEST = 900.0
+"""Seconds for one attempt."""
 
 
-class Late:
+@dataclass(frozen=True)
+class Running:
+    process: subprocess.Popen[str]
+    attempt: Path
+    pictures: int
+    began: float
+
+
+class TrackerBackfill:
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
-        self._queue: list[Path] = []
-        self._known: set[Path] = set()
-        self._now: tuple[subprocess.Popen[str], Path, int, float] | None = None
+        self._waiting: deque[Path] = deque()
+        self._added: set[Path] = set()
+        self._running: Running | None = None
 
-    def ask(self, attempt: Path) -> None:
-        """The attempt has ended and its samples are final; asking twice is fine."""
-        if attempt not in self._known:
-            self._known.add(attempt)
-            if count(attempt) != logged(attempt) and has_trackers(attempt):
-                self._queue.append(attempt)
+    def add(self, attempt: Path) -> None:
+        """The attempt has ended and its samples are final; a second call changes nothing."""
+        if attempt not in self._added:
+            self._added.add(attempt)
+            if _count(attempt) != _logged(attempt) and _has_trackers(attempt):
+                self._waiting.append(attempt)
 
     @property
-    def busy(self) -> bool:
-        return bool(self._queue) or self._now is not None
+    def is_busy(self) -> bool:
+        return bool(self._waiting) or self._running is not None
 
     def step(self) -> None:
-        if self._now is not None:
-            process, attempt, pictures, began = self._now
-            if process.poll() is None and time.monotonic() - began < LIMIT:
+        if self._running is not None:
+            if self._running.process.poll() is None and time.monotonic() - self._running.began < LONGEST:
                 return
-            process.kill()
-            said = process.communicate()[0].strip().splitlines()
-            ended = f"logging late pictures ended with {process.returncode}"
-            self._say(f"{attempt.parent.name}: {said[-1] if said else ended}")
-            if process.returncode == 0:
-                write(AttemptFolder(attempt).logged, f"{pictures}\n")
-            self._now = None
-        if self._queue:
-            self._start(self._queue.pop(0))
+            self._end(self._running)
+            self._running = None
+        if self._waiting:
+            self._running = self._start(self._waiting.popleft())
 
     def stop(self) -> None:
-        if self._now is not None:
-            self._now[0].kill()
-            self._now[0].communicate()
-            self._now = None
+        if self._running is not None:
+            self._running.process.kill()
+            self._running.process.communicate()
+            self._running = None
 
-    def _start(self, attempt: Path) -> None:
-        pictures = count(attempt)
-        launch = read_launch(AttemptFolder(attempt))
-        null, pipe = subprocess.DEVNULL, subprocess.PIPE
+    def _start(self, attempt: Path) -> Running | None:
+        pictures, launch = _count(attempt), read_launch(AttemptFolder(attempt))
         try:
             process = subprocess.Popen(
-                [*launch.argv[:1], str(script(attempt))],
-                cwd=launch.cwd, env={**os.environ, **launch.env}, text=True, stdin=null, stdout=pipe, stderr=null,
-            )  # fmt: skip
+                [*launch.argv[:1], str(_script(attempt))],
+                cwd=launch.cwd,
+                env={**os.environ, **launch.env},
+                text=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
         except (OSError, ValueError) as error:
             self._say(f"{attempt}: late pictures could not be logged: {error}")
-            return
-        self._now = process, attempt, pictures, time.monotonic()
+            return None
+        return Running(process, attempt, pictures, time.monotonic())
+
+    def _end(self, running: Running) -> None:
+        running.process.kill()
+        said = running.process.communicate()[0].strip().splitlines()
+        ended = f"logging late pictures ended with {running.process.returncode}"
+        self._say(f"{running.attempt.parent.name}: {said[-1] if said else ended}")
+        if running.process.returncode == 0:
+            write(AttemptFolder(running.attempt).logged, f"{running.pictures}\n")
 
 
-def count(attempt: Path) -> int:
+def _count(attempt: Path) -> int:
     """Samples that were made so far."""
     return sum(1 for _ in AttemptFolder(attempt).samples.glob("*.json"))
 
 
-def logged(attempt: Path) -> int:
+def _logged(attempt: Path) -> int:
     try:
         return int(AttemptFolder(attempt).logged.read_text())
     except (OSError, ValueError):
         return 0
 
 
-def script(attempt: Path) -> Path | None:
+def _script(attempt: Path) -> Path | None:
     return next((attempt / name for name in AttemptFolder.BACKFILL if (attempt / name).is_file()), None)
 
 
-def has_trackers(attempt: Path) -> bool:
+def _has_trackers(attempt: Path) -> bool:
     settings = read_json(AttemptFolder(attempt).hook) or {}
-    return bool(settings.get("trackers")) and script(attempt) is not None
+    return bool(settings.get("trackers")) and _script(attempt) is not None

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from automate_train.config.prompts import Prompt, read
 from automate_train.errors import UserError
-from automate_train.sampling.servers.webui.payload import payload, problems, shots
+from automate_train.sampling.batch import variants
+from automate_train.sampling.servers.protocol import Lora, SampleRequest
+from automate_train.sampling.servers.webui.payload import payload, problems
 
 SEED = Path(__file__).parents[1] / "data" / "seed"
 
@@ -254,9 +256,10 @@ def nothing_but_a_user_error(file: Path) -> None:
         assert file.name in str(error)
         return
     problems(prompts)
-    for shot in shots(prompts):
+    for variant in variants(prompts):
+        lora = None if variant.baseline else Lora("n", file)
         try:
-            body = payload(prompts[shot.number], None if shot.baseline else "n", shot.weight, 1)
+            body = payload(SampleRequest(prompts[variant.number], 1, lora, variant.weight))
         except UserError:
             continue
         json.dumps(body, allow_nan=False).encode()

@@ -26,6 +26,8 @@ from automate_train.display.results import write_results
 from automate_train.errors import Problem, UserError
 from automate_train.preflight import checks, plan
 from automate_train.records import Checkpoint, Launch, Outcome, RunRecord, SweepContext
+from automate_train.sampling.batch import variants
+from automate_train.sampling.servers.protocol import Lora, SampleRequest
 from automate_train.sampling.servers.webui import payload
 from automate_train.store.journal import Journal
 from automate_train.store.launch import write_attempt
@@ -156,8 +158,9 @@ def prompt_example(folder: Path, which: int, places: list[tuple[int, str, bytes]
         wrong = payload.problems(found)
         assert all(file.name in str(problem) for problem in wrong)
         if not any(problem.severity == "error" for problem in wrong):
-            for shot in payload.shots(found):
-                body = payload.payload(found[shot.number], None if shot.baseline else "lora", shot.weight, 1)
+            for each in variants(found):
+                lora = None if each.baseline else Lora("lora", file)
+                body = payload.payload(SampleRequest(found[each.number], 1, lora, each.weight))
                 assert json.dumps(body, allow_nan=False)
     except UserError as error:
         assert file.name in str(error)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from test_hook import HOOK, Attempt, environment
 
 from automate_train.config.sampling_options import SampleRule
-from automate_train.sampling.schedule import Checkpoint, is_due
+from automate_train.records import Checkpoint
+from automate_train.sampling.schedule import is_due
 
 sys.path.insert(0, str(HOOK))
 import hook_sample_wait

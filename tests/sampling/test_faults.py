@@ -207,7 +207,7 @@ def test_a_task_that_never_ends_is_told_and_woken_where_that_is_wished(double, s
     double.control(tasks=[{"prompt": "theirs"}])
     process = sweep.start("--stuck-limit", "1", "--nudge")
     said = process.communicate(timeout=40)[0]
-    assert process.returncode == 0 and "stands still" in said and sweep.states() == DONE
+    assert process.returncode == 0 and "is stuck at one task" in said and sweep.states() == DONE
 
 
 @pytest.mark.slow

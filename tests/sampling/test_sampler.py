@@ -136,7 +136,7 @@ def test_half_a_checkpoint_is_not_sent(double, tmp_path):
     with open(attempt.path / "output" / "k0.safetensors", "r+b") as file:
         file.truncate(50_000)
     code, said = sweep.sample()
-    assert code == 1 and sweep.states() == {"failed": 1} and "no whole .safetensors" in said
+    assert code == 1 and sweep.states() == {"failed": 1} and "not a whole .safetensors" in said
     assert double.log()["uploads"] == []
 
 

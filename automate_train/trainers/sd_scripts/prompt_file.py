@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...config.prompt_fields import SAMPLERS, SAMPLERS_ALONE, UPSTREAM
-from ...config.prompts import Prompt, read, without_loras
+from ...config.prompts import Prompt, read, without_tags
 from ...errors import Problem, UserError
 from .resolve import Resolved
 from .value_types import absolute, problem, refused
@@ -84,7 +84,7 @@ def _has_controlnet(resolved: Resolved) -> bool:
 def _left_out(prompt: Prompt, controlnet: bool) -> Iterator[str]:
     yield from ["lora_weights"] * bool(prompt.weights)
     yield from ["baseline"] * prompt.baseline
-    yield from without_loras(prompt)[2]
+    yield from without_tags(prompt)[2]
     known = {*READ, *UPSTREAM, *UPSTREAM.values(), "enum", "subset"} - (set() if controlnet else {"controlnet_image"})
     yield from (name for name, value in prompt.fields.items() if name not in known and value is not None)
 
@@ -97,7 +97,7 @@ def _sampler(prompt: Prompt) -> str | None:
 
 def _named(prompt: Prompt, controlnet: bool) -> dict[str, Any]:
     """One prompt in sd-scripts' names. The run's LoRA is loaded anyway; tags would be read as words."""
-    text, negative, _ = without_loras(prompt)
+    text, negative, _ = without_tags(prompt)
     fields = {UPSTREAM.get(name, name): value for name, value in prompt.fields.items()}
     fields |= {name: prompt.fields[name] for name in UPSTREAM.values() if name in prompt.fields}
     found: dict[str, Any] = {"prompt": text}
@@ -122,5 +122,5 @@ def _is_read_alike(path: str, prompts: Sequence[Prompt]) -> bool:
         and not any(MISREAD.search(line.strip()) for line in lines if not line.startswith("#"))
         and not any(line[0] != "#" and line.lstrip().startswith("#") for line in lines if line)
         and all(prompt.fields.get("sampler_name") in (None, *KNOWN_SAMPLERS) for prompt in prompts)
-        and all(without_loras(prompt)[:2] == (prompt.text, prompt.negative) for prompt in prompts)
+        and all(without_tags(prompt)[:2] == (prompt.text, prompt.negative) for prompt in prompts)
     )

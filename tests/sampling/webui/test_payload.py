@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from automate_train.config.prompts import Prompt, read
 from automate_train.errors import UserError
-from automate_train.sampling.servers.webui.payload import Shot, parameters, payload, problems, shots, words
+from automate_train.sampling.servers.protocol import Lora, SampleRequest
+from automate_train.sampling.servers.webui.payload import parameters, payload, problems, tagged, without_lora
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(64))
 BASE64 = base64.b64encode(PNG).decode()
@@ -24,24 +25,15 @@ def read_json(folder: Path, *entries: dict[str, Any]) -> list[Prompt]:
     return read(folder / "p.json")
 
 
-def test_the_pictures_of_a_file_in_order(tmp_path: Path):
-    prompts = read_json(
-        tmp_path,
-        {"prompt": "a"},
-        {"prompt": "b", "lora_weights": [0.6, 0.85, 1], "baseline": True},
-        {"prompt": "c", "baseline": True},
-    )
-    found = shots(prompts)
-    assert found[:2] == [Shot(0), Shot(1, 0.6)]
-    assert [shot.mark for shot in found] == ["00", "01_w0.6", "01_w0.85", "01_w1", "01_baseline", "02", "02_baseline"]
-    assert [shot.baseline for shot in found] == [False] * 4 + [True, False, True]
+def request(prompt: Prompt, lora: str | None, weight: float | None, seed: int) -> SampleRequest:
+    return SampleRequest(prompt, seed, Lora(lora, Path("x.safetensors")) if lora else None, weight)
 
 
 def test_a_line_becomes_a_request(tmp_path: Path):
     (tmp_path / "p.txt").write_text("a boat, sea --d 43 --s 30 --n low, bad --l 8.5 --w 512 --h 768 --ss euler_a")
     (prompt,) = read(tmp_path / "p.txt")
     assert prompt.seed == 43
-    assert payload(prompt, "run-e2", None, 7) == {
+    assert payload(request(prompt, "run-e2", None, 7)) == {
         "prompt": "a boat, sea <lora:run-e2:1>", "negative_prompt": "low, bad", "seed": 7, "steps": 30,
         "cfg_scale": 8.5, "width": 512, "height": 768, "sampler_name": "Euler a", "batch_size": 1, "n_iter": 1,
     }  # fmt: skip
@@ -69,7 +61,7 @@ def test_a_line_becomes_a_request(tmp_path: Path):
 )
 def test_the_loras_tag(text: str, placeholder: str, weight: float | None, sent: str):
     prompt = Prompt(text, f"not {placeholder}", placeholder=placeholder)
-    assert words(prompt, "N", weight) == (sent, "not N" if placeholder else "not ")
+    assert tagged(prompt, "N", weight) == (sent, "not N" if placeholder else "not ")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +73,9 @@ def test_the_loras_tag(text: str, placeholder: str, weight: float | None, sent: 
     ],
 )
 def test_the_baseline_has_no_lora_of_ours(text: str, placeholder: str, sent: str):
-    assert words(Prompt(text, "low", placeholder=placeholder), None) == (sent, "low")
+    prompt = Prompt(text, "low", placeholder=placeholder)
+    assert prompt.words() == (sent, "low")
+    assert without_lora(tagged(prompt, "at-1-x", 0.6)[0], "at-1-x") == sent, "of the first edition's JSON files"
 
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
@@ -93,7 +87,7 @@ def test_the_placeholder_is_literal_and_replaced_nowhere_else(before, after, neg
     fields = {f"x{name}": value for name, value in fields.items()} | {"xx": placeholder, "styles": [placeholder]}
     text = f"{before}<lora:{placeholder}:1>{after}"
     prompt = Prompt(text, negative, fields, placeholder=placeholder, file="p.json")
-    body = payload(prompt, "the.name-1", None, 3)
+    body = payload(request(prompt, "the.name-1", None, 3))
     assert {name: body[name] for name in fields} == fields
     assert body["negative_prompt"] == negative.replace(placeholder, "the.name-1")
     assert body["prompt"].startswith(text.replace(placeholder, "the.name-1"))
@@ -102,7 +96,7 @@ def test_the_placeholder_is_literal_and_replaced_nowhere_else(before, after, neg
 
 @given(text=TEXT, weight=st.floats(-5, 5), lora=st.from_regex(r"[A-Za-z0-9_.-]+", fullmatch=True))
 def test_the_lora_is_in_every_prompt_once(text, weight, lora):
-    sent, _ = words(Prompt(text), lora, weight)
+    sent, _ = tagged(Prompt(text), lora, weight)
     assert sent.count(f"<lora:{lora}:{weight:g}>") == 1 and sent.startswith(text)
 
 
@@ -114,7 +108,7 @@ def test_fields_pass_and_the_trainers_own_do_not(tmp_path: Path):
          "sample_sampler": "ddim", "alwayson_scripts": nested, "override_settings": {"image": "x.png"}, "new": None,
          "width": None},
     )  # fmt: skip
-    assert payload(prompt, "N", None, 1) == {
+    assert payload(request(prompt, "N", None, 1)) == {
         "prompt": "a <lora:N:1>", "negative_prompt": "", "seed": 1, "steps": 5, "cfg_scale": 3, "batch_size": 1,
         "n_iter": 1, "sampler_name": "DPM++ 2M Karras", "alwayson_scripts": nested, "new": None,
         "override_settings": {"image": "x.png"},
@@ -131,7 +125,7 @@ def test_images_become_base64_where_the_field_is_an_image(tmp_path: Path):
     entry = {"prompt": "pose.png", "alwayson_scripts": scripts, "init_images": ["pose.png", BASE64], "mask": "auto",
              "image": "https://x/y.png", "override_settings": {"image": "pose.png"}}  # fmt: skip
     (prompt,) = read_json(tmp_path, entry)
-    body = payload(prompt, "N", None, 1)
+    body = payload(request(prompt, "N", None, 1))
     mask = base64.b64encode(b"RIFF0000WEBP" + PNG).decode()
     assert body["alwayson_scripts"] == {
         "ControlNet": {
@@ -148,7 +142,7 @@ def test_images_become_base64_where_the_field_is_an_image(tmp_path: Path):
     )  # fmt: skip
     assert prompt.fields["alwayson_scripts"] == scripts, "the prompt itself stays"
 
-    shown = parameters(prompt, "N", None, 1)
+    shown = parameters(request(prompt, "N", None, 1))
     assert shown["alwayson_scripts"] == scripts and BASE64 not in json.dumps(shown)
     assert shown["init_images"] == ["pose.png", f"({len(BASE64)} characters)"]
     assert shown["prompt"] == body["prompt"] and problems([prompt]) == []
@@ -163,11 +157,13 @@ def test_the_controlnet_shorthand(tmp_path: Path):
         {"prompt": "a", **short},
         {"prompt": "b", **short, "alwayson_scripts": {"ControlNet": {"args": [{"model": "x"}]}, "y": {}}},
     )
-    body = payload(alone, "N", None, 1)
+    body = payload(request(alone, "N", None, 1))
     assert body["alwayson_scripts"] == {"controlnet": {"args": [unit]}} and not set(short) & set(body)
-    both = payload(beside, "N", None, 1)["alwayson_scripts"]
+    both = payload(request(beside, "N", None, 1))["alwayson_scripts"]
     assert both == {"ControlNet": {"args": [{"model": "x"}, unit]}, "y": {}}
-    assert parameters(alone, "N", None, 1)["alwayson_scripts"]["controlnet"]["args"] == [{**unit, "image": "pose.png"}]
+    assert parameters(request(alone, "N", None, 1))["alwayson_scripts"]["controlnet"]["args"] == [
+        {**unit, "image": "pose.png"}
+    ]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +179,7 @@ def test_the_controlnet_shorthand(tmp_path: Path):
         ({"negative_promt": "x"}, "warning", "did you mean negative_prompt?"),
         ({"guidance_scale": 3}, "warning", "not sent to a WebUI"),
         ({"sample_sampler": "dpmsingle"}, "warning", "a sampler of the trainer"),
-        ({"regex_to_replace": "$1"}, "warning", "'$1' stands in no prompt"),
+        ({"regex_to_replace": "$1"}, "warning", "'$1' is in none of the prompts"),
         ({"enable_hr": True, "hr_prompt": "b"}, "warning", "the second pass"),
     ],
 )
@@ -200,5 +196,5 @@ def test_an_image_that_went_away_is_the_users_error(tmp_path: Path):
     (prompt,) = read_json(tmp_path, {"prompt": "a", "controlnet_image": "pose.png", "controlnet_model": "x"})
     (tmp_path / "pose.png").unlink()
     with pytest.raises(UserError, match=r"p\.json, prompt 1: there is no image .*pose\.png"):
-        payload(prompt, "N", None, 1)
-    assert parameters(prompt, "N", None, 1)["alwayson_scripts"]["controlnet"]["args"][0]["image"] == "pose.png"
+        payload(request(prompt, "N", None, 1))
+    assert parameters(request(prompt, "N", None, 1))["alwayson_scripts"]["controlnet"]["args"][0]["image"] == "pose.png"

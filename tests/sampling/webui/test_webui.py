@@ -1,24 +1,34 @@
-"""The client before any work: addresses, credentials, the probe; each trouble said in words that help."""
+"""A WebUI before any work: addresses, credentials, its problems; each said in words that help."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import requests
 from webui_kit import Double, lora, running
 
-from automate_train.sampling.servers import webui
-from automate_train.sampling.servers.webui import WebUI
+from automate_train.config.prompts import Prompt
+from automate_train.sampling.servers.protocol import Lora, Refused, SampleRequest, Unavailable
+from automate_train.sampling.servers.webui.http import base_url
+from automate_train.sampling.servers.webui.server import WebUI
 
-PROMPT = {"prompt": "a cat", "seed": 7, "steps": 4}
+REQUEST = SampleRequest(Prompt("a cat", fields={"steps": 4}), 7)
 
 
 @pytest.fixture
 def double(tmp_path: Path) -> Iterator[Double]:
     with running(tmp_path / "server") as found:
         yield found
+
+
+def problem(server: WebUI) -> str:
+    """The only one that there is."""
+    [found] = server.problems()
+    return f"{found.severity}: {found}"
 
 
 @pytest.mark.parametrize(
@@ -35,89 +45,120 @@ def double(tmp_path: Path) -> Iterator[Double]:
     ],
 )
 def test_addresses(given, kept):
-    assert webui.base_url(given) == kept
+    assert base_url(given) == kept
     assert WebUI(given).url == kept
 
 
 @pytest.mark.parametrize("given", ["", "ftp://h", "http://", "http://h:port", "http://h:99999", "http://a b/"])
 def test_what_is_no_address(given):
-    with pytest.raises(webui.Final, match="webui_url"):
+    with pytest.raises(Refused, match="webui_url"):
         WebUI(given)
 
 
 def test_the_address_may_end_in_the_api_or_hold_the_user(tmp_path):
     with running(tmp_path / "server", auth="bob:s e/cret") as double:
         inside = double.url.replace("//", "//bob:s%20e%2Fcret@") + "/sdapi/v1/"
-        assert WebUI(inside).probe().scheduler
+        assert WebUI(inside).problems() == []
 
 
 def test_two_pairs_of_credentials(tmp_path):
     file = lora(tmp_path / "a.safetensors")
     with running(tmp_path / "server", auth="bob:secret", uploader_auth="eve:other") as double:
-        client = WebUI(double.url, "bob:secret", "eve:other")
-        assert client.probe() == webui.Abilities(True, True, True, False)
-        client.upload(file, "ours", "at-1")
-        assert client.queue(PROMPT)
-        with pytest.raises(webui.Final, match=r"'bob'.*check webui_auth .the uploader's users"):
-            WebUI(double.url, "bob:secret").probe()
+        server = WebUI(double.url, auth="bob:secret", uploader_auth="eve:other")
+        assert server.problems() == []
+        server.bring(Lora("ours", file))
+        assert server.draw(REQUEST, 10)
+        found = problem(WebUI(double.url, auth="bob:secret"))
+        assert re.search(r"error: .*'bob'.*check webui_auth .the uploader's users", found)
 
 
 def test_a_wrong_password_names_the_user_and_never_the_password(tmp_path, monkeypatch):
     with running(tmp_path / "server", auth="bob:secret", uploader_auth="eve:other") as double:
         said = []
-        for pairs in (("bob:hunter2",), ("bob:secret", "eve:hunter2"), (None,)):
-            with pytest.raises(webui.Final) as wrong:
-                WebUI(double.url, *pairs).probe()
-            said.append(str(wrong.value))
+        for auth, uploader_auth in (("bob:hunter2", None), ("bob:secret", "eve:hunter2"), (None, None)):
+            server = WebUI(double.url, auth=auth, uploader_auth=uploader_auth)
+            said.append(problem(server))
+            with pytest.raises(Refused) as wrong:
+                server.bring(Lora("ours", lora(tmp_path / "a.safetensors")))
             assert wrong.value.__cause__ is None
         host = double.url
         assert said == [
-            f"{host} does not know user 'bob' with this password: check webui_auth",
-            f"{host} does not know user 'eve' with this password: check webui_uploader_auth "
+            f"error: {host} does not know user 'bob' with this password: check webui_auth",
+            f"error: {host} does not know user 'eve' with this password: check webui_uploader_auth "
             "(the uploader's users can be others than the WebUI's)",
-            f'{host} wants a user and a password: set webui_auth to "user:password"',
+            f'error: {host} wants a user and a password: set webui_auth to "user:password"',
         ]
         words = {"detail": "bob:secret is odd"}
         double.fault({"on": "GET /sdapi/v1/options", "what": "status", "status": 400, "json": words})
-        with pytest.raises(webui.Final, match=r"bob:\*\*\* is odd"):
-            WebUI(double.url, "bob:secret").probe()
+        assert "bob:*** is odd" in problem(WebUI(double.url, auth="bob:secret"))
     for auth in ("bob", ":secret"):
-        with pytest.raises(webui.Final, match="user:password") as wrong:
-            WebUI(double.url, auth)
+        with pytest.raises(Refused, match="user:password") as wrong:
+            WebUI(double.url, auth=auth)
         assert "secret" not in str(wrong.value)
 
 
-def test_what_is_there(tmp_path):
-    for parts in ({"uploader": False}, {"scheduler": False}):
-        with running(tmp_path / "server", **parts) as double:
-            there = WebUI(double.url).probe()
-            assert (there.uploader, there.scheduler) == (parts.get("uploader", True), parts.get("scheduler", True))
+@pytest.mark.parametrize(
+    ("settings", "severity", "words"),
+    [
+        ({"uploader": False}, "error", "has no model uploader"),
+        ({"scheduler": False}, "warning", "has no agent scheduler"),
+        ({"api": False}, "error", "--api"),
+    ],
+)
+def test_what_is_not_there(tmp_path, settings, severity, words):
+    with running(tmp_path / "server", **settings) as double:
+        found = problem(WebUI(double.url))
+        assert found.startswith(severity) and words in found
 
 
 def test_paused_is_told(double):
     double.control(paused=True)
-    assert WebUI(double.url).probe().paused
+    assert problem(WebUI(double.url)).startswith(f"warning: {double.url}: its queue is paused")
 
 
-def test_nobody_there_and_no_api(tmp_path):
-    with running(tmp_path / "server", api=False) as double, pytest.raises(webui.Final, match="--api"):
-        WebUI(double.url).probe()
-    with pytest.raises(webui.Unreachable, match=f"{double.url} refuses the connection"):
-        WebUI(double.url).probe()
-    with pytest.raises(webui.Final, match="no name that the network knows"):
-        WebUI("http://nobody.invalid:7860").probe()
+def test_a_queue_that_goes_away_is_an_error(double):
+    """Another way of drawing would be no help: its tickets could not be collected."""
+    server = WebUI(double.url)
+    assert server.problems() == []
+    double.set(scheduler=False)
+    assert problem(server).startswith(f"error: {double.url} has no agent scheduler any more")
+
+
+def test_nobody_there(double):
+    double.kill()
+    with pytest.raises(Unavailable, match=f"{double.url} refuses the connection"):
+        WebUI(double.url).problems()
+    with pytest.raises(Unavailable, match="has a name that the network does not know"):
+        WebUI("http://nobody.invalid:7860").problems()
 
 
 def test_something_else_at_this_address(double):
     double.fault({"on": "GET /sdapi/v1/options", "what": "html", "status": 200})
-    with pytest.raises(webui.Final, match="is no WebUI"):
-        WebUI(double.url).probe()
+    assert re.match("error.*is not a WebUI", problem(WebUI(double.url)))
     double.fault({"on": "GET /sdapi/v1/options", "what": "html", "status": 302})
-    with pytest.raises(webui.Final, match="redirect"):
-        WebUI(double.url).probe()
+    assert "redirect" in problem(WebUI(double.url))
     double.fault({"on": "GET /sdapi/v1/options", "what": "html", "status": 502})
-    with pytest.raises(webui.Unreachable, match="502"):
-        WebUI(double.url).probe()
+    with pytest.raises(Unavailable, match="502"):
+        WebUI(double.url).problems()
+
+
+def test_what_is_everybodys_is_never_touched(double, tmp_path):
+    """One round of all calls, then: nobody else's task, file or switch has changed, and no such route was asked."""
+    double.control(paused=True, files=["somebody/x.safetensors"], tasks=[{"prompt": "theirs"}])
+    ours = Lora("ours", lora(tmp_path / "a.safetensors"))
+    server = WebUI(double.url, "at-1")
+    server.problems()
+    server.bring(ours)
+    request = replace(REQUEST, lora=ours)
+    ticket = server.draw(request, 10)
+    assert server.find(request, []) == ticket
+    server.withdraw("ours", [ticket, ""])
+    server.take_away("ours")
+    log = double.log()
+    assert log["files"] == ["somebody/x.safetensors"] and not log["overwrite"]
+    assert [each["params"]["prompt"] for each in log["tasks"]] == ["theirs"]
+    asked = {each["path"] for each in log["requests"]}
+    assert not [path for path in asked if "clear" in path or "requeue" in path or "overwrite" in path]
 
 
 def test_the_double_asks_for_a_user_without_telling_how(tmp_path):

@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 from webui_kit import Double, running
 
-from automate_train.sampling.servers import webui
-from automate_train.sampling.servers.webui import WebUI
+from automate_train.sampling.servers.protocol import Failed, Refused, Unavailable
+from automate_train.sampling.servers.webui.drawing import txt2img
+from automate_train.sampling.servers.webui.http import Http
+from automate_train.sampling.servers.webui.infotext import verdict
+from automate_train.sampling.servers.webui.scheduler import Scheduler
+from automate_train.sampling.servers.webui.server import WebUI
 
 RESULTS = "GET /agent-scheduler/v1/task/*/results"
 PROMPT = {"prompt": "a cat <lora:ours:1>", "seed": 7, "steps": 4, "width": 64, "height": 64}
@@ -25,15 +29,15 @@ def double(tmp_path: Path) -> Iterator[Double]:
 
 
 def test_txt2img_at_once(double):
-    client = WebUI(double.url)
-    [made] = client.txt2img(PROMPT)
+    http = Http(double.url)
+    [made] = txt2img(http, PROMPT, 30)
     assert "Seed: 7," in made.infotext
-    assert len(client.txt2img({**PROMPT, "n_iter": 2})) == 2
-    with pytest.raises(webui.Final, match=r"404.*Sampler not found"):
-        client.txt2img({**PROMPT, "sampler_name": "wrong one"})
+    assert len(txt2img(http, {**PROMPT, "n_iter": 2}, 30)) == 2
+    with pytest.raises(Refused, match=r"404.*Sampler not found"):
+        txt2img(http, {**PROMPT, "sampler_name": "wrong one"}, 30)
     double.set(seconds=2)
-    with pytest.raises(webui.Again, match="did not answer"):
-        client.txt2img(PROMPT, limit_s=0.2)
+    with pytest.raises(Unavailable, match="did not answer"):
+        txt2img(http, PROMPT, 0.2)
 
 
 def png_of(width: int, height: int) -> bytes:
@@ -48,47 +52,46 @@ def png_of(width: int, height: int) -> bytes:
         (png_of(0, 8), "larger than allowed"),
         (png_of(8, 8), "not complete"),
         (b"\xff\xd8\xff\xe0" + b"x" * 99, "JPEG.*samples_format"),
-        (b"<html>", "no PNG"),
-        (b"", "no PNG"),
+        (b"<html>", "not a PNG"),
+        (b"", "not a PNG"),
     ],
 )
 def test_what_is_no_acceptable_png(double, data, words):
-    client = WebUI(double.url)
     image = base64.b64encode(data).decode()
     double.fault({"on": RESULTS, "what": "answer", "json": {"success": True, "data": [{"image": image}]}})
-    found = client.result("some-id")
-    assert isinstance(found, webui.Failed)
+    found = Scheduler(Http(double.url)).result("some-id")
+    assert isinstance(found, Failed)
     assert re.search(words, found.reason)
     double.fault({"on": "POST /sdapi/v1/txt2img", "what": "answer", "json": {"images": [image], "info": "{}"}})
-    with pytest.raises(webui.Final, match=words):
-        client.txt2img(PROMPT)
+    assert re.search(words, txt2img(Http(double.url), PROMPT, 30).reason)
 
 
 @pytest.mark.parametrize("answer", [[], "text", None, {"success": True, "data": "x"}, {"success": True, "data": [7]}])
 def test_answers_of_odd_shapes(double, answer):
-    client = WebUI(double.url)
+    http = Http(double.url)
+    client = Scheduler(http)
     double.fault({"on": "* /agent-scheduler/*", "what": "answer", "json": answer, "times": -1})
     double.fault({"on": "POST /sdapi/v1/txt2img", "what": "answer", "json": answer, "times": -1})
-    for call in (client.state, lambda: client.queue(PROMPT), lambda: client.txt2img(PROMPT)):
-        with pytest.raises(webui.Again):
+    for call in (client.state, lambda: client.queue(PROMPT), lambda: txt2img(http, PROMPT, 30)):
+        with pytest.raises(Unavailable):
             call()
     try:
         found = client.result("some-id")
-    except webui.Again:
+    except Unavailable:
         return
-    assert isinstance(found, webui.Failed)
+    assert isinstance(found, Failed)
 
 
 def test_a_picture_without_end_is_a_failed_picture(double, monkeypatch):
-    monkeypatch.setattr("automate_train.sampling.servers.webui.tasks.PICTURES", 1 << 20)
+    monkeypatch.setattr("automate_train.sampling.servers.webui.scheduler.PICTURES", 1 << 20)
     double.fault({"on": RESULTS, "what": "answer", "json": {"success": True, "data": [{"image": "y" * (2 << 20)}]}})
-    assert "more than 1 MiB" in WebUI(double.url).result("some-id").reason
+    assert "more than 1 MiB" in Scheduler(Http(double.url)).result("some-id").reason
 
 
 def test_an_answer_without_end_is_not_read_to_its_end(double):
     double.fault({"on": "GET /sdapi/v1/options", "what": "answer", "json": {"x": "y" * (9 << 20)}})
-    with pytest.raises(webui.Final, match="more than 8 MiB"):
-        WebUI(double.url).probe()
+    [found] = WebUI(double.url).problems()
+    assert found.severity == "error" and "more than 8 MiB" in str(found)
 
 
 INFO = (
@@ -98,7 +101,7 @@ INFO += 'Model: my_model v1, Lora hashes: "theirs: 111111111111, ours: ABCDEF012
 
 
 @pytest.mark.parametrize(
-    ("name", "digest", "model", "verdict"),
+    ("name", "digest", "model", "state"),
     [
         ("ours", "abcdef012345", "my_model v1", "done"),
         ("ours", "", None, "done"),
@@ -111,12 +114,13 @@ INFO += 'Model: my_model v1, Lora hashes: "theirs: 111111111111, ours: ABCDEF012
         (None, "", "other", "wrong checkpoint"),
     ],
 )
-def test_judge(name, digest, model, verdict):
-    assert webui.judge(INFO, name, digest, model) == verdict
-    assert bool(webui.explain(verdict, INFO, name, model)) == (verdict != "done")
+def test_verdict(name, digest, model, state):
+    found = verdict(INFO, name, digest, model)
+    assert found.state == state and bool(found.reason) == (state != "done")
 
 
-def test_judge_without_words():
-    assert webui.judge("", "ours", "abcdef012345", None) == "base model only"
-    assert webui.judge("Steps: 4, Seed: 7", None, "", "any") == "done"  # a server that tells no model is believed
-    assert "hash in the infotext is not ours" in webui.explain("base model only", INFO, "ours", None)
+def test_verdict_without_words():
+    assert verdict("", "ours", "abcdef012345", None).state == "base model only"
+    assert verdict("Steps: 4, Seed: 7", None, "", "any").state == "done"  # a server that tells no model is believed
+    assert "hash in the infotext is not ours" in verdict(INFO, "ours", "000000000000", None).reason
+    assert verdict(INFO, "absent", "", None).names_loras and not verdict("Steps: 4", "ours", "", None).names_loras

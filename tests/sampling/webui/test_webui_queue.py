@@ -8,12 +8,23 @@ from pathlib import Path
 import pytest
 from webui_kit import Double, lora, running, until
 
-from automate_train.sampling.servers import webui
-from automate_train.sampling.servers.webui import WebUI
+from automate_train.sampling.servers.protocol import Failed, Picture, Refused, Unavailable
+from automate_train.sampling.servers.webui.drawing import txt2img
+from automate_train.sampling.servers.webui.http import Http
+from automate_train.sampling.servers.webui.infotext import verdict
+from automate_train.sampling.servers.webui.lora_file import lora_hash
+from automate_train.sampling.servers.webui.loras import Loras
+from automate_train.sampling.servers.webui.scheduler import Queue, Scheduler, Waiting
 
 RESULTS = "GET /agent-scheduler/v1/task/*/results"
 QUEUE = "POST /agent-scheduler/v1/queue/txt2img"
 PROMPT = {"prompt": "a cat <lora:ours:1>", "seed": 7, "steps": 4, "width": 64, "height": 64}
+
+
+def bring(double: Double, file: Path) -> None:
+    loras = Loras(Http(double.url), "at-1")
+    loras.upload(file, "ours")
+    loras.show("ours")
 
 
 @pytest.fixture
@@ -22,45 +33,43 @@ def double(tmp_path: Path) -> Iterator[Double]:
         yield found
 
 
-def final(client: WebUI, task_id: str, seconds: float = 15) -> webui.Failed | list[webui.Picture]:
+def final(client: Scheduler, task_id: str, seconds: float = 15) -> Failed | list[Picture]:
     def ended():
         found = client.result(task_id)
-        return None if isinstance(found, webui.Waiting) else [found]
+        return None if isinstance(found, Waiting) else [found]
 
     return until(ended, seconds)[0]
 
 
 def test_a_picture_with_our_lora(double, tmp_path):
     file = lora(tmp_path / "a.safetensors")
-    client = WebUI(double.url)
-    client.upload(file, "ours", "at-1")
-    client.show("ours", "at-1")
+    client = Scheduler(Http(double.url))
+    bring(double, file)
     [made] = final(client, client.queue({**PROMPT, "prompt": "한글 <lora:ours:0.8>"}))
     assert made.png.startswith(b"\x89PNG") and (made.width, made.height) == (64, 64)
-    assert webui.judge(made.infotext, "ours", webui.lora_hash(file), "base_model.safetensors") == "done"
+    assert verdict(made.infotext, "ours", lora_hash(file), "base_model.safetensors").state == "done"
     assert "Seed: 7," in made.infotext and "한글" in made.infotext
 
 
 @pytest.mark.parametrize(
-    ("fault", "verdict", "words"),
+    ("fault", "state", "words"),
     [
         ("no-lora", "base model only", "without the LoRA"),
         ("wrong-model", "wrong checkpoint", "surprise_model"),
     ],
 )
-def test_a_picture_that_is_not_what_was_asked_for(double, tmp_path, fault, verdict, words):
+def test_a_picture_that_is_not_what_was_asked_for(double, tmp_path, fault, state, words):
     file = lora(tmp_path / "a.safetensors")
-    client = WebUI(double.url)
-    client.upload(file, "ours", "at-1")
-    client.show("ours", "at-1")
+    client = Scheduler(Http(double.url))
+    bring(double, file)
     double.fault({"task": fault})
     [made] = final(client, client.queue(PROMPT))
-    assert webui.judge(made.infotext, "ours", webui.lora_hash(file), "base_model") == verdict
-    assert words in webui.explain(verdict, made.infotext, "ours", "base_model")
+    found = verdict(made.infotext, "ours", lora_hash(file), "base_model")
+    assert found.state == state and words in found.reason
 
 
 def test_a_grid_is_left_out(double):
-    client = WebUI(double.url)
+    client = Scheduler(Http(double.url))
     made = final(client, client.queue({**PROMPT, "batch_size": 3}))
     assert [f"Seed: {seed}," in one.infotext for seed, one in zip((7, 8, 9), made, strict=True)] == [True] * 3
     assert {one.width for one in made} == {64}
@@ -68,16 +77,16 @@ def test_a_grid_is_left_out(double):
 
 def test_several_wait_and_none_ever_shows_as_running(double):
     double.set(seconds=0.6)
-    client = WebUI(double.url)
+    client = Scheduler(Http(double.url))
     ids = [client.queue({**PROMPT, "seed": seed}) for seed in (1, 2, 3)]
     until(lambda: client.state().current)
     state = client.state()
     assert state.current.startswith("task(txt2img-") and not state.paused
     assert state.pending_ids == tuple(ids) and state.total == 3
-    assert client.result(ids[0]) == webui.Waiting("pending")
+    assert client.result(ids[0]) == Waiting("pending")
     client.cancel(ids[2])
     assert all(isinstance(final(client, each), list) for each in ids[:2])
-    assert client.result(ids[2]) == webui.Failed("Task not found")
+    assert client.result(ids[2]) == Failed("Task not found")
     client.cancel(ids[2])  # gone is what was wanted
     assert len(double.log()["pictures"]) == 2
 
@@ -85,20 +94,20 @@ def test_several_wait_and_none_ever_shows_as_running(double):
 def test_a_queue_that_overslept_needs_a_kick(double):
     """Stall 1: what is queued while the runner is in its last sleep stays pending until somebody kicks."""
     double.set(last_sleep=1.5)
-    client = WebUI(double.url)
+    client = Scheduler(Http(double.url))
     final(client, client.queue(PROMPT))
     task_id = client.queue(PROMPT)
     client.resume()  # at once: in vain
     until(lambda: not double.log()["runner"])
-    assert client.result(task_id) == webui.Waiting("pending")
-    assert client.state() == webui.Queue(None, False, (task_id,), 1)
+    assert client.result(task_id) == Waiting("pending")
+    assert client.state() == Queue(None, False, (task_id,), 1)
     client.resume()
     assert isinstance(final(client, task_id), list)
 
 
 def test_paused_and_resumed(double):
     double.control(paused=True)
-    client = WebUI(double.url)
+    client = Scheduler(Http(double.url))
     task_id = client.queue(PROMPT)
     assert client.state().paused
     client.resume()
@@ -107,43 +116,43 @@ def test_paused_and_resumed(double):
 
 def test_failures_and_their_reasons(double):
     double.fault({"task": "empty-reason"})
-    client = WebUI(double.url)
+    client = Scheduler(Http(double.url))
     found = final(client, client.queue(PROMPT))
-    assert found == webui.Failed("failed: the server gives no reason (often an unknown sampler_name)")
+    assert found == Failed("failed: the server gives no reason (often an unknown sampler_name)")
     double.fault({"task": "fail", "reason": "KeyError:\n 'x' " + "y" * 5000})
     until(lambda: client.resume() is None and client.state().total == 0)
     task_id = client.queue(PROMPT)
-    until(lambda: client.resume() is None and isinstance(client.result(task_id), webui.Failed))
+    until(lambda: client.resume() is None and isinstance(client.result(task_id), Failed))
     assert client.result(task_id).reason.startswith("failed: KeyError: 'x' yyy")
     assert len(client.result(task_id).reason) < 400
 
 
 def test_out_of_memory_pauses_the_queue_for_all(double):
     double.fault({"task": "oom"})
-    client = WebUI(double.url)
+    client = Scheduler(Http(double.url))
     found = final(client, client.queue(PROMPT))
-    assert isinstance(found, webui.Failed) and found.out_of_memory
+    assert isinstance(found, Failed) and found.out_of_memory
     assert until(lambda: client.state().paused)
 
 
 def test_done_but_the_pictures_are_gone(double):
     double.fault({"task": "gone"})
-    client = WebUI(double.url)
+    client = Scheduler(Http(double.url))
     assert "gone from the server's disk" in final(client, client.queue(PROMPT)).reason
 
 
 @pytest.mark.parametrize("old", [False, True])
 def test_without_infotext_the_zip_has_the_picture(tmp_path, old):
     with running(tmp_path / "server", infotext=False, old_results=old) as double:
-        client = WebUI(double.url)
+        client = Scheduler(Http(double.url))
         [made] = final(client, client.queue(PROMPT))
         assert made.png.startswith(b"\x89PNG") and made.infotext == ""
-        assert "nothing proves" in webui.explain("base model only", made.infotext, "ours", None)
+        assert "nothing proves" in verdict(made.infotext, "ours", "", None).reason
 
 
 def test_without_infotext_and_zip_it_is_final(double):
     double.set(infotext=False)
-    client = WebUI(double.url)
+    client = Scheduler(Http(double.url))
     task_id = client.queue(PROMPT)
     until(lambda: double.log()["tasks"][0]["status"] == "done")
     double.fault({"on": RESULTS, "what": "error-before", "times": -1})
@@ -152,42 +161,42 @@ def test_without_infotext_and_zip_it_is_final(double):
 
 def test_a_500_for_a_task_that_still_waits_is_no_failure(double):
     double.control(paused=True)
-    client = WebUI(double.url)
+    client = Scheduler(Http(double.url))
     task_id = client.queue(PROMPT)
     double.fault({"on": RESULTS, "what": "error-before"})
-    with pytest.raises(webui.Again):
+    with pytest.raises(Unavailable):
         client.result(task_id)
-    assert client.result(task_id) == webui.Waiting("pending")
+    assert client.result(task_id) == Waiting("pending")
 
 
 @pytest.mark.parametrize("what", ["html", "cut-before", "cut-after", "cut-answer"])
 def test_a_poll_that_gets_lost_costs_nothing(double, what):
-    client = WebUI(double.url)
+    client = Scheduler(Http(double.url))
     task_id = client.queue(PROMPT)
     double.fault({"on": RESULTS, "what": what, "status": 504})
-    with pytest.raises(webui.Again, match=double.url):
+    with pytest.raises(Unavailable, match=double.url):
         client.result(task_id)
     assert isinstance(final(client, task_id), list)
 
 
 def test_a_restart_keeps_the_tasks(double):
     double.set(seconds=0.5)
-    client = WebUI(double.url)
+    client = Scheduler(Http(double.url))
     ids = [client.queue(PROMPT) for _ in range(2)]
     until(lambda: client.state().current)
     double.kill()
-    with pytest.raises(webui.Again, match=r"(refuses|broke) the connection"):
+    with pytest.raises(Unavailable, match=r"(refuses|broke) the connection"):
         client.result(ids[0])
     double.start()
     assert all(isinstance(final(client, each), list) for each in ids)
 
 
 def test_a_server_without_its_scheduler(double):
-    client = WebUI(double.url)
+    client = Scheduler(Http(double.url))
     task_id = client.queue(PROMPT)
     double.set(scheduler=False)
     for call in (lambda: client.result(task_id), lambda: client.cancel(task_id)):
-        with pytest.raises(webui.Final, match="404"):
+        with pytest.raises(Refused, match="404"):
             call()
     double.set(scheduler=True)
     assert isinstance(final(client, task_id), list)
@@ -197,9 +206,9 @@ def test_a_server_without_its_scheduler(double):
 def test_a_lost_answer_to_the_queue_is_found_again(double, what):
     double.control(paused=True, tasks=[{"prompt": "a cat <lora:ours:1>", "seed": 8}, {"prompt": "other", "seed": 7}])
     double.fault({"on": QUEUE, "what": what})
-    client = WebUI(double.url)
+    client = Scheduler(Http(double.url))
     assert client.find(PROMPT["prompt"], 7) is None
-    with pytest.raises(webui.Again):
+    with pytest.raises(Unavailable):
         client.queue(PROMPT)
     found = client.find(PROMPT["prompt"], 7)
     assert found == double.log()["tasks"][2]["id"]
@@ -212,55 +221,37 @@ def test_a_lost_answer_to_the_queue_is_found_again(double, what):
 def test_a_task_far_down_the_queue_is_found(double):
     crowd = [{"prompt": "theirs", "seed": 7} for _ in range(120)]
     double.control(paused=True, tasks=crowd)
-    client = WebUI(double.url)
+    client = Scheduler(Http(double.url))
     task_id = client.queue(PROMPT)
     assert client.find("<lora:ours:1>", 7) == task_id
     assert client.state().total == 121
 
 
 def test_refusals_of_the_queue(double):
-    client = WebUI(double.url)
-    with pytest.raises(webui.Final, match=r"422.*body\.steps value is not a valid integer"):
+    client = Scheduler(Http(double.url))
+    with pytest.raises(Refused, match=r"422.*body\.steps value is not a valid integer"):
         client.queue({**PROMPT, "steps": "many"})
-    with pytest.raises(webui.Final, match="Not found script"):
+    with pytest.raises(Refused, match="Not found script"):
         client.queue({**PROMPT, "script_name": "absent"})
-    for status, kind in ((429, webui.Again), (503, webui.Again), (403, webui.Final), (404, webui.Final)):
+    for status, kind in ((429, Unavailable), (503, Unavailable), (403, Refused), (404, Refused)):
         double.fault({"on": QUEUE, "what": "html", "status": status})
         with pytest.raises(kind, match=str(status)):
             client.queue(PROMPT)
     double.fault({"on": QUEUE, "what": "answer", "json": {"task_id": "../../history/clear"}})
-    with pytest.raises(webui.Again, match="without a task id"):
+    with pytest.raises(Unavailable, match="without a task id"):
         client.queue(PROMPT)
-
-
-def test_what_is_everybodys_is_never_touched(double, tmp_path):
-    """One round of all calls, then: nobody else's task, file or switch has changed, and no such route was asked."""
-    double.control(paused=True, files=["somebody/x.safetensors"], tasks=[{"prompt": "theirs"}])
-    client = WebUI(double.url)
-    client.probe()
-    client.upload(lora(tmp_path / "a.safetensors"), "ours", "at-1")
-    client.show("ours", "at-1")
-    task_id = client.queue(PROMPT)
-    client.find("<lora:ours:1>", 7)
-    client.cancel(task_id)
-    client.delete("ours", "at-1")
-    log = double.log()
-    assert log["files"] == ["somebody/x.safetensors"] and not log["overwrite"]
-    assert [each["params"]["prompt"] for each in log["tasks"]] == ["theirs"]
-    asked = {each["path"] for each in log["requests"]}
-    assert not [path for path in asked if "clear" in path or "requeue" in path or "overwrite" in path]
 
 
 def test_a_stuck_queue_is_freed_by_a_small_job(double):
     """Stall 3, in newer WebUIs after a task that raised."""
     double.fault({"task": "stuck"})
     double.control(paused=True)  # so that both wait when it begins
-    client = WebUI(double.url)
+    client = Scheduler(Http(double.url))
     client.queue(PROMPT)
     task_id = client.queue(PROMPT)
     client.resume()
     until(lambda: double.log()["tasks"][0]["status"] == "failed")
     client.resume()
-    assert client.result(task_id) == webui.Waiting("pending")
-    client.txt2img(PROMPT)
+    assert client.result(task_id) == Waiting("pending")
+    txt2img(Http(double.url), PROMPT, 30)
     assert isinstance(final(client, task_id), list)

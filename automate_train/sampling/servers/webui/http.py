@@ -1,12 +1,13 @@
 """Requests to one server, and what their failures mean.
 
-Covers: the base address, credentials, time and size limits, status codes -> `Final` or `Again`.
-Not: any route's meaning.
+Covers: the base address, credentials, time and size limits, status codes -> `Refused` or `Unavailable`.
+Not: what any route means.
 """
 
 from __future__ import annotations
 
 import json as jsonlib
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,16 +16,21 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import requests
 
-from .errors import Again, Final, TooMuch, plain, reason
+from ..protocol import Refused, Unavailable
+from .server_words import error_text, one_line
 
 CONNECT_S = 10.0
 READ_S = 30.0
-"""An upload by somebody else blocks the WebUI's event loop for seconds: a slow answer is no dead server."""
+"""An upload by somebody else blocks the WebUI's event loop for seconds: a slow server is not a dead one."""
 MIB = 1 << 20
 SMALL = 8 * MIB
 """Bytes of an answer that carries no picture."""
 TAILS = ("/sdapi/v1", "/sdapi", "/agent-scheduler/v1", "/docs")
 Auth = tuple[bytes, bytes] | None
+
+
+class TooLarge(Refused):
+    """An answer that is larger than any honest one."""
 
 
 @dataclass(frozen=True)
@@ -34,20 +40,20 @@ class Answer:
 
 
 def base_url(url: str) -> str:
-    """`host:7860/`, `http://u:p@host/sub/sdapi/v1` -> `http://host:7860`, `http://host/sub`; `Final` if it is none."""
+    """`host:7860/`, `http://u:p@host/sub/sdapi/v1` -> `http://host:7860`, `http://host/sub`; else `Refused`."""
     return _split(url)[0]
 
 
 def _split(url: str) -> tuple[str, str | None]:
-    """(address without credentials, `user:password` that stood in it or None)."""
+    """(address without credentials, the `user:password` in it or None)."""
     try:
         parts = urlsplit(url.strip() if "://" in url else f"http://{url.strip()}")
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
-        raise Final("webui_url is no address: write it like http://127.0.0.1:7860") from None
+        raise Refused("webui_url is not an address: write it like http://127.0.0.1:7860") from None
     host = parts.hostname or ""
     if parts.scheme not in ("http", "https") or not host or any(c.isspace() for c in host):
-        raise Final("webui_url is no address of a WebUI: write it like http://127.0.0.1:7860")
+        raise Refused("webui_url is not the address of a WebUI: write it like http://127.0.0.1:7860")
     path = parts.path.rstrip("/")
     for tail in TAILS:
         path = path.removesuffix(tail).rstrip("/")
@@ -61,27 +67,31 @@ def _pair(auth: str | None, key: str) -> Auth:
         return None
     user, colon, password = auth.partition(":")
     if not colon or not user:
-        raise Final(f"{key} is not of the form user:password")
+        raise Refused(f"{key} is not of the form user:password")
     return user.encode(), password.encode()  # bytes: requests would refuse what is not Latin-1
 
 
 class Http:
-    """One session; for one thread at a time. Answers are read with a limit, redirects are not followed."""
+    """A connection for each thread that calls. Answers are read with a limit, redirects are not followed."""
 
     def __init__(self, url: str, auth: str | None = None, uploader_auth: str | None = None) -> None:
         self.url, inside = _split(url)
         main = _pair(auth or inside, "webui_auth")
         self._auths: dict[bool, Auth] = {False: main, True: _pair(uploader_auth, "webui_uploader_auth") or main}
         self._own_uploader_auth = bool(uploader_auth)
-        self._session = requests.Session()
-        self._session.headers.update({"User-Agent": "automate-train", "Accept": "application/json"})
+        self._of_thread = threading.local()
 
-    def close(self) -> None:
-        self._session.close()
+    @property
+    def _session(self) -> requests.Session:
+        if not hasattr(self._of_thread, "session"):
+            self._of_thread.session = requests.Session()
+            self._of_thread.session.headers.update({"User-Agent": "automate-train", "Accept": "application/json"})
+        session: requests.Session = self._of_thread.session
+        return session
 
     def says(self, text: object) -> str:
         """A server's words for a message; should it repeat a password of ours, that is taken out."""
-        line = plain(text)
+        line = one_line(text)
         for pair in self._auths.values():
             if pair and pair[1]:
                 line = line.replace(pair[1].decode(), "***")
@@ -103,10 +113,10 @@ class Http:
         read_s: float = READ_S,
         send_s: float = CONNECT_S,
     ) -> Iterator[requests.Response]:
-        """The answer, its body still unread; a status other than 200 or those in `allow` is raised as Final or Again.
+        """The answer, its body still unread. A status other than 200 and those in `allow` is raised.
 
-        Credentials go along unasked: the WebUI's 401 carries no WWW-Authenticate. Errors while the caller reads the
-        body are translated too. `send_s` is also what the sending of one block may take.
+        Credentials are always sent: the WebUI's 401 has no WWW-Authenticate. Errors while the caller reads the body are
+        translated too. `send_s` is also how long the sending of one block may take.
         """
         options: dict[str, Any] = {"params": query, "json": json, "data": form if body is None else body}
         options |= {"headers": headers, "auth": self._auths[uploader], "timeout": (send_s, read_s)}
@@ -118,15 +128,15 @@ class Http:
                     self._refused(answer.status_code, path, self._read(answer, SMALL, path), uploader)
                 yield answer
         except requests.Timeout:  # the causes hold the request, and that the password: never chained
-            raise Again(f"{self.url} did not answer {path} within {read_s:.0f} s") from None
+            raise Unavailable(f"{self.url} did not answer {path} within {read_s:.0f} s") from None
         except requests.exceptions.SSLError as broken:
             if "CERTIFICATE" in str(broken).upper():
-                raise Final(f"{self.url}: its certificate is not accepted") from None
-            raise Again(f"{self.url}: the encrypted connection broke at {path}") from None
+                raise Refused(f"{self.url}: its certificate is not accepted") from None
+            raise Unavailable(f"{self.url}: the encrypted connection broke at {path}") from None
         except requests.ConnectionError as broken:
-            raise Again(f"{self.url} {_why(broken)} ({path})") from None
+            raise Unavailable(f"{self.url} {_why(broken)} ({path})") from None
         except (requests.RequestException, OSError) as broken:
-            raise Again(f"{self.url}: the connection broke at {path} ({type(broken).__name__})") from None
+            raise Unavailable(f"{self.url}: the connection broke at {path} ({type(broken).__name__})") from None
 
     def ask(self, method: str, path: str, *, limit: int = SMALL, **options: Any) -> Answer:
         """`open`, and the whole answer of at most `limit` bytes."""
@@ -134,7 +144,7 @@ class Http:
             return Answer(answer.status_code, self._read(answer, limit, path))
 
     def table(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        """`ask`, and the answer's JSON object; anything else is `Again` (a proxy's page, a half answer)."""
+        """`ask`, and the answer's JSON object; anything else is `Unavailable` (a proxy's page, a half answer)."""
         return self.parsed(self.ask(method, path, **options), path)
 
     def parsed(self, answer: Answer, path: str) -> dict[str, Any]:
@@ -143,11 +153,11 @@ class Http:
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
-            raise Again(f"{self.url} answered {path} with something that is no JSON object (a proxy's page?)")
+            raise Unavailable(f"{self.url} answered {path} with something that is not a JSON object (a proxy's page?)")
         return found
 
     def items(self, path: str, largest: int = SMALL) -> Iterator[dict[str, Any]]:
-        """The objects of a JSON list one by one: a server's thousand LoRAs with their metadata never lie in memory."""
+        """The objects of a JSON list one by one: the metadata of a thousand LoRAs is never in memory at once."""
         decoder, rest, begun, ended = jsonlib.JSONDecoder(), "", False, False
         with self.open("GET", path) as answer:
             answer.encoding = "utf-8"
@@ -169,31 +179,31 @@ class Http:
                 if ended or len(rest) > largest:
                     break
         if not ended:
-            raise Again(f"{self.url} answered {path} with something that is no JSON list (a proxy's page?)")
+            raise Unavailable(f"{self.url} answered {path} with something that is not a JSON list (a proxy's page?)")
 
     def _read(self, answer: requests.Response, limit: int, path: str) -> bytes:
         content = bytearray()
         for block in answer.iter_content(1 << 16):
             content += block
             if len(content) > limit:
-                raise TooMuch(f"{self.url} answered {path} with more than {limit // MIB} MiB")
+                raise TooLarge(f"{self.url} answered {path} with more than {limit // MIB} MiB")
         return bytes(content)
 
     def _refused(self, status: int, path: str, content: bytes, uploader: bool) -> None:
-        words = self.says(reason(content))
+        words = self.says(error_text(content))
         said = f": {words}" if words else ""
         if status == 401:
-            raise Final(self._unknown_user(uploader))
+            raise Refused(self._unknown_user(uploader))
         if status == 413:
-            raise Final(
+            raise Refused(
                 f"{self.url} refuses {path} as too large (413): a proxy in front of the WebUI limits the size of a "
                 "request (nginx: client_max_body_size)"
             )
         if status == 429 or status >= 500:
-            raise Again(f"{self.url} answered {path} with {status}{said}")
+            raise Unavailable(f"{self.url} answered {path} with {status}{said}")
         if 300 <= status < 400:
-            raise Final(f"{self.url} answered {path} with a redirect ({status}): set webui_url to the final address")
-        raise Final(f"{self.url} refuses {path} ({status}){said}")
+            raise Refused(f"{self.url} answered {path} with a redirect ({status}): set webui_url to the final address")
+        raise Refused(f"{self.url} refuses {path} ({status}){said}")
 
     def _unknown_user(self, uploader: bool) -> str:
         pair = self._auths[uploader]
@@ -209,7 +219,7 @@ def _why(broken: requests.ConnectionError) -> str:
     if "refused" in text:
         return "refuses the connection: is it running, and is the port right?"
     if "resolve" in text or "getaddrinfo" in text or "name or service" in text:
-        return "is no name that the network knows"
+        return "has a name that the network does not know"
     if "timed out" in text:
         return "does not answer in time"
     return "broke the connection"

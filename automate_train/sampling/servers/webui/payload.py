@@ -1,8 +1,8 @@
-"""Prompts -> pictures to make -> what a WebUI's txt2img is sent.
+"""A request for a picture -> what a WebUI is sent.
 
-Covers: the pictures of a prompt file in order, the LoRA's tag and its weight, images as base64, the ControlNet
-shorthand, the same without base64 for a picture's JSON, and what is wrong or odd about prompts for a WebUI.
-Not: reading prompt files (`prompts`), talking to a server (`webui`). Image files are read; nothing else is touched.
+Covers: the LoRA's tag and its weight, images as base64, the ControlNet shorthand; the same without base64 for the JSON
+file beside a picture; what is wrong or odd about prompts for a WebUI. Image files are read, nothing else is touched.
+Not: reading prompt files (`config.prompts`), talking to a server (`server`).
 """
 
 from __future__ import annotations
@@ -10,89 +10,64 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ....config.prompt_fields import FIXED, KNOWN, SAMPLERS, SAMPLERS_ALONE, SHORTHANDS, TRAINERS, UPSTREAM
 from ....config.prompt_images import encoded, find, inline, replaced
-from ....config.prompts import LORA_TAG, Prompt
+from ....config.prompts import Prompt
 from ....errors import Problem, UserError
+from ..protocol import SampleRequest
 
-NOBODY = "\0"
-"""Stands for the LoRA's name where there is no LoRA; no prompt holds it."""
-
+TAG = re.compile(r"<(lora|lyco):([^:>]+)((?::[^>]*)?)>")
 SERVERS_SAMPLERS = {theirs: webui for webui, theirs in SAMPLERS.items()} | {
     name: webui for name, webui in SAMPLERS_ALONE.items() if webui
 }
 
 
-@dataclass(frozen=True)
-class Shot:
-    """One picture of a checkpoint."""
-
-    number: int
-    """Which prompt: its place in the file, from 0."""
-    weight: float | None = None
-    """The LoRA's weight; None: as the prompt's own tag says, else 1."""
-    baseline: bool = False
-    """Without the LoRA: the same picture for every checkpoint of a sweep."""
-
-    @property
-    def mark(self) -> str:
-        """Its part of a file name: `00`, `00_w0.6` or `00_baseline`."""
-        weight = "" if self.weight is None else f"_w{self.weight:g}"
-        return f"{self.number:02d}{'_baseline' if self.baseline else weight}"
+def payload(request: SampleRequest) -> dict[str, Any]:
+    """The body for txt2img and for the scheduler's queue, JSON-able. `UserError` when an image is missing."""
+    prompt = request.prompt
+    return _body(request, lambda text: encoded(text, prompt.file, prompt.where))
 
 
-def shots(prompts: Sequence[Prompt]) -> list[Shot]:
-    """Every picture: prompt by prompt, its weights as written, its baseline last."""
-    return [
-        shot
-        for number, prompt in enumerate(prompts)
-        for shot in (
-            *(Shot(number, weight) for weight in prompt.weights or (None,)),
-            *([Shot(number, baseline=True)] if prompt.baseline else []),
-        )
-    ]
-
-
-def payload(prompt: Prompt, lora: str | None, weight: float | None, seed: int) -> dict[str, Any]:
-    """The body for `/sdapi/v1/txt2img` and the scheduler's queue, JSON-able.
-
-    `lora` is the name on the server (the file's without folder and extension), None for the picture without it.
-    `weight` replaces the number in our tag; None leaves what the prompt says. `UserError` when an image is missing.
-    """
-    return _body(prompt, lora, weight, seed, lambda text: encoded(text, prompt.file, prompt.where))
-
-
-def parameters(prompt: Prompt, lora: str | None, weight: float | None, seed: int) -> dict[str, Any]:
+def parameters(request: SampleRequest) -> dict[str, Any]:
     """The same body with images as the prompt file names them: for the JSON beside a picture. No file is read."""
-    return _body(prompt, lora, weight, seed, lambda text: f"({len(text)} characters)" if inline(text) else text)
+    return _body(request, lambda text: f"({len(text)} characters)" if inline(text) else text)
 
 
-def words(prompt: Prompt, lora: str | None, weight: float | None = None) -> tuple[str, str]:
-    """The prompt and the negative prompt as they are sent.
+def tagged(prompt: Prompt, lora: str, weight: float | None = None) -> tuple[str, str]:
+    """The prompt and the negative prompt as they are sent, with our LoRA's tag.
 
-    `regex_to_replace` becomes the name, literally. Where no tag bears the name, ` <lora:NAME:1>` is appended. With a
-    weight, the numbers of our tag (the text encoder's, the U-Net's) give way to it and the rest of the tag stays. With
-    `lora` None our tags go, and nothing else of the words changes.
+    `regex_to_replace` becomes the name, literally. Where no tag has the name, ` <lora:NAME:1>` is appended. With a
+    weight, the numbers of our tag (the text encoder's, the U-Net's) are replaced by it and the rest of the tag stays.
     """
-    name = NOBODY if lora is None else lora
     text, negative = prompt.text, prompt.negative
     if prompt.placeholder:
-        text, negative = text.replace(prompt.placeholder, name), negative.replace(prompt.placeholder, name)
-    if lora is None:
-        without = [LORA_TAG.sub(lambda tag: "" if tag[2] == NOBODY else tag[0], each) for each in (text, negative)]
-        return without[0].replace(NOBODY, "").strip(), without[1].replace(NOBODY, "").strip()
-    if not any(tag[2] == name for tag in LORA_TAG.finditer(text)):
-        return f"{text}{' ' if text else ''}<lora:{name}:{1.0 if weight is None else weight:g}>", negative
+        text, negative = text.replace(prompt.placeholder, lora), negative.replace(prompt.placeholder, lora)
+    if not any(tag[2] == lora for tag in TAG.finditer(text)):
+        return f"{text}{' ' if text else ''}<lora:{lora}:{1.0 if weight is None else weight:g}>", negative
     if weight is not None:
-        text = LORA_TAG.sub(lambda tag: _weighed(tag, f"{weight:g}") if tag[2] == name else tag[0], text)
+        text = TAG.sub(lambda tag: _weighed(tag, f"{weight:g}") if tag[2] == lora else tag[0], text)
     return text, negative
 
 
+def without_lora(text: str, lora: object) -> str:
+    """`Prompt.words` out of what was sent with this LoRA: the first edition's JSON files do not have the words."""
+    if not isinstance(lora, str) or not lora:
+        return text.strip()
+    return re.sub(rf"<(lora|lyco):{re.escape(lora)}(:[^>]*)?>", "", text).replace(lora, "").strip()
+
+
+def wanted_model(prompt: Prompt) -> str | None:
+    """The base model that the prompt names, if it does."""
+    settings = prompt.fields.get("override_settings")
+    named = settings.get("sd_model_checkpoint") if isinstance(settings, dict) else None
+    found = prompt.fields.get("checkpoint") or named
+    return str(found) if found else None
+
+
 def _weighed(tag: re.Match[str], weight: str) -> str:
-    """A tag is `<lora:NAME:TE:UNET:...>`, the numbers also as `te=` and `unet=`; one number stands for both."""
+    """A tag is `<lora:NAME:TE:UNET:...>`, the numbers also as `te=` and `unet=`; one number holds for both."""
     parts, position, found = tag[3].split(":")[1:], 0, False
     for at, part in enumerate(parts):
         name, equals, _ = part.partition("=")
@@ -107,10 +82,9 @@ def _weighed(tag: re.Match[str], weight: str) -> str:
     return f"<{tag[1]}:{':'.join([tag[2], *([] if found else [weight]), *parts])}>"
 
 
-def _body(
-    prompt: Prompt, lora: str | None, weight: float | None, seed: int, image: Callable[[str], str]
-) -> dict[str, Any]:
-    text, negative = words(prompt, lora, weight)
+def _body(request: SampleRequest, image: Callable[[str], str]) -> dict[str, Any]:
+    prompt = request.prompt
+    text, negative = tagged(prompt, request.lora.name, request.weight) if request.lora else prompt.words()
     fields = {name: value for name, value in prompt.fields.items() if name not in (*TRAINERS, *SHORTHANDS)}
     for name, theirs in UPSTREAM.items():
         if prompt.fields.get(name) is None and prompt.fields.get(theirs) is not None:
@@ -125,7 +99,7 @@ def _body(
         if value is not None or name not in KNOWN
     }
     only = {name: FIXED[name] for name in ("batch_size", "n_iter")}
-    return {"prompt": text, "negative_prompt": negative, "seed": seed, **sent, **only}
+    return {"prompt": text, "negative_prompt": negative, "seed": request.seed, **sent, **only}
 
 
 def _unit(fields: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -153,7 +127,7 @@ def problems(prompts: Sequence[Prompt]) -> list[Problem]:
         if prompt.placeholder in prompt.text:
             unused.pop(prompt.placeholder, None)
     hint = "the LoRA's tag is appended to the prompt"
-    text = "{!r} stands in no prompt"
+    text = "{!r} is in none of the prompts"
     return found + [
         Problem("warning", where, "regex_to_replace", text.format(placeholder), hint)
         for placeholder, where in unused.items()
@@ -177,7 +151,9 @@ def _wrong(prompt: Prompt) -> Iterator[Problem]:
     model, image, module = (prompt.fields.get(name) for name in SHORTHANDS)
     if not image:
         if model or module:
-            yield Problem("error", prompt.where, "controlnet_image", "is missing beside the other controlnet_ fields")
+            yield Problem(
+                "error", prompt.where, "controlnet_image", "is missing, and the other controlnet_ fields need it"
+            )
         return
     try:
         there = inline(image) or find(image, prompt.file, prompt.where) is not None
@@ -198,11 +174,11 @@ def _odd(prompt: Prompt) -> Iterator[Problem]:
         if name not in KNOWN and (near := difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.84)):
             yield odd(name, "is sent as it is, and a WebUI drops what it does not know", f"did you mean {near[0]}?")
     if lost := sorted((TRAINERS - {*UPSTREAM.values(), "enum", "subset"}) & fields.keys()):
-        yield odd(lost[0], "is the trainer's own sampler's, and not sent to a WebUI")
+        yield odd(lost[0], "is for the trainer's own sampler, and not sent to a WebUI")
     sampler = fields.get("sampler_name") or fields.get("sample_sampler")
     if sampler in SAMPLERS_ALONE and sampler not in SERVERS_SAMPLERS:
-        yield odd("sampler_name", f"{sampler} is a sampler of the trainer; a WebUI has none of that name")
+        yield odd("sampler_name", f"{sampler} is a sampler of the trainer; a WebUI has no sampler of that name")
     if fields.get("controlnet_image") and not (fields.get("controlnet_model") or fields.get("controlnet_preprocessor")):
         yield odd("controlnet_image", "has no effect on a WebUI without controlnet_model")
     if fields.get("enable_hr") and fields.get("hr_prompt"):
-        yield odd("hr_prompt", "is sent as it is, so the second pass may be without the LoRA", "leave it out")
+        yield odd("hr_prompt", "is sent as it is, so the second pass may be drawn without the LoRA", "leave it out")

@@ -1,7 +1,7 @@
-"""A checkpoint file on its way to a server.
+"""A LoRA's file before and during its upload.
 
-Covers: is it whole, its two hashes (the uploader's and the one in an infotext), the streamed multipart body.
-Not: requests. Memory stays flat: a file is read in blocks of 64 KiB, its header apart.
+Covers: whether it is whole, its two hashes (the uploader's and the one in an infotext), the streamed multipart body. A
+file is read in blocks of 64 KiB, except for its header, so that memory stays small. Not: requests (`loras`).
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .errors import Again, Final
+from ..protocol import LoraRefused, Unavailable
 
 BLOCK = 65536
 """The uploader's hash is defined over blocks of this size."""
 HEADER_MOST = 32 << 20
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,150}")
-"""What a name and a folder may hold: nothing that the prompt's tag, a path or the uploader reads in another way."""
+"""What a name and a folder may hold: nothing that a prompt's tag, a path or the uploader would read otherwise."""
 
 
 def checked(name: str, folder: str) -> str:
@@ -34,7 +34,7 @@ def checked(name: str, folder: str) -> str:
 
 
 def whole(file: Path) -> dict[str, Any]:
-    """The metadata of a complete .safetensors file; `Final` if it is none (the uploader takes half files happily)."""
+    """The metadata of a complete .safetensors file; `LoraRefused` for half a file, which the uploader would take."""
     with open(file, "rb") as stream:
         return _header(stream, file)
 
@@ -43,7 +43,7 @@ def _header(stream: Any, file: Path) -> dict[str, Any]:
     size = file.stat().st_size
     length = int.from_bytes(stream.read(8), "little")
     if not 2 <= length <= min(HEADER_MOST, size - 8):
-        raise Final(f"{file.name} is no whole .safetensors file")
+        raise LoraRefused(f"{file.name} is not a whole .safetensors file")
     try:
         header = json.loads(stream.read(length))
         ends = [entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"]
@@ -52,7 +52,7 @@ def _header(stream: Any, file: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         right = False
     if not right:
-        raise Final(f"{file.name} is no whole .safetensors file")
+        raise LoraRefused(f"{file.name} is not a whole .safetensors file")
     return dict(metadata)
 
 
@@ -67,7 +67,7 @@ def uploader_hash(file: Path) -> str:
 
 
 def lora_hash(file: Path) -> str:
-    """The 12 hex that an infotext shows for this LoRA under `Lora hashes`; `Final` if the file is not whole."""
+    """The 12 hex that an infotext shows for this LoRA under `Lora hashes`; `LoraRefused` if the file is not whole."""
     with open(file, "rb") as stream:
         kept = _header(stream, file).get("sshs_model_hash")
         if isinstance(kept, str) and kept:
@@ -79,18 +79,20 @@ def lora_hash(file: Path) -> str:
 
 
 class Body:
-    """A multipart body with `lora_path` and the file under a bare name, sent block by block; knows its length.
+    """A multipart body with `lora_path` and the file under a bare name, sent block by block; its length is known.
 
     After it was read to the end, `hash` is the file's `uploader_hash`.
     """
 
-    def __init__(self, file: Path, name: str, folder: str) -> None:
+    def __init__(self, file: Path, where: str) -> None:
+        """`where`: as `checked` returns it."""
         self._file, self.size, self.hash = file, file.stat().st_size, ""
+        folder, name = where.split("/")
         edge = secrets.token_hex(16)
         self.headers = {"Content-Type": f"multipart/form-data; boundary={edge}"}
         self._head = (
             f'--{edge}\r\nContent-Disposition: form-data; name="lora_path"\r\n\r\n{folder}\r\n'
-            f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="{name}.safetensors"\r\n'
+            f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
             "Content-Type: application/octet-stream\r\n\r\n"
         ).encode()
         self._tail = f"\r\n--{edge}--\r\n".encode()
@@ -105,7 +107,7 @@ class Body:
             while left:
                 block = stream.read(min(BLOCK, left))
                 if not block:
-                    raise Again(f"{self._file.name} became shorter while it was uploaded")
+                    raise Unavailable(f"{self._file.name} became shorter while it was uploaded")
                 if len(block) == BLOCK:
                     digest.update(block)
                 left -= len(block)
