@@ -41,7 +41,7 @@ class Argument:
 class _Unfit(Exception):
     """A value does not fit: the message, with `{}` where it shows the value, and the value."""
 
-    def __init__(self, text: str, value: Any = None) -> None:
+    def __init__(self, text: str, value: object = None) -> None:
         super().__init__(text)
         self.text, self.value = text, value
 
@@ -49,7 +49,7 @@ class _Unfit(Exception):
         return self.text.replace("{}", (_hidden if argument.name in MASKED else shown)(self.value), 1)
 
 
-def check(argument: Argument, value: Any) -> str | None:
+def check(argument: Argument, value: object) -> str | None:
     """What is wrong with a value, in words, or None. The value None means "not given"; texts of numbers are numbers."""
     try:
         _fit(argument, value)
@@ -58,7 +58,7 @@ def check(argument: Argument, value: Any) -> str | None:
     return None
 
 
-def convert(argument: Argument, value: Any) -> Any:
+def convert(argument: Argument, value: object) -> Any:
     """The value with exactly the type that the trainer needs in its config file: "1e-4" -> 0.0001, 3 -> "3" for a text,
     one value -> a list of one. `UserError` where `check` finds something."""
     try:
@@ -67,7 +67,7 @@ def convert(argument: Argument, value: Any) -> Any:
         raise UserError(unfit.message(argument), key=argument.name) from None
 
 
-def _fit(argument: Argument, value: Any) -> Any:
+def _fit(argument: Argument, value: object) -> object:
     if value is None:
         return None
     if not argument.is_list:
@@ -80,7 +80,7 @@ def _fit(argument: Argument, value: Any) -> Any:
     return values
 
 
-def _fit_one(argument: Argument, value: Any) -> Any:
+def _fit_one(argument: Argument, value: object) -> object:
     read = READERS.get(argument.type)
     found = read(value, argument.type) if read else value
     if argument.choices is not None and found not in argument.choices:
@@ -90,7 +90,7 @@ def _fit_one(argument: Argument, value: Any) -> Any:
     return found
 
 
-def _text(value: Any, kind: str) -> str:
+def _text(value: object, kind: str) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise _Unfit("needs a text, not {}", value)
     text = text_of(value)
@@ -99,7 +99,7 @@ def _text(value: Any, kind: str) -> str:
     return text
 
 
-def _flag(value: Any, kind: str) -> bool:
+def _flag(value: object, kind: str) -> bool:
     word = value.strip().lower() if isinstance(value, str) else value
     if word is True or word is False:
         return word
@@ -108,7 +108,7 @@ def _flag(value: Any, kind: str) -> bool:
     raise _Unfit("is a switch: true or false, not {}", value)
 
 
-def _number(value: Any, kind: str) -> int | float:
+def _number(value: object, kind: str) -> int | float:
     """int, float, or `number`: whole where it is whole, as the trainer's own reading of a command line does."""
     try:
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
@@ -132,7 +132,7 @@ def _whole(value: str | float) -> int | None:
         return int(float(value)) if float(value).is_integer() else None
 
 
-def _json(value: Any, kind: str) -> Any:
+def _json(value: object, kind: str) -> object:
     if not isinstance(value, str):
         return value
     try:
@@ -149,7 +149,7 @@ _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value in a message: as the user wrote it, but short, however long or deep it is."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -157,7 +157,7 @@ def shown(value: Any) -> str:
     return str(getattr(value, "text", value)) if number else _SHORT.repr(value)
 
 
-def _hidden(value: Any) -> str:
+def _hidden(value: object) -> str:
     """A secret value in a message: only its type."""
     if isinstance(value, bool):
         return str(value).lower()

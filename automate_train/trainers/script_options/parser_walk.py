@@ -140,6 +140,8 @@ class ParserWalk:
             return self.parser_method(owner, node, args, kwargs, scope)
         if isinstance(owner, dict):
             return tuple(owner) if name == "keys" else UNKNOWN
+        if isinstance(owner, str) and name == "split" and not args:
+            return tuple(owner.split())
         if name in ("list", "tuple", "sorted") and len(args) == 1 and isinstance(args[0], (tuple, dict)):
             items = tuple(args[0])
             return tuple(sorted(items)) if name == "sorted" and len(set(map(type, items))) == 1 else items

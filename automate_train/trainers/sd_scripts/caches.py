@@ -12,13 +12,13 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
 from ...records import Cache
 from . import image_files
 from .dataset import Document, any_subset_on, each_subset, effective
+from .value_types import Table, Values
 
 LATENTS = (
     "resolution enable_bucket min_bucket_reso max_bucket_reso bucket_reso_steps bucket_no_upscale flip_aug color_aug "
@@ -41,14 +41,12 @@ ON_DISK = ("cache_latents_to_disk", "cache_text_encoder_outputs_to_disk", "cache
 """The switches that make the trainer write next to the images."""
 
 
-def on_disk(training: Mapping[str, Any], document: Document) -> list[str]:
+def on_disk(training: Values, document: Document) -> list[str]:
     """Those of the switches that are on."""
     return [key for key in ON_DISK if training.get(key) is True or any_subset_on(document, key)]
 
 
-def redirect(
-    document: Document, training: Mapping[str, Any], script: str, temp_dir: str
-) -> tuple[Document, tuple[Cache, ...]]:
+def redirect(document: Document, training: Values, script: str, temp_dir: str) -> tuple[Document, tuple[Cache, ...]]:
     """The dataset with every image_dir replaced by its folder of links, and those folders; unchanged when nothing is
     cached on disk. `OSError` when an image folder cannot be read."""
     kinds = on_disk(training, document)
@@ -63,7 +61,7 @@ def redirect(
         extension = effective(document, dataset, subset, "caption_extension") or ".caption"
         captions = sorted(set(folder.captions(extension).values()))
         options = {key: effective(document, dataset, subset, key) for key in LATENTS}
-        depends: dict[str, Any] = {
+        depends: Table = {
             "script": script,
             "kinds": kinds,
             "folder": folder.path,
@@ -86,7 +84,7 @@ def redirect(
     return document, tuple(caches.values())
 
 
-def _identity(value: Any) -> Any:
+def _identity(value: object) -> Any:
     """A model by path, size and modification time (a folder: of its weights); anything else by its value."""
     if not isinstance(value, str) or not os.path.exists(value):
         return value

@@ -12,7 +12,6 @@ import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import toml
 
@@ -21,7 +20,7 @@ from ...errors import Problem, nearest
 from ...records import Setting
 from ..script_options.argument import Argument
 from .dataset import KEYS, OF_SUBSET, TYPES, Document, apply_masks, bucket_defaults, each_subset, typed
-from .value_types import number, path_in, problem
+from .value_types import Table, number, path_in, problem
 
 PATHS = ("image_dir", "metadata_file", "conditioning_data_dir", "mask_dir")
 OF_DATASET = frozenset(TYPES) - {"image_dir", "metadata_file", "conditioning_data_dir", "mask_dir", "is_reg"}
@@ -80,7 +79,7 @@ def _parse_once(path: str, changed: int) -> tuple[str, str]:
         return "", f"is not valid {'JSON' if path.lower().endswith('.json') else 'TOML'}: {error}"
 
 
-def _typed(document: Any) -> list[str]:
+def _typed(document: object) -> list[str]:
     """Convert every value to the schema's type in place; returns messages for what the schema would refuse."""
     if not isinstance(document, dict):
         return ["contains no tables"]
@@ -111,7 +110,7 @@ OF_SUBSET_TABLE = frozenset(TYPES) - {
 }  # fmt: skip
 
 
-def _table(table: Any, name: str, known: frozenset[str]) -> list[str]:
+def _table(table: object, name: str, known: frozenset[str]) -> list[str]:
     if not isinstance(table, dict):
         return [f"{name} is not a table"]
     messages = []
@@ -153,8 +152,8 @@ def _without_effect(
         found.append(problem(batch, text, "take one of them out"))
 
 
-def _is_default(key: str, value: Any, accepted: Mapping[str, Argument]) -> bool:
-    ours: list[dict[str, Any]] = [{"enable_bucket": True, "caption_extension": ".txt"}]
+def _is_default(key: str, value: object, accepted: Mapping[str, Argument]) -> bool:
+    ours: list[Table] = [{"enable_bucket": True, "caption_extension": ".txt"}]
     ours += [bucket_defaults(512), bucket_defaults(768)]
     if any(key in defaults and defaults[key] == value for defaults in ours):
         return True

@@ -17,9 +17,9 @@ from ...errors import Problem
 from ...records import Setting
 from ..script_options.argument import Argument, check, convert, shown
 from . import image_files
-from .value_types import absolute, path_in, plain, problem, rank
+from .value_types import Table, Values, absolute, path_in, plain, problem, rank
 
-Document = dict[str, Any]
+Document = Table
 
 TYPES = {
     **{key.name: "str" if key.type == "text" else key.type for key in KEY_TABLE if key.name in DATASET},
@@ -45,7 +45,7 @@ KEYS = frozenset({"custom_dataset", "reg_data_dir", *TRAINERS_NAMES})
 """Dataset keys that are not in `keys.DATASET`."""
 
 
-def typed(key: str, value: Any) -> tuple[Any, str | None]:
+def typed(key: str, value: object) -> tuple[Any, str | None]:
     """The value with the schema's type, or None and what is wrong."""
     kind = TYPES[key]
     if kind in ("resolution", "range"):
@@ -70,7 +70,7 @@ def typed(key: str, value: Any) -> tuple[Any, str | None]:
 
 def build(given: Mapping[str, Setting], masks: str, found: list[Problem]) -> Document:
     """The TOML of images_folder and its options; what is wrong goes to `found`. `masks`: see `legacy_keys.masks`."""
-    options: dict[str, Any] = {}
+    options: Table = {}
     where = _by_name(given, found)
     for name, setting in where.items():
         value, message = typed(name, setting.value)
@@ -111,7 +111,7 @@ def _by_name(given: Mapping[str, Setting], found: list[Problem]) -> dict[str, Se
     return where
 
 
-def _subsets(options: dict[str, Any], where: Mapping[str, Setting], found: list[Problem]) -> list[dict[str, Any]]:
+def _subsets(options: Table, where: Mapping[str, Setting], found: list[Problem]) -> list[Table]:
     of_subset = {key: value for key, value in options.items() if key in OF_SUBSET}
     path, setting = options.get("image_dir"), where.get("image_dir")
     if path is None or setting is None or "metadata_file" in options:
@@ -136,7 +136,7 @@ def _subsets(options: dict[str, Any], where: Mapping[str, Setting], found: list[
     return [{"image_dir": path, **from_name, **of_subset}]
 
 
-def _named(path: str, found: list[Problem], setting: Setting) -> list[dict[str, Any]]:
+def _named(path: str, found: list[Problem], setting: Setting) -> list[Table]:
     """A subset for each sub-folder like `10_name`; none where the folder itself contains images."""
     try:
         folder = image_files.listing(path)
@@ -153,7 +153,7 @@ def _named(path: str, found: list[Problem], setting: Setting) -> list[dict[str, 
     ]
 
 
-def _defaults(general: Document, subsets: list[dict[str, Any]]) -> None:
+def _defaults(general: Document, subsets: list[Table]) -> None:
     """Written where the user gives nothing: buckets that fit the resolution, the captions' extension."""
     general.setdefault("enable_bucket", True)
     if general["enable_bucket"]:
@@ -166,7 +166,7 @@ def _defaults(general: Document, subsets: list[dict[str, Any]]) -> None:
                 break
 
 
-def bucket_defaults(resolution: Any) -> dict[str, int]:
+def bucket_defaults(resolution: object) -> dict[str, int]:
     sides = resolution if isinstance(resolution, list) else [resolution]
     low, high = (320, 1280) if min(sides) > 640 else (256, 1024)
     # sd-scripts refuses a smallest bucket above the resolution and a largest one below it.
@@ -174,7 +174,7 @@ def bucket_defaults(resolution: Any) -> dict[str, int]:
     return {"min_bucket_reso": low, "max_bucket_reso": max(high, -(-max(sides) // 64) * 64), "bucket_reso_steps": 64}
 
 
-def _has_captions(subset: Mapping[str, Any], extension: str) -> bool:
+def _has_captions(subset: Values, extension: str) -> bool:
     try:
         return bool(image_files.listing(subset["image_dir"]).captions(extension))
     except (OSError, ValueError, KeyError):
@@ -203,14 +203,14 @@ def apply_masks(document: Document, masks: str, setting: Setting | None, found: 
         found.append(problem(setting, "mask_dir is dropped: mask_loss is off", "set mask_loss to true", "warning"))
 
 
-def each_subset(document: Document) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+def each_subset(document: Document) -> Iterator[tuple[Table, Table]]:
     """(dataset, subset), in the file's order."""
     for dataset in document.get("datasets", []):
         for subset in dataset.get("subsets", []):
             yield dataset, subset
 
 
-def effective(document: Document, dataset: Mapping[str, Any], subset: Mapping[str, Any], key: str) -> Any:
+def effective(document: Document, dataset: Values, subset: Values, key: str) -> Any:
     """An option as the trainer finds it, in the subset, the dataset or general; None: the trainer's default."""
     for table in (subset, dataset, document.get("general", {})):
         if table.get(key) is not None:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
 
 from ...errors import Problem
 from ...records import Setting
 from . import image_files
 from .dataset import each_subset, effective
 from .resolve import Resolved
-from .value_types import problem
+from .value_types import Table, problem
 
 
 def all_of(resolved: Resolved) -> Iterator[Problem]:
@@ -71,7 +70,7 @@ def _images(path: str, extension: str, has_class: bool, source: Setting | None) 
         yield problem(source, text, "write a caption into it, or delete it")
 
 
-def _masks(subsets: list[dict[str, Any]], source: Setting | None) -> Iterator[Problem]:
+def _masks(subsets: list[Table], source: Setting | None) -> Iterator[Problem]:
     """sd-scripts needs a mask for each image and an image for each mask of a dataset; a fork's mask_dir only has to
     exist."""
     paired, there = set(), set()

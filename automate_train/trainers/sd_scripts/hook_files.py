@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from ...config.keys import on
 from ...config.sampling_options import on_webui, sample_rule
@@ -17,15 +16,14 @@ from ...records import Run, Setting, SweepContext
 from ...store.layout import AttemptFolder
 from . import trackers
 from .resolve import Resolved
+from .value_types import Table, Values
 
 HOOK = Path(__file__).parents[2] / "hook"
 SAMPLE_WAIT = 1800
 """Seconds that a training waits for the samples of one checkpoint."""
 
 
-def files(
-    run: Run, resolved: Resolved, training: Mapping[str, Any], path: Path, context: SweepContext
-) -> dict[str, str]:
+def files(run: Run, resolved: Resolved, training: Values, path: Path, context: SweepContext) -> dict[str, str]:
     settings = {
         "run_name": run.name,
         "project": training.get("log_tracker_name", context.project),
@@ -45,7 +43,7 @@ def _sources() -> dict[str, str]:
     return {f"hook/{file.name}": file.read_text(encoding="utf-8") for file in modules}
 
 
-def sample_wait(options: Mapping[str, Setting]) -> dict[str, Any]:
+def sample_wait(options: Mapping[str, Setting]) -> Table:
     """`should_wait_webui_process`: at which checkpoints the hook waits for samples, and how long. {}: it does not."""
     values = {key: setting.value for key, setting in options.items()}
     rule = sample_rule(values)

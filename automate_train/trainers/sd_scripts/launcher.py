@@ -8,9 +8,7 @@ after success. Not: what the user's options mean (`resolve`), how processes are 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ...records import Launch, Run, SweepContext
 from ...store.layout import AttemptFolder
@@ -18,7 +16,7 @@ from ..launch_parts import ATTEMPT, ENV, secrets
 from . import accelerate, caches, hook_files, prompt_file, resume, toml_text, trackers
 from .resolve import Resolved, gpus, processes
 from .trainer_python import trainer_python
-from .value_types import is_on, path_in, problem, refused, text_in
+from .value_types import Table, Values, is_on, path_in, problem, refused, text_in
 
 PATHS = (
     "pretrained_model_name_or_path vae ae clip_l clip_g t5xxl gemma2 network_weights resume tokenizer_cache_dir"
@@ -70,7 +68,7 @@ def launch(run: Run, resolved: Resolved, attempt: AttemptFolder, context: SweepC
     return Launch(tuple(argv), os.getcwd(), env, hidden, files, count, kept, links, point)
 
 
-def training_options(run: Run, resolved: Resolved, path: Path, context: SweepContext) -> dict[str, Any]:
+def training_options(run: Run, resolved: Resolved, path: Path, context: SweepContext) -> Table:
     """training.toml's content, but for where a resumed run goes on and the copied prompt file."""
     # logging_dir alone would turn on sd-scripts' TensorBoard.
     left_out = ("output_dir", "output_name", *([] if "log_with" in resolved.given else ["logging_dir"]))
@@ -89,13 +87,13 @@ def training_options(run: Run, resolved: Resolved, path: Path, context: SweepCon
     return {key: value for key, value in {**options, **ours}.items() if key in resolved.accepted}
 
 
-def output_name(run: Run, training: Mapping[str, Any]) -> str:
+def output_name(run: Run, training: Values) -> str:
     """The run's slug, or the user's own output_name; in a sweep with the slug after it, so that no two are the same."""
     own = training.get("output_name")
     return run.slug if not own else f"{own}-{run.slug}" if run.varied else str(own)
 
 
-def _kept(resolved: Resolved, training: Mapping[str, Any]) -> dict[str, str]:
+def _kept(resolved: Resolved, training: Values) -> dict[str, str]:
     """What is copied to target_path after success. The trainer's own output_dir is understood as target_path."""
     target = path_in(resolved.given.get("target_path")) or path_in(resolved.given.get("output_dir"))
     name = training.get("output_name")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from ...config.keys import unset
 from ...config.layers import text_of
@@ -44,7 +43,7 @@ class Options:
     def __post_init__(self) -> None:
         self.settings.update(self.own)
 
-    def claim(self, name: str, value: Any, source: Setting, *, needed: bool = True) -> None:
+    def claim(self, name: str, value: object, source: Setting, *, needed: bool = True) -> None:
         """Give the option `name` a value because of `source`, unless the user sets it by its own name in the same layer
         or a later one."""
         own = self.own.get(name)
@@ -106,7 +105,7 @@ def optimizer(o: Options) -> None:
     o.add_pairs("optimizer_args", claims)
 
 
-def _numbers(value: Any, count: int) -> str | None:
+def _numbers(value: object, count: int) -> str | None:
     parts = value.strip("[]() ").split(",") if isinstance(value, str) else value
     parts = parts if isinstance(parts, (list, tuple)) else [parts]
     if len(parts) != count or any(number(part) is None for part in parts):

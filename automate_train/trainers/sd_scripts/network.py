@@ -7,7 +7,6 @@ network module does with its arguments.
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from ...config.layers import text_of
 from ...records import Setting
@@ -81,7 +80,7 @@ def _module(o: Options, lora: str) -> list[tuple[str, str | None, Setting]]:
     return claims
 
 
-def _kind(value: Any, lora: str) -> tuple[str, str | None, bool] | None:
+def _kind(value: object, lora: str) -> tuple[str, str | None, bool] | None:
     """lora_type -> network module, LyCORIS' algorithm, whether it has convolution layers; None for an unknown one."""
     word = value.strip().lower() if isinstance(value, str) else ""
     if word in ("lora", "locon"):
@@ -155,7 +154,7 @@ def _scale_text_encoder(o: Options, setting: Setting, weight: str) -> None:
         )
 
 
-def _weights(value: Any) -> list[str] | None:
+def _weights(value: object) -> list[str] | None:
     """The numbers of a list, or of the text of one, as texts; None when something among them is not a number."""
     if isinstance(value, str):
         value = value.strip("[]() ").split(",")

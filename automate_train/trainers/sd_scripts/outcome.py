@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import toml
 
@@ -18,6 +17,7 @@ from ...store.events import read_events
 from ...store.layout import AttemptFolder
 from ..failure_causes import failed
 from . import resume, safetensors_file
+from .value_types import Values
 
 PICKLED = ("ckpt", "pt")
 
@@ -54,7 +54,7 @@ def _last_checkpoint(attempt: AttemptFolder) -> str:
     return _nan(attempt, file, found)
 
 
-def _early(metadata: Mapping[str, str], options: Mapping[str, Any]) -> str:
+def _early(metadata: Mapping[str, str], options: Values) -> str:
     """What is wrong with the last checkpoint's step. A run that went on from a state may count its steps from there."""
     try:
         done, total = int(metadata["ss_steps"]), int(metadata["ss_max_train_steps"])

@@ -12,13 +12,12 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from ...config.prompt_fields import SAMPLERS, SAMPLERS_ALONE, UPSTREAM
 from ...config.prompts import Prompt, read, without_tags
 from ...errors import Problem, UserError
 from .resolve import Resolved
-from .value_types import absolute, problem, refused
+from .value_types import Table, absolute, problem, refused
 
 COPY = "sample_prompts.json"
 READ = frozenset(
@@ -95,12 +94,12 @@ def _sampler(prompt: Prompt) -> str | None:
     return SAMPLERS.get(name, str(name)) if name else None
 
 
-def _named(prompt: Prompt, controlnet: bool) -> dict[str, Any]:
+def _named(prompt: Prompt, controlnet: bool) -> Table:
     """One prompt in sd-scripts' names. The run's LoRA is loaded anyway; tags would be read as words."""
     text, negative, _ = without_tags(prompt)
     fields = {UPSTREAM.get(name, name): value for name, value in prompt.fields.items()}
     fields |= {name: prompt.fields[name] for name in UPSTREAM.values() if name in prompt.fields}
-    found: dict[str, Any] = {"prompt": text}
+    found: Table = {"prompt": text}
     found |= {"negative_prompt": negative} if negative else {}
     found |= {name: value for name, value in fields.items() if name in READ and value is not None}
     if not controlnet:

@@ -13,7 +13,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ...config.keys import ALIASES, DATASET, OURS, TRANSLATED
 from ...errors import Problem, nearest
@@ -25,7 +24,7 @@ from . import custom, dataset
 from .legacy_keys import Options, learning_rates, masks, min_snr, optimizer, precision, samples, schedule, warmup
 from .network import network
 from .script import TINY, family_of, script_of
-from .value_types import built_in, is_on, number, pairs, plain, problem, rank, set_options
+from .value_types import Table, Values, built_in, is_on, number, pairs, plain, problem, rank, set_options
 
 FORK = re.compile(r"(gor)_\w+|(enable_hypertile)\w*|(contrastive_class_learning)\w*")
 """Options of forks, in groups that one switch turns on (mask_threshold: `legacy_keys.masks`)."""
@@ -48,7 +47,7 @@ class Resolved:
     """What the user gave, by canonical keys, without what is not set."""
     settings: Mapping[str, Setting]
     """The trainer's options, each with where it comes from."""
-    training: Mapping[str, Any]
+    training: Values
     """The same values as the TOML will hold them."""
     document: dataset.Document
     """The dataset TOML, with the user's own image folders."""
@@ -148,7 +147,7 @@ def _unless_given(options: Options, document: dataset.Document, context: SweepCo
         _default(options, "persistent_data_loader_workers", True)
 
 
-def _default(options: Options, key: str, value: Any) -> None:
+def _default(options: Options, key: str, value: object) -> None:
     if key not in options.settings:
         options.claim(key, value, built_in(key, value), needed=False)
 
@@ -183,9 +182,9 @@ def total_steps(settings: Mapping[str, Setting], document: dataset.Document) -> 
     return math.ceil(batches / whole("gradient_accumulation_steps", 1)) * whole("max_train_epochs", 1)
 
 
-def _typed(options: Options) -> dict[str, Any]:
+def _typed(options: Options) -> Table:
     """Each value with the type that the trainer needs; a value that does not fit is a problem and is left out."""
-    training: dict[str, Any] = {}
+    training: Table = {}
     for name, setting in options.settings.items():
         argument = options.accepted[name]
         value = pairs(setting.value) if name in PAIRS else setting.value

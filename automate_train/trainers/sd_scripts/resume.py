@@ -16,10 +16,9 @@ import math
 import os
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ...records import Resume
 from ...store.events import read_events
@@ -27,6 +26,7 @@ from ...store.launch import read_launch
 from ...store.layout import AttemptFolder
 from ..failure_causes import explain
 from . import safetensors_file
+from .value_types import Table, Values
 
 OPTIONS = frozenset({"resume", "initial_step", "skip_until_initial_step"})
 """Options that a script needs for this; sd-scripts' full trainers do not have them."""
@@ -47,11 +47,9 @@ class State:
     attempt: int
 
 
-def options(
-    folder: AttemptFolder, training: Mapping[str, Any], accepted: Mapping[str, Any], gpus: int
-) -> dict[str, Any]:
+def options(folder: AttemptFolder, training: Values, accepted: Collection[str], gpus: int) -> Table:
     """What training.toml needs so that this attempt goes on where earlier ones were cut off; {}: from the start."""
-    if not training.get("save_state") or not accepted.keys() >= OPTIONS:
+    if not training.get("save_state") or not OPTIONS.issubset(accepted):
         return {}
     found = [state for attempt in _cut_off(folder) for state in _states(attempt, training, gpus)]
     for state in sorted(found, key=lambda state: (-state.step, -state.attempt)):
@@ -62,7 +60,7 @@ def options(
     return {}
 
 
-def point(training: Mapping[str, Any], counts_all: bool) -> Resume:
+def point(training: Values, counts_all: bool) -> Resume:
     """Where an attempt with these options goes on. `counts_all`: the tiny trainer counts all steps."""
     state = training["resume"]
     batches = _batches(AttemptFolder(Path(state).parents[1])) or 1
@@ -70,7 +68,7 @@ def point(training: Mapping[str, Any], counts_all: bool) -> Resume:
     return Resume(str(state), training["initial_step"], before)
 
 
-def steps_before(options: Mapping[str, Any], batches: int) -> int:
+def steps_before(options: Values, batches: int) -> int:
     """Steps that a run with these options does not count, because they belong to epochs that it does not train.
     `batches`: of one epoch."""
     epoch = steps_per_epoch(batches, options)
@@ -82,11 +80,11 @@ def steps_before(options: Mapping[str, Any], batches: int) -> int:
     return (done or 0) // epoch * epoch
 
 
-def steps_per_epoch(batches: int, training: Mapping[str, Any]) -> int:
+def steps_per_epoch(batches: int, training: Values) -> int:
     return max(1, math.ceil(batches / _accumulated(training)))
 
 
-def _accumulated(training: Mapping[str, Any]) -> int:
+def _accumulated(training: Values) -> int:
     return int(training.get("gradient_accumulation_steps") or 1)
 
 
@@ -113,7 +111,7 @@ def _from_outside(attempt: AttemptFolder) -> bool:
     return code != 0 and (cause.from_outside or cause.passes_by_itself)
 
 
-def _states(attempt: AttemptFolder, training: Mapping[str, Any], gpus: int) -> Iterator[State]:
+def _states(attempt: AttemptFolder, training: Values, gpus: int) -> Iterator[State]:
     # With another number of devices the same images make another number of batches.
     batches = _batches(attempt)
     if batches is None or read_launch(attempt).gpus != gpus or not attempt.output.is_dir():

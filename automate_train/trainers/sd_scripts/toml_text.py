@@ -10,23 +10,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any
 
 import toml
 
 from ...errors import UserError
+from .value_types import Values
 
 PLAIN = re.compile(r"[\w /.:()+*=%&@$~!?;<>|^-]*")
 """Texts of these characters need no escape."""
 CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 
 
-def dumps(document: Mapping[str, Any]) -> str:
+def dumps(document: Values) -> str:
     """Values first, then tables and lists of tables. `UserError` for a text that the trainer would misread."""
     return "\n".join(_table(document, "")).strip("\n") + "\n"
 
 
-def _table(table: Mapping[str, Any], name: str) -> Iterator[str]:
+def _table(table: Values, name: str) -> Iterator[str]:
     later = []
     for key, value in table.items():
         if isinstance(value, Mapping) or (isinstance(value, list) and value and isinstance(value[0], Mapping)):
@@ -46,7 +46,7 @@ def _key(key: str) -> str:
     raise UserError("must be a key of letters, digits, _ and -", key=key)
 
 
-def _value(value: Any, key: str) -> str:
+def _value(value: object, key: str) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (int, float)):

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import toml
 
@@ -18,19 +16,19 @@ from ...config.keys import DATASET, MASKED
 from ...records import Run, SweepContext
 from ...store.layout import LOGS
 from .resolve import Resolved
-from .value_types import path_in, problem, refused, text_in
+from .value_types import Table, Values, path_in, problem, refused, text_in
 
 CONFIG = "log_tracker.toml"
 
 
-def folder(given: Any, path: Path, context: SweepContext) -> str:
+def folder(given: object, path: Path, context: SweepContext) -> str:
     """One folder an attempt, with its name, where the user wants the logs or in the home of all trackers."""
     home = os.path.join(os.path.abspath(context.temp_dir), LOGS, context.project)
     attempt = f"{path.parent.name}-{path.name.removeprefix('attempt-')}"
-    return os.path.join(os.path.abspath(given) if given else home, attempt)
+    return os.path.join(os.path.abspath(str(given)) if given else home, attempt)
 
 
-def of_run(run: Run, resolved: Resolved, path: Path, context: SweepContext) -> dict[str, Any]:
+def of_run(run: Run, resolved: Resolved, path: Path, context: SweepContext) -> Table:
     """The trainer's options that place and name this run; {} where the user wants no tracker."""
     if "log_with" not in resolved.given:
         return {}
@@ -38,7 +36,7 @@ def of_run(run: Run, resolved: Resolved, path: Path, context: SweepContext) -> d
     return {"logging_dir": where, "wandb_run_name": resolved.training.get("wandb_run_name", run.name)}
 
 
-def of_sweep(resolved: Resolved, path: Path, context: SweepContext) -> dict[str, Any]:
+def of_sweep(resolved: Resolved, path: Path, context: SweepContext) -> Table:
     """The trainer's options about which trackers there are, alike for all runs; {} where the user wants none."""
     log_with = text_in(resolved.given.get("log_with"))
     if not log_with:
@@ -73,9 +71,7 @@ def config(run: Run, resolved: Resolved) -> str | None:
     return text
 
 
-def hook_settings(
-    run: Run, resolved: Resolved, training: Mapping[str, Any], path: Path, context: SweepContext
-) -> dict[str, Any]:
+def hook_settings(run: Run, resolved: Resolved, training: Values, path: Path, context: SweepContext) -> Table:
     """What hook.json says about trackers; {} where the user wants none."""
     log_with = text_in(resolved.given.get("log_with"))
     if not log_with:
@@ -94,7 +90,7 @@ def hook_settings(
     return {"tracker_home": os.path.join(os.path.abspath(context.temp_dir), LOGS), "trackers": trackers}
 
 
-def _shown_options(run: Run, resolved: Resolved, training: Mapping[str, Any]) -> dict[str, Any]:
+def _shown_options(run: Run, resolved: Resolved, training: Values) -> Table:
     """The options that trackers show of a run: the trainer's, the dataset's, what the sweep varies. No secrets."""
     ours = {key: each.value for key, each in resolved.given.items() if key in DATASET or key in run.varied}
     values = {**training, **ours, "automate_train_key": run.key}

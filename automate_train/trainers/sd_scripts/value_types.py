@@ -15,6 +15,11 @@ from ...config.keys import on, unset
 from ...errors import Problem, Severity, UserError
 from ...records import Setting, Source
 
+Table = dict[str, Any]
+"""A table of a TOML file."""
+Values = Mapping[str, Any]
+"""A table that is only read."""
+
 LAYERS = ("built-in", "default file", "tuning file", "--set", "command line")
 
 
@@ -29,7 +34,7 @@ def rank(setting: Setting) -> int:
     return LAYERS.index(label) if label in LAYERS else len(LAYERS)
 
 
-def built_in(key: str, value: Any) -> Setting:
+def built_in(key: str, value: object) -> Setting:
     return Setting(value, Source("built-in"), key)
 
 
@@ -81,7 +86,7 @@ def refused(problem: Problem) -> UserError:
     return UserError(problem.message, source=problem.source, key=problem.key, hint=problem.hint)
 
 
-def pairs(value: Any) -> Any:
+def pairs(value: object) -> object:
     """`["a=1", "b=2"]` of a list or of one text `"a=1 b=2"`; anything else as it is, for `argument.check`."""
     if not isinstance(value, str):
         return value
@@ -89,7 +94,7 @@ def pairs(value: Any) -> Any:
     return parts if all("=" in part for part in parts) else [value]
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """Without our number type, which a TOML writer does not know."""
     if isinstance(value, float):
         return float(value)

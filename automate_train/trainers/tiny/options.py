@@ -1,8 +1,8 @@
-"""The options of sd-scripts' train_network.py, all of them, so that one config serves both trainers.
+"""All options of sd-scripts' train_network.py, so that one config serves both trainers.
 
-Covers: names, types, defaults and choices as there. The first four functions hold what the tiny trainer obeys, with
-help; the last three what it accepts and leaves alone, so that a real config can be tried on a laptop. Each option is
-one literal `add_argument` call: automate-train reads them from this source and never runs it.
+Covers: names, types, defaults and choices as there. The first four functions hold the options that the tiny trainer
+uses, with help; the last one those that it accepts and ignores, so that a real config can be tried on a laptop. Names
+and values are literal, because automate-train reads them from this source without running it.
 Not: what the options do (`train_network`, `pictures`, `model`).
 """
 
@@ -138,141 +138,61 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wandb_api_key", type=str, help="better given in the environment")
 
 
-def add_arguments_for_machines(parser: argparse.ArgumentParser) -> None:
-    """Without effect here: hardware, hub, logs, the model card."""
-    parser.add_argument("--console_log_level", type=str, choices=["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"])
-    parser.add_argument("--console_log_file", type=str)
-    parser.add_argument("--console_log_simple", action="store_true")
-    parser.add_argument("--metadata_title", type=str)
-    parser.add_argument("--metadata_author", type=str)
-    parser.add_argument("--metadata_description", type=str)
-    parser.add_argument("--metadata_license", type=str)
-    parser.add_argument("--metadata_tags", type=str)
-    parser.add_argument("--metadata_usage_hint", type=str)
-    parser.add_argument("--metadata_thumbnail", type=str)
-    parser.add_argument("--metadata_merged_from", type=str)
-    parser.add_argument("--metadata_trigger_phrase", type=str)
-    parser.add_argument("--metadata_preprocessor", type=str)
-    parser.add_argument("--metadata_is_negative_embedding", type=str)
-    parser.add_argument("--huggingface_repo_id", type=str)
-    parser.add_argument("--huggingface_repo_type", type=str)
-    parser.add_argument("--huggingface_path_in_repo", type=str)
-    parser.add_argument("--huggingface_token", type=str)
-    parser.add_argument("--huggingface_repo_visibility", type=str)
-    parser.add_argument("--save_state_to_huggingface", action="store_true")
-    parser.add_argument("--resume_from_huggingface", action="store_true")
-    parser.add_argument("--async_upload", action="store_true")
-    parser.add_argument("--save_n_epoch_ratio", type=int)
-    parser.add_argument("--save_last_n_epochs_state", type=int)
-    parser.add_argument("--save_last_n_steps_state", type=int)
-    parser.add_argument("--mem_eff_attn", action="store_true")
-    parser.add_argument("--torch_compile", action="store_true")
-    # fmt: off
-    parser.add_argument("--dynamo_backend", type=str, default="inductor", choices=[
-        "eager", "aot_eager", "inductor", "aot_ts_nvfuser", "nvprims_nvfuser", "cudagraphs",
-        "ofi", "fx2trt", "onnxrt", "tensort", "ipex", "tvm"])
-    # fmt: on
-    parser.add_argument("--xformers", action="store_true")
-    parser.add_argument("--sdpa", action="store_true")
-    parser.add_argument("--gradient_checkpointing", action="store_true")
-    parser.add_argument("--full_fp16", action="store_true")
-    parser.add_argument("--full_bf16", action="store_true")
-    parser.add_argument("--fp8_base", action="store_true")
-    parser.add_argument("--ddp_timeout", type=int)
-    parser.add_argument("--ddp_gradient_as_bucket_view", action="store_true")
-    parser.add_argument("--ddp_static_graph", action="store_true")
-    parser.add_argument("--lowram", action="store_true")
-    parser.add_argument("--highvram", action="store_true")
-    parser.add_argument("--output_config", action="store_true")
-    parser.add_argument("--deepspeed", action="store_true")
-    parser.add_argument("--zero_stage", type=int, default=2, choices=[0, 1, 2, 3])
-    parser.add_argument("--offload_optimizer_device", type=str, choices=[None, "cpu", "nvme"])
-    parser.add_argument("--offload_optimizer_nvme_path", type=str)
-    parser.add_argument("--offload_param_device", type=str, choices=[None, "cpu", "nvme"])
-    parser.add_argument("--offload_param_nvme_path", type=str)
-    parser.add_argument("--zero3_init_flag", action="store_true")
-    parser.add_argument("--zero3_save_16bit_model", action="store_true")
-    parser.add_argument("--fp16_master_weights_and_gradients", action="store_true")
-    parser.add_argument("--cpu_offload_checkpointing", action="store_true")
-    parser.add_argument("--fp8_base_unet", action="store_true")
-    parser.add_argument("--no_half_vae", action="store_true")
-
-
-def add_arguments_for_models(parser: argparse.ArgumentParser) -> None:
-    """Without effect here: what only real models and datasets have."""
-    parser.add_argument("--v2", action="store_true")
-    parser.add_argument("--tokenizer_cache_dir", type=str)
-    parser.add_argument("--cache_info", action="store_true")
-    parser.add_argument("--caption_extention", type=str)
+def add_ignored_arguments(parser: argparse.ArgumentParser) -> None:
+    """Without effect here: hardware, hub, logs, the model card, and what only real models and datasets have."""
+    for name in (
+        "console_log_file metadata_title metadata_author metadata_description metadata_license metadata_tags "
+        "metadata_usage_hint metadata_thumbnail metadata_merged_from metadata_trigger_phrase metadata_preprocessor "
+        "metadata_is_negative_embedding huggingface_repo_id huggingface_repo_type huggingface_path_in_repo "
+        "huggingface_token huggingface_repo_visibility offload_optimizer_nvme_path offload_param_nvme_path "
+        "tokenizer_cache_dir caption_extention secondary_separator caption_prefix caption_suffix "
+        "face_crop_aug_range dataset_class reg_data_dir in_json vae conditioning_data_dir"
+    ).split():
+        parser.add_argument(f"--{name}", type=str)
+    for name in (
+        "console_log_simple save_state_to_huggingface resume_from_huggingface async_upload mem_eff_attn "
+        "torch_compile xformers sdpa gradient_checkpointing full_fp16 full_bf16 fp8_base "
+        "ddp_gradient_as_bucket_view ddp_static_graph lowram highvram output_config deepspeed zero3_init_flag "
+        "zero3_save_16bit_model fp16_master_weights_and_gradients cpu_offload_checkpointing fp8_base_unet "
+        "no_half_vae v2 cache_info enable_wildcard color_aug random_crop debug_dataset skip_cache_check "
+        "enable_bucket bucket_no_upscale alpha_mask noise_offset_random_strength ip_noise_gamma_random_strength "
+        "masked_loss use_8bit_adam use_lion_optimizer fused_backward_pass scale_v_pred_loss_like_noise_pred "
+        "weighted_captions dim_from_weights"
+    ).split():
+        parser.add_argument(f"--{name}", action="store_true")
+    for name in (
+        "save_n_epoch_ratio save_last_n_epochs_state save_last_n_steps_state ddp_timeout multires_noise_iterations "
+        "lr_scheduler_timescale validation_seed validate_every_n_steps validate_every_n_epochs "
+        "max_validation_steps"
+    ).split():
+        parser.add_argument(f"--{name}", type=int)
+    for name in (
+        "ip_noise_gamma adaptive_noise_scale lr_scheduler_min_lr_ratio v_pred_like_loss scale_weight_norms"
+    ).split():
+        parser.add_argument(f"--{name}", type=float)
+    for name, number in (("vae_batch_size", 1), ("min_bucket_reso", 256), ("max_bucket_reso", 1024),
+                         ("bucket_reso_steps", 64), ("token_warmup_min", 1), ("dataset_repeats", 1),
+                         ("caption_dropout_every_n_epochs", 0)):  # fmt: skip
+        parser.add_argument(f"--{name}", type=int, default=number)
+    for name, share in (("token_warmup_step", 0), ("caption_tag_dropout_rate", 0.0), ("multires_noise_discount", 0.3),
+                        ("huber_scale", 1.0), ("prior_loss_weight", 1.0), ("validation_split", 0.0)):  # fmt: skip
+        parser.add_argument(f"--{name}", type=float, default=share)
     parser.add_argument("--keep_tokens_separator", type=str, default="")
-    parser.add_argument("--secondary_separator", type=str)
-    parser.add_argument("--enable_wildcard", action="store_true")
-    parser.add_argument("--caption_prefix", type=str)
-    parser.add_argument("--caption_suffix", type=str)
-    parser.add_argument("--color_aug", action="store_true")
-    parser.add_argument("--face_crop_aug_range", type=str)
-    parser.add_argument("--random_crop", action="store_true")
-    parser.add_argument("--debug_dataset", action="store_true")
-    parser.add_argument("--vae_batch_size", type=int, default=1)
-    parser.add_argument("--skip_cache_check", action="store_true")
-    parser.add_argument("--enable_bucket", action="store_true")
-    parser.add_argument("--min_bucket_reso", type=int, default=256)
-    parser.add_argument("--max_bucket_reso", type=int, default=1024)
-    parser.add_argument("--bucket_reso_steps", type=int, default=64)
-    parser.add_argument("--bucket_no_upscale", action="store_true")
-    parser.add_argument(
-        "--resize_interpolation",
-        type=str,
-        choices=["lanczos", "nearest", "bilinear", "linear", "bicubic", "cubic", "area"],
-    )
-    parser.add_argument("--token_warmup_min", type=int, default=1)
-    parser.add_argument("--token_warmup_step", type=float, default=0)
-    parser.add_argument("--alpha_mask", action="store_true")
-    parser.add_argument("--dataset_class", type=str)
-    parser.add_argument("--caption_dropout_every_n_epochs", type=int, default=0)
-    parser.add_argument("--caption_tag_dropout_rate", type=float, default=0.0)
-    parser.add_argument("--reg_data_dir", type=str)
-    parser.add_argument("--in_json", type=str)
-    parser.add_argument("--dataset_repeats", type=int, default=1)
-    parser.add_argument("--max_token_length", type=int, choices=[None, 150, 225])
-    parser.add_argument("--vae", type=str)
-    parser.add_argument("--noise_offset_random_strength", action="store_true")
-    parser.add_argument("--multires_noise_iterations", type=int)
-    parser.add_argument("--ip_noise_gamma", type=float)
-    parser.add_argument("--ip_noise_gamma_random_strength", action="store_true")
-    parser.add_argument("--multires_noise_discount", type=float, default=0.3)
-    parser.add_argument("--adaptive_noise_scale", type=float)
-    parser.add_argument("--huber_schedule", type=str, default="snr", choices=["constant", "exponential", "snr"])
-    parser.add_argument("--huber_scale", type=float, default=1.0)
-    # fmt: off
-    parser.add_argument("--sample_sampler", type=str, default="ddim", choices=[
-        "ddim", "pndm", "lms", "euler", "euler_a", "heun", "dpm_2", "dpm_2_a",
-        "dpmsolver", "dpmsolver++", "dpmsingle", "k_lms", "k_euler", "k_euler_a", "k_dpm_2", "k_dpm_2_a"])
-    # fmt: on
-    parser.add_argument("--prior_loss_weight", type=float, default=1.0)
-    parser.add_argument("--conditioning_data_dir", type=str)
-    parser.add_argument("--masked_loss", action="store_true")
-    parser.add_argument("--use_8bit_adam", action="store_true")
-    parser.add_argument("--use_lion_optimizer", action="store_true")
     parser.add_argument("--lr_scheduler_type", type=str, default="")
     parser.add_argument("--lr_scheduler_args", type=str, nargs="*")
     parser.add_argument("--lr_decay_steps", type=int_or_float, default=0)
-    parser.add_argument("--fused_backward_pass", action="store_true")
-    parser.add_argument("--lr_scheduler_timescale", type=int)
-    parser.add_argument("--lr_scheduler_min_lr_ratio", type=float)
-    parser.add_argument("--scale_v_pred_loss_like_noise_pred", action="store_true")
-    parser.add_argument("--v_pred_like_loss", type=float)
-    parser.add_argument("--weighted_captions", action="store_true")
-    parser.add_argument("--dim_from_weights", action="store_true")
-    parser.add_argument("--scale_weight_norms", type=float)
     parser.add_argument("--base_weights", type=str, nargs="*")
     parser.add_argument("--base_weights_multiplier", type=float, nargs="*")
-
-
-def add_validation_arguments(parser: argparse.ArgumentParser) -> None:
-    """Without effect here: no picture is held back."""
-    parser.add_argument("--validation_seed", type=int)
-    parser.add_argument("--validation_split", type=float, default=0.0)
-    parser.add_argument("--validate_every_n_steps", type=int)
-    parser.add_argument("--validate_every_n_epochs", type=int)
-    parser.add_argument("--max_validation_steps", type=int)
+    parser.add_argument("--max_token_length", type=int, choices=[None, 150, 225])
+    parser.add_argument("--zero_stage", type=int, default=2, choices=[0, 1, 2, 3])
+    parser.add_argument("--offload_optimizer_device", type=str, choices=[None, "cpu", "nvme"])
+    parser.add_argument("--offload_param_device", type=str, choices=[None, "cpu", "nvme"])
+    parser.add_argument("--huber_schedule", type=str, default="snr", choices=["constant", "exponential", "snr"])
+    levels, sizes = "DEBUG INFO WARNING ERROR CRITICAL", "lanczos nearest bilinear linear bicubic cubic area"
+    parser.add_argument("--console_log_level", type=str, choices=levels.split())
+    parser.add_argument("--resize_interpolation", type=str, choices=sizes.split())
+    backends = "eager aot_eager inductor aot_ts_nvfuser nvprims_nvfuser cudagraphs ofi fx2trt onnxrt tensort ipex tvm"
+    parser.add_argument("--dynamo_backend", type=str, default="inductor", choices=backends.split())
+    samplers = "ddim pndm lms euler euler_a heun dpm_2 dpm_2_a dpmsolver dpmsolver++ dpmsingle"
+    samplers += " k_lms k_euler k_euler_a k_dpm_2 k_dpm_2_a"
+    parser.add_argument("--sample_sampler", type=str, default="ddim", choices=samplers.split())

@@ -237,9 +237,7 @@ def setup_parser() -> argparse.ArgumentParser:
     options.add_network_arguments(parser)
     options.add_training_arguments(parser)
     options.add_output_arguments(parser)
-    options.add_arguments_for_machines(parser)
-    options.add_arguments_for_models(parser)
-    options.add_validation_arguments(parser)
+    options.add_ignored_arguments(parser)
     return parser
 
 

@@ -170,3 +170,8 @@ def test_other_encodings(tmp_path):
         b"\xef\xbb\xbf" + text.replace("euc-kr", "utf-8").replace("--x", "--yy").encode()
     )
     assert accepted(tmp_path / "train.py")["yy"].help == "학습"
+
+
+def test_names_in_one_text(tmp_path):
+    found = read(tmp_path, "for name in ('a b ' 'c').split():\n    p.add_argument(f'--{name}', type=int)")
+    assert [(name, argument.type) for name, argument in found.items()] == [("a", "int"), ("b", "int"), ("c", "int")]
