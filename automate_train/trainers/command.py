@@ -66,8 +66,6 @@ def prepare(run: Run, attempt: AttemptFolder, context: SweepContext) -> Launch:
         return values[name]
 
     argv = [PLACEHOLDER.sub(fill, part) for part in parts]
-    if bad := [part for part in argv if "\0" in part]:
-        raise UserError(f"the argument {bad[0]!r} contains a NUL character", source=source, key="command")
     program = _which(argv[0])
     if program is None:
         raise UserError(f"there is no program {argv[0]!r}", source=source, key="command", hint="give its full path")
