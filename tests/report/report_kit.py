@@ -115,7 +115,7 @@ class Sweep:
                 png.unlink()
             os.link(self._drawn(run * 7 + epoch * 3 + no, size), png)
         about = {
-            "prompt": no, "text": f"{text} <lora:{lora}:1>", "negative": "blurry", "seed": 7,
+            "prompt": no, "words": text, "text": f"{text} <lora:{lora}:1>", "negative": "blurry", "seed": 7,
             "infotext": f"{text}\nSteps: 20, Seed: 7", "parameters": {"prompt": text, "steps": 20},
             "server": "http://127.0.0.1:7860", "checkpoint": f"x-{epoch:06d}.safetensors",
             "epoch": epoch, "step": step, "weight": weight, "lora": lora, "state": state, "reason": reason,

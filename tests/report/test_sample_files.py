@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from PIL import Image
@@ -28,3 +29,15 @@ def test_the_trainers_own_pictures_have_their_step_seed_and_prompt(tmp_path: Pat
     assert [prompt["text"] for prompt in data["prompts"]] == ["a cat", "a dog"]
     assert (data["unit"], data["checkpoints"]) == ("step", [99, 150])
     assert len(data["runs"][0]["pictures"]["checkpoint"]) == 3
+
+
+def test_pictures_of_the_first_edition_are_of_one_prompt_whatever_their_lora_is_called(tmp_path: Path):
+    """Their JSON has the text that was sent, with the tag of the checkpoint, and not the words alone."""
+    sweep = Sweep(tmp_path)
+    (run,) = sweep.runs()
+    attempt = sweep.begin(run, epochs=2, prompts=["a boat"])
+    for file in (attempt / "output" / "sample").glob("*.json"):
+        fields = json.loads(file.read_text())
+        del fields["words"]
+        file.write_text(json.dumps(fields))
+    assert [prompt["text"] for prompt in data_of(sweep.build().path)["prompts"]] == ["a boat"]
