@@ -15,8 +15,8 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import UserError
 from .child_process import ChildProcess
@@ -66,8 +66,7 @@ def is_held(file: Path) -> bool:
     return False
 
 
-@dataclass(frozen=True)
-class Holder:
+class Holder(NamedTuple):
     """Who holds a lock."""
 
     host: str

@@ -10,15 +10,14 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 DEAD = (b"Z", b"X")
 """States of processes that have ended: a zombie that nobody reaps holds no device."""
 
 
-@dataclass(frozen=True)
-class Process:
+class Process(NamedTuple):
     """One line of /proc/<pid>/stat (proc(5))."""
 
     pid: int

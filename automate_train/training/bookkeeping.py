@@ -7,7 +7,6 @@ display, and has the files of what succeeded copied. Not: the order of things (`
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from ..records import Attempt, Checkpoint, Outcome, Run
 from ..store.journal import Journal
@@ -16,19 +15,16 @@ from .interfaces import Display
 from .running_attempt import RunningAttempt
 
 
-@dataclass
 class Bookkeeping:
-    journal: Journal
-    display: Display
-    delivery: Delivery
-    now: Callable[[], float]
-    """Unix seconds."""
-    starts: list[RunningAttempt] = field(default_factory=list)
-    ends: list[tuple[RunningAttempt, Outcome]] = field(default_factory=list)
-    checkpoints: list[tuple[Attempt, Checkpoint]] = field(default_factory=list)
-    waits: dict[str, str] = field(default_factory=dict)
-    """Run key -> why it waits."""
-    written_waits: dict[str, str] = field(default_factory=dict)
+    def __init__(self, journal: Journal, display: Display, delivery: Delivery, now: Callable[[], float]) -> None:
+        """`now`: Unix seconds."""
+        self.journal, self.display, self.delivery, self.now = journal, display, delivery, now
+        self.starts: list[RunningAttempt] = []
+        self.ends: list[tuple[RunningAttempt, Outcome]] = []
+        self.checkpoints: list[tuple[Attempt, Checkpoint]] = []
+        self.waits: dict[str, str] = {}
+        """Run key -> why it waits."""
+        self.written_waits: dict[str, str] = {}
 
     def could_not_start(self, attempt: Attempt, run: Run, reason: str) -> None:
         """Written down at once: what stops a sweep must not be lost."""

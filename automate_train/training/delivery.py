@@ -14,8 +14,8 @@ import re
 import threading
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ..records import Attempt, RunRecord
 from ..store.launch import read_launch
@@ -28,8 +28,7 @@ COPY_BYTES = 1 << 20
 """Read at a time."""
 
 
-@dataclass(frozen=True)
-class Delivered:
+class Delivered(NamedTuple):
     """What became of one attempt's files."""
 
     attempt: Attempt

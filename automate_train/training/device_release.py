@@ -8,7 +8,6 @@ waited for, and who is named after it. Not: ending processes (`executors`), what
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from ..executors.protocol import Executor
 from .running_attempt import RunningAttempt
@@ -17,12 +16,10 @@ RELEASE_SECONDS = 15.0
 """How long nothing is said: the memory of a killed process takes a moment to come back."""
 
 
-@dataclass
 class DeviceRelease:
-    executor: Executor
-    clock: Callable[[], float]
-    say: Callable[[str], None]
-    attempts: list[RunningAttempt] = field(default_factory=list)
+    def __init__(self, executor: Executor, clock: Callable[[], float], say: Callable[[str], None]) -> None:
+        self.executor, self.clock, self.say = executor, clock, say
+        self.attempts: list[RunningAttempt] = []
 
     @property
     def awaited(self) -> list[RunningAttempt]:

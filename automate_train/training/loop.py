@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import inf
 
 from ..errors import RunError, UserError
@@ -45,47 +45,35 @@ RELEASE_CHECK_SECONDS = 0.05
 """Until what an ended attempt has left is looked at again."""
 
 
-@dataclass
 class Loop:
     """The state of one sweep while its runs are trained."""
 
-    context: SweepContext
-    strategy: Strategy
-    histories: Mapping[str, RunHistory]
-    """What the store knows of the runs that have begun: the strategy decides by it."""
-    total: int
-    """Runs that are to be done, as far as known."""
-    journal: Journal
-    executor: Executor
-    display: Display
-    delivery: Delivery
-    stop: StopSignals
-    followers: Sequence[Follower]
-    clock: Callable[[], float]
-    """Monotonic seconds: durations and deadlines."""
-    now: Callable[[], float]
-    """Unix seconds: what is written down."""
-
-    books: Bookkeeping = field(init=False)
-    release: DeviceRelease = field(init=False)
-    prepared: deque[PreparedRun] = field(default_factory=deque)
-    active: list[RunningAttempt] = field(default_factory=list)
-    done: int = 0
-    failed: int = 0
-    tries: dict[str, int] = field(default_factory=dict)
-    """Run key -> how often it was tried again."""
-    recheck: bool = False
-    """A run waits for something that no event tells."""
-    kill_at: float | None = None
-    """When those that were asked to end are ended by force."""
-    stop_level: int = 0
-    """What a person has asked for, as far as it was heeded."""
-    copying_since: float | None = None
-    """Since when there are only files to be copied."""
-
-    def __post_init__(self) -> None:
-        self.books = Bookkeeping(self.journal, self.display, self.delivery, self.now)
-        self.release = DeviceRelease(self.executor, self.clock, self.display.say)
+    def __init__(
+        self, context: SweepContext, strategy: Strategy, histories: Mapping[str, RunHistory], total: int,
+        journal: Journal, executor: Executor, display: Display, delivery: Delivery, stop: StopSignals,
+        followers: Sequence[Follower], clock: Callable[[], float], now: Callable[[], float],
+    ) -> None:  # fmt: skip
+        """`histories`: what the store knows of the runs that have begun, by which the strategy decides. `total`: runs
+        that are to be done, as far as known. `clock`: monotonic seconds, for durations and deadlines; `now`: Unix
+        seconds, which are written down."""
+        self.context, self.strategy, self.histories, self.total = context, strategy, histories, total
+        self.journal, self.executor, self.display, self.delivery = journal, executor, display, delivery
+        self.stop, self.followers, self.clock, self.now = stop, followers, clock, now
+        self.books = Bookkeeping(journal, display, delivery, now)
+        self.release = DeviceRelease(executor, clock, display.say)
+        self.prepared: deque[PreparedRun] = deque()
+        self.active: list[RunningAttempt] = []
+        self.done = self.failed = 0
+        self.tries: dict[str, int] = {}
+        """Run key -> how often it was tried again."""
+        self.recheck = False
+        """A run waits for something that no event tells."""
+        self.kill_at: float | None = None
+        """When those that were asked to end are ended by force."""
+        self.stop_level = 0
+        """What a person has asked for, as far as it was heeded."""
+        self.copying_since: float | None = None
+        """Since when there are only files to be copied."""
 
     def run(self) -> None:
         """Until nothing runs, nothing may start, and what has succeeded is delivered."""

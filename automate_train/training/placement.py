@@ -8,13 +8,12 @@ Not: reading devices and starting anything (`executors`), whether anything may s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..records import GIB, Device, SweepContext
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """What a waiting run asks for."""
 
     key: str
@@ -25,8 +24,7 @@ class Request:
     """Shared caches that are not filled yet and that this run would fill."""
 
 
-@dataclass(frozen=True)
-class Held:
+class Held(NamedTuple):
     """What a started attempt holds."""
 
     name: str
@@ -36,14 +34,12 @@ class Held:
     """It has ended, and this of it holds its devices: `pid 1234 of run 3, which has ended`. It takes no slot."""
 
 
-@dataclass(frozen=True)
-class Start:
+class Start(NamedTuple):
     key: str
     devices: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Wait:
+class Wait(NamedTuple):
     key: str
     why: str
     recheck: bool = False

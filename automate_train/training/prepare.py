@@ -7,8 +7,8 @@ placement for. Not: writing anything, starting it (`loop`).
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from ..config.keys import unset
 from ..machine import gpus
@@ -21,8 +21,7 @@ from . import latents_cache
 from .placement import Request
 
 
-@dataclass(frozen=True)
-class PreparedRun:
+class PreparedRun(NamedTuple):
     run: Run
     record: RunRecord
     inside: str

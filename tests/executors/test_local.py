@@ -36,8 +36,9 @@ def ended(executor: Local, handle: str, seconds: float = 15) -> bool:
 
 def test_the_exit_code_is_written_even_when_the_whole_group_is_terminated(tmp_path: Path):
     executor = Local()
-    attempt, handle = start(executor, tmp_path / "a", "/bin/sleep", "30")
-    time.sleep(0.1)
+    attempt, handle = start(executor, tmp_path / "a", "/bin/sh", "-c", "echo ready; sleep 30")
+    while not attempt.tail():
+        time.sleep(0.01)
     executor.stop(handle, now=False)
     assert ended(executor, handle)
     assert attempt.read_exit_code() == 128 + signal.SIGTERM
