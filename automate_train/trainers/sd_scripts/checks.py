@@ -20,7 +20,7 @@ from ..script_options.argument import shown
 from . import caches, custom, dataset_checks, prompt_file, safetensors_file
 from .dataset import any_subset_on, each_subset, effective
 from .resolve import Resolved
-from .value_types import is_on, number, path_in, problem
+from .value_types import as_list, is_on, number, path_in, problem
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 MODEL_FILES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
@@ -171,7 +171,7 @@ def _unusual(resolved: Resolved) -> Iterator[Problem]:
     if (skip := value.get("clip_skip")) is not None and skip not in (1, 2):
         yield warning("clip_skip", f"clip_skip {skip:g} is neither 1 nor 2")
     rates = resolved.training.get("text_encoder_lr")
-    text = max((number(rate) or 0 for rate in (rates if isinstance(rates, list) else [rates])), default=0)
+    text = max((number(rate) or 0 for rate in as_list(rates)), default=0)
     if (unet := value.get("unet_lr")) is not None and text > unet:
         yield warning("text_encoder_lr", f"text_encoder_lr {text:g} is larger than unet_lr {unet:g}")
 

@@ -19,11 +19,21 @@ from ...config.keys import DATASET
 from ...errors import Problem, nearest
 from ...records import Setting
 from ..script_options.argument import Argument
-from .dataset import KEYS, OF_SUBSET, TYPES, Document, apply_masks, bucket_defaults, each_subset, typed
+from .dataset import (
+    KEYS,
+    OF_SUBSET,
+    PATHS,
+    TYPES,
+    Document,
+    apply_masks,
+    batch_sizes,
+    bucket_defaults,
+    each_subset,
+    typed,
+)  # fmt: skip
 from .value_types import Table, number, path_in, problem
 
-PATHS = ("image_dir", "metadata_file", "conditioning_data_dir", "mask_dir")
-OF_DATASET = frozenset(TYPES) - {"image_dir", "metadata_file", "conditioning_data_dir", "mask_dir", "is_reg"}
+OF_DATASET = frozenset(TYPES) - {*PATHS, "is_reg"}
 MAX_BYTES = 16 << 20
 
 
@@ -144,9 +154,7 @@ def _without_effect(
         if not _is_default(key, other.value, accepted):
             hint = f"write it into {path_in(setting)}, or set {other.written} to null"
             found.append(problem(other, f"has no effect together with {setting.written}", hint))
-    batch = given.get("train_batch_size")
-    tables = [document.get("general", {}), *document.get("datasets", [])]
-    sizes = {table["batch_size"] for table in tables if "batch_size" in table}
+    batch, sizes = given.get("train_batch_size"), set(batch_sizes(document))
     if batch is not None and batch.source.label != "built-in" and sizes and sizes != {number(batch.value)}:
         text = f"has no effect: {path_in(setting)} sets batch_size {', '.join(map(str, sorted(sizes)))}"
         found.append(problem(batch, text, "take one of them out"))

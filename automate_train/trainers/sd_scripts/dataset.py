@@ -17,7 +17,7 @@ from ...errors import Problem
 from ...records import Setting
 from ..script_options.argument import Argument, check, convert, shown
 from . import image_files
-from .value_types import Table, Values, absolute, path_in, plain, problem, rank
+from .value_types import Table, Values, absolute, as_list, path_in, plain, problem, rank
 
 Document = Table
 
@@ -32,6 +32,7 @@ OF_SUBSET = frozenset(
     "image_dir metadata_file num_repeats class_tokens is_reg alpha_mask conditioning_data_dir mask_dir".split()
 )
 """Written with each subset; everything else once, under [general]."""
+PATHS = ("image_dir", "metadata_file", "conditioning_data_dir", "mask_dir")
 
 TRAINERS_NAMES = {
     "train_data_dir": "image_dir",
@@ -49,8 +50,7 @@ def typed(key: str, value: object) -> tuple[Any, str | None]:
     """The value with the schema's type, or None and what is wrong."""
     kind = TYPES[key]
     if kind in ("resolution", "range"):
-        parts = value.split(",") if isinstance(value, str) else value
-        parts = list(parts) if isinstance(parts, (list, tuple)) else [parts]
+        parts = as_list(value.split(",") if isinstance(value, str) else value)
         one = Argument(key, "int" if kind == "resolution" else "float")
         bad = [part for part in parts if part is None or check(one, part)]
         if bad or len(parts) not in ((1, 2) if kind == "resolution" else (2,)):
@@ -80,9 +80,7 @@ def build(given: Mapping[str, Setting], masks: str, found: list[Problem]) -> Doc
         if TYPES[name] == "bool" and isinstance(setting.value, str):
             found.append(problem(setting, f'the text "{setting.value}" is read as a switch', severity="warning"))
         options[name] = value
-    for name in ("image_dir", "metadata_file", "conditioning_data_dir", "mask_dir"):
-        if name in options:
-            options[name] = absolute(options[name])
+    options |= {name: absolute(options[name]) for name in PATHS if name in options}
     subsets = _subsets(options, where, found)
     if regular := given.get("reg_data_dir"):
         named = _named(path_in(regular) or "", found, regular)
@@ -167,7 +165,7 @@ def _defaults(general: Document, subsets: list[Table]) -> None:
 
 
 def bucket_defaults(resolution: object) -> dict[str, int]:
-    sides = resolution if isinstance(resolution, list) else [resolution]
+    sides = as_list(resolution)
     low, high = (320, 1280) if min(sides) > 640 else (256, 1024)
     # sd-scripts refuses a smallest bucket above the resolution and a largest one below it.
     low = min(low, min(sides) // 64 * 64 or min(sides))
@@ -216,6 +214,12 @@ def effective(document: Document, dataset: Values, subset: Values, key: str) -> 
         if table.get(key) is not None:
             return table[key]
     return None
+
+
+def batch_sizes(document: Document) -> list[int]:
+    """Those that the TOML sets, general's before the datasets' own."""
+    tables = [document.get("general", {}), *document.get("datasets", [])]
+    return [table["batch_size"] for table in tables if "batch_size" in table]
 
 
 def any_subset_on(document: Document, key: str) -> bool:

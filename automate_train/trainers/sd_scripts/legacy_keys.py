@@ -7,15 +7,17 @@ Not: the network and its blocks (`network`), names that mean exactly one other (
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from ...config.keys import unset
 from ...config.layers import text_of
+from ...config.sampling_options import sample_rule
 from ...errors import Problem
 from ...records import Setting
 from ..script_options.argument import Argument, shown
-from .value_types import built_in, is_on, number, pairs, path_in, problem, rank, text_in
+from .dataset import Document, batch_sizes, images_per_epoch
+from .value_types import as_list, built_in, is_on, number, number_texts, pairs, path_in, problem, rank, text_in
 
 PRECISIONS = {
     "fp16": ("fp16", "fp16"),
@@ -25,6 +27,10 @@ PRECISIONS = {
     "no": ("no", "float"),
 }
 """precision_type -> mixed_precision, save_precision."""
+
+
+Pair = tuple[str, str | None, Setting]
+"""Key and value of an entry in a list option like network_args, and where they come from. None: without the entry."""
 
 
 @dataclass
@@ -54,8 +60,8 @@ class Options:
         elif needed:
             self.say(source, f"means {name}, which this trainer does not accept", "take it out")
 
-    def add_pairs(self, name: str, claims: Iterable[tuple[str, str | None, Setting]]) -> None:
-        """Put `key=value` texts into a list option like network_args; None removes an entry."""
+    def add_pairs(self, name: str, claims: Iterable[Pair]) -> None:
+        """Put `key=value` texts into a list option."""
         entries: dict[str, tuple[int, str | None]] = {}
         sources = []
         for key, text, source in claims:
@@ -91,26 +97,20 @@ def optimizer(o: Options) -> None:
     chosen = text_in(o.settings.get("optimizer_type")) or (
         "Lion" if is_on(o.own.get("use_lion_optimizer")) else "AdamW"
     )
-    claims: list[tuple[str, str | None, Setting]] = []
+    claims: list[Pair] = []
     for key in ("adamw_betas", "adamw_eps", "adamw_weight_decay"):
         if (setting := o.old.get(key)) is None:
             continue
         if "adamw" not in chosen.lower():
             o.unused(key, f"{chosen} is not of the AdamW family")
-        elif (text := _numbers(setting.value, 2 if key == "adamw_betas" else 1)) is None:
-            wanted = "two numbers like 0.9,0.999" if key == "adamw_betas" else "a number"
-            o.say(setting, f"needs {wanted}, not {shown(setting.value)}")
+            continue
+        count, needed = (2, "two numbers like 0.9,0.999") if key == "adamw_betas" else (1, "a number")
+        numbers = number_texts(setting.value)
+        if numbers is None or len(numbers) != count:
+            o.say(setting, f"needs {needed}, not {shown(setting.value)}")
         else:
-            claims.append((key.removeprefix("adamw_"), text, setting))
+            claims.append((key.removeprefix("adamw_"), ",".join(numbers), setting))
     o.add_pairs("optimizer_args", claims)
-
-
-def _numbers(value: object, count: int) -> str | None:
-    parts = value.strip("[]() ").split(",") if isinstance(value, str) else value
-    parts = parts if isinstance(parts, (list, tuple)) else [parts]
-    if len(parts) != count or any(number(part) is None for part in parts):
-        return None
-    return ",".join(text_of(part).strip() for part in parts)
 
 
 def learning_rates(o: Options) -> None:
@@ -119,7 +119,7 @@ def learning_rates(o: Options) -> None:
     if unet is not None and "learning_rate" not in o.own:
         o.claim("learning_rate", unet.value, unet, needed=False)
     if text is not None:
-        rates = text.value if isinstance(text.value, (list, tuple)) else [text.value]
+        rates = as_list(text.value)
         if rates and all(number(rate) == 0 for rate in rates):
             o.claim("network_train_unet_only", True, text, needed=False)
 
@@ -134,7 +134,7 @@ def schedule(o: Options) -> None:
             o.unused("lr_scheduler_number", f"lr_scheduler is {scheduler}")
 
 
-def warmup(o: Options, total_steps: Callable[[], int | None]) -> None:
+def warmup(o: Options, document: Document) -> None:
     """A share of the steps stays a share where the script reads shares; else the steps are counted here."""
     setting = o.settings.get("lr_warmup_steps")
     share = number(setting.value) if setting is not None else None
@@ -144,7 +144,7 @@ def warmup(o: Options, total_steps: Callable[[], int | None]) -> None:
     if is_ratio and not 0 <= share < 1:
         o.say(setting, f"is a share of all steps, 0 or more and below 1, not {text_of(setting.value)}")
     elif "lr_warmup_steps" in o.accepted and o.accepted["lr_warmup_steps"].type == "int" and 0 < share < 1:
-        steps = total_steps()
+        steps = total_steps(o.settings, document)
         if steps is None:
             o.say(setting, "this trainer needs warm-up steps, and they cannot be counted", "give lr_warmup_steps")
         else:
@@ -152,6 +152,23 @@ def warmup(o: Options, total_steps: Callable[[], int | None]) -> None:
     name = (text_in(o.settings.get("lr_scheduler")) or "constant").lower()
     if share and name == "constant" and "lr_scheduler_type" not in o.settings:
         o.say(setting, "lr_scheduler constant refuses a warm-up", "set lr_scheduler to constant_with_warmup")
+
+
+def total_steps(settings: Mapping[str, Setting], document: Document) -> int | None:
+    """Optimizer steps of a run; with buckets sd-scripts may make a few more batches, some of them smaller."""
+
+    def whole(key: str, default: int) -> int:
+        value = number(settings[key].value) if key in settings else default
+        return max(1, int(value or default))
+
+    if "max_train_epochs" not in settings:
+        return whole("max_train_steps", 1600)
+    count = images_per_epoch(document)
+    if not count:
+        return None
+    sizes = batch_sizes(document)
+    batches = math.ceil(count / max(1, sizes[-1] if sizes else whole("train_batch_size", 1)))
+    return math.ceil(batches / whole("gradient_accumulation_steps", 1)) * whole("max_train_epochs", 1)
 
 
 def min_snr(o: Options) -> None:
@@ -195,19 +212,17 @@ def masks(o: Options) -> str:
     return "upstream" if on else "off"
 
 
-def samples(o: Options, every: Setting | None) -> None:
-    """Samples that the trainer draws itself. `every` is sample_opt, also where it is None: then there are none."""
-    prompts, count = o.ours.get("prompt_path"), o.ours.get("sample_num")
+def samples(o: Options, options: Mapping[str, Setting]) -> None:
+    """Samples that the trainer draws itself. `options` has sample_opt also where it is None: then there are none."""
     if is_on(o.ours.get("use_external_webui")):
         return
+    prompts, every = o.ours.get("prompt_path"), options.get("sample_opt")
     if (path := path_in(prompts)) is not None and prompts is not None:
         o.claim("sample_prompts", path, prompts, needed=False)
-    if "sample_prompts" not in o.settings:
+    rule = sample_rule({key: setting.value for key, setting in options.items()})
+    if "sample_prompts" not in o.settings or rule is None:
         return
-    if every is not None and unset(every.value):
-        return
-    word = text_in(every) or "epoch"
     names = {"epoch": "sample_every_n_epochs", "step": "sample_every_n_steps"}
-    if word in names and not (every is None and any(name in o.own for name in names.values())):
-        source = count or every or o.settings["sample_prompts"]
-        o.claim(names[word], count.value if count else 1, source, needed=False)
+    if rule.unit and not (every is None and any(name in o.own for name in names.values())):
+        source = o.ours.get("sample_num") or every or o.settings["sample_prompts"]
+        o.claim(names[rule.unit], rule.count, source, needed=False)

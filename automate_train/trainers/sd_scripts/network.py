@@ -7,12 +7,13 @@ network module does with its arguments.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from ...config.layers import text_of
 from ...records import Setting
 from ..script_options.argument import shown
-from .legacy_keys import Options
-from .value_types import built_in, is_on, number, problem, rank, text_in
+from .legacy_keys import Options, Pair
+from .value_types import as_list, built_in, is_on, number, number_texts, rank, text_in
 
 ALGORITHMS = {
     **dict.fromkeys("lora locon loha lokr ia3 dylora full diag-oft boft glora".split()),
@@ -40,7 +41,7 @@ def network(o: Options, family: str, own_module: bool) -> None:
     o.add_pairs("network_args", claims + _block_weights(o, family))
 
 
-def _module(o: Options, lora: str) -> list[tuple[str, str | None, Setting]]:
+def _module(o: Options, lora: str) -> list[Pair]:
     kind, own = o.old.get("lora_type"), o.own.get("network_module")
     module, algorithm, conv = lora, None, False
     if kind is None and own is not None:
@@ -55,7 +56,7 @@ def _module(o: Options, lora: str) -> list[tuple[str, str | None, Setting]]:
         if own is not None and rank(own) >= rank(kind) and own.value != module:
             module, algorithm, conv = text_in(own) or "", None, True
     o.claim("network_module", module, kind or built_in("network_module", module))
-    claims: list[tuple[str, str | None, Setting]] = []
+    claims: list[Pair] = []
     if algorithm is not None and kind is not None:
         claims.append(("algo", algorithm, kind))
     lycoris = module.startswith("lycoris")
@@ -92,8 +93,8 @@ def _kind(value: object, lora: str) -> tuple[str, str | None, bool] | None:
     return "lycoris.kohya", ALGORITHMS[name] or name, True
 
 
-def _block_weights(o: Options, family: str) -> list[tuple[str, str | None, Setting]]:
-    claims: list[tuple[str, str | None, Setting]] = []
+def _block_weights(o: Options, family: str) -> list[Pair]:
+    claims: list[Pair] = []
     if setting := o.old.get("lbw_weights"):
         claims += _from_lbw(o, setting, family)
     for position, key in enumerate(("down_lr_weight", "mid_lr_weight", "up_lr_weight")):
@@ -103,7 +104,7 @@ def _block_weights(o: Options, family: str) -> list[tuple[str, str | None, Setti
         if position != 1 and isinstance(value, str) and NAMED.fullmatch(value):
             claims.append((key, value, setting))
             continue
-        weights = _weights(value)
+        weights = number_texts(value)
         most = BLOCKS.get(family, BLOCKS[""])[position]
         if weights is None or len(weights) > most or (len(weights) == 1 and position != 1):
             few = "1 number" if most == 1 else f"{most} numbers"
@@ -114,8 +115,8 @@ def _block_weights(o: Options, family: str) -> list[tuple[str, str | None, Setti
     return claims
 
 
-def _from_lbw(o: Options, setting: Setting, family: str) -> list[tuple[str, str | None, Setting]]:
-    weights = _weights(setting.value)
+def _from_lbw(o: Options, setting: Setting, family: str) -> list[Pair]:
+    weights = number_texts(setting.value)
     if weights is None or len(weights) not in (16, 17):
         count = "" if weights is None else f", not {len(weights)}"
         o.say(setting, f"needs 17 numbers (the text encoder's first) or 16{count}")
@@ -125,7 +126,7 @@ def _from_lbw(o: Options, setting: Setting, family: str) -> list[tuple[str, str 
     if _all_one(weights):
         return []
     if family:
-        o.found.append(problem(setting, f"names the blocks of SD 1.5; a {family} network has others", "take it out"))
+        o.say(setting, f"names the blocks of SD 1.5; a {family} network has others", "take it out")
         return []
     down, up = ["1"] * 12, ["1"] * 12
     for block, weight in zip(DOWN, weights[:6], strict=True):
@@ -144,25 +145,13 @@ def _scale_text_encoder(o: Options, setting: Setting, weight: str) -> None:
     rates = o.own.get("text_encoder_lr") or o.own.get("learning_rate") or o.own.get("unet_lr")
     default = o.accepted["learning_rate"].default if "learning_rate" in o.accepted else None
     value = rates.value if rates else default
-    listed = [number(rate) for rate in (value if isinstance(value, (list, tuple)) else [value])]
+    listed = [number(rate) for rate in as_list(value)]
     if not all(rate is not None for rate in listed):
         return  # the rate itself is reported by its type
     scaled = [float(f"{rate * factor:.12g}") for rate in listed if rate is not None]  # 3 * 0.1 is 0.3
     if "text_encoder_lr" in o.accepted:
-        o.settings["text_encoder_lr"] = Setting(
-            scaled if isinstance(value, (list, tuple)) else scaled[0], setting.source, setting.written
-        )
-
-
-def _weights(value: object) -> list[str] | None:
-    """The numbers of a list, or of the text of one, as texts; None when something among them is not a number."""
-    if isinstance(value, str):
-        value = value.strip("[]() ").split(",")
-    elif not isinstance(value, (list, tuple)):
-        value = [value]
-    if not value or any(number(part) is None for part in value):
-        return None
-    return [text_of(part).strip() for part in value]
+        many = isinstance(value, (list, tuple))
+        o.settings["text_encoder_lr"] = replace(setting, value=scaled if many else scaled[0])
 
 
 def _all_one(weights: list[str]) -> bool:

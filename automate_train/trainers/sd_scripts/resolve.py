@@ -8,7 +8,6 @@ exact types. Nothing here depends on the attempt. Not: what old names mean (`leg
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -77,10 +76,10 @@ def resolve(run: Run, context: SweepContext) -> Resolved:
     network(options, family, (script.parent / "networks" / f"lora_{family}.py").is_file())
     learning_rates(options)
     how = masks(options)
-    samples(options, run.options.get("sample_opt"))
+    samples(options, run.options)
     document = _document(given, accepted, how, options.found)
     _unless_given(options, document, context, run)
-    warmup(options, lambda: total_steps(options.settings, document))
+    warmup(options, document)
     training = _typed(options)
     return Resolved(script, accepted, given, options.settings, training, document, tuple(options.found))
 
@@ -161,25 +160,6 @@ def processes(options: Mapping[str, Setting], context: SweepContext) -> int:
     """Trainer processes at one time, which share the cores. Where devices are shared, `context.slots` is their number:
     a run on two of them leaves room for fewer runs, not for more processes."""
     return max(1, context.slots, gpus(options, context))
-
-
-def total_steps(settings: Mapping[str, Setting], document: dataset.Document) -> int | None:
-    """Optimizer steps of a run; with buckets sd-scripts may make a few more batches, some of them smaller."""
-
-    def whole(key: str, default: int) -> int:
-        value = number(settings[key].value) if key in settings else default
-        return max(1, int(value or default))
-
-    if "max_train_epochs" not in settings:
-        return whole("max_train_steps", 1600)
-    count = dataset.images_per_epoch(document)
-    if not count:
-        return None
-    sizes = [
-        table["batch_size"] for table in [document.get("general", {}), *document["datasets"]] if "batch_size" in table
-    ]
-    batches = math.ceil(count / max(1, sizes[-1] if sizes else whole("train_batch_size", 1)))
-    return math.ceil(batches / whole("gradient_accumulation_steps", 1)) * whole("max_train_epochs", 1)
 
 
 def _typed(options: Options) -> Table:

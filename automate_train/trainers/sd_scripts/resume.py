@@ -47,11 +47,11 @@ class State:
     attempt: int
 
 
-def options(folder: AttemptFolder, training: Values, accepted: Collection[str], gpus: int) -> Table:
+def options(new: AttemptFolder, training: Values, accepted: Collection[str], gpus: int) -> Table:
     """What training.toml needs so that this attempt goes on where earlier ones were cut off; {}: from the start."""
     if not training.get("save_state") or not OPTIONS.issubset(accepted):
         return {}
-    found = [state for attempt in _cut_off(folder) for state in _states(attempt, training, gpus)]
+    found = [state for attempt in _cut_off(new) for state in _states(attempt, training, gpus)]
     for state in sorted(found, key=lambda state: (-state.step, -state.attempt)):
         if is_complete(state.path):
             # With gradient accumulation the trainer would skip too many epochs, because it counts batches as steps.
@@ -88,10 +88,10 @@ def _accumulated(training: Values) -> int:
     return int(training.get("gradient_accumulation_steps") or 1)
 
 
-def _cut_off(folder: AttemptFolder) -> Iterator[AttemptFolder]:
+def _cut_off(new: AttemptFolder) -> Iterator[AttemptFolder]:
     """Earlier attempts, newest first, up to one whose own error ended it: its states lead to the same error again."""
-    for number in range(folder.number - 1, 0, -1):
-        attempt = AttemptFolder(folder.path.with_name(f"attempt-{number}"))
+    for number in range(new.number - 1, 0, -1):
+        attempt = AttemptFolder(new.path.with_name(f"attempt-{number}"))
         if not attempt.path.is_dir():
             continue
         if not _from_outside(attempt):

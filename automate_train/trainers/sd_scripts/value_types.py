@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...config.keys import on, unset
+from ...config.layers import text_of
 from ...errors import Problem, Severity, UserError
 from ...records import Setting, Source
 
@@ -84,6 +85,19 @@ def problem(setting: Setting | None, message: str, hint: str = "", severity: Sev
 def refused(problem: Problem) -> UserError:
     """The error that ends `prepare` with a problem."""
     return UserError(problem.message, source=problem.source, key=problem.key, hint=problem.hint)
+
+
+def as_list(value: Any) -> list[Any] | tuple[Any, ...]:
+    """One value as a list of one."""
+    return value if isinstance(value, (list, tuple)) else [value]
+
+
+def number_texts(value: Any) -> list[str] | None:
+    """The numbers of a list, or of the text of one, as texts; None when something among them is not a number."""
+    parts = as_list(value.strip("[]() ").split(",") if isinstance(value, str) else value)
+    if not parts or any(number(part) is None for part in parts):
+        return None
+    return [text_of(part).strip() for part in parts]
 
 
 def pairs(value: object) -> object:
