@@ -1,1 +1,1 @@
-"""One module a place to run: start, poll, stop."""
+"""Where attempts run: one module an executor (`protocol.Executor`); `local` is this machine."""

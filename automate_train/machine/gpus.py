@@ -1,9 +1,9 @@
-"""The only door to NVML: what GPUs there are, how much of their memory is free, who uses it.
+"""This machine's GPUs, by NVML: which there are, how much of their memory is free, who uses it.
 
-Covers: `snapshot` (never an exception: a lost card is a value), the reason why there is none, device lists of people
-("0,1, 2,3", all, UUIDs) as ids for CUDA_VISIBLE_DEVICES. The order is that of the PCI bus, as in nvidia-smi; children
-get CUDA_DEVICE_ORDER=PCI_BUS_ID, so a number means the same card for us and for CUDA.
-Not: which run gets which device (`placement`).
+Covers: `snapshot`, which never raises (a lost card is a value); the reason why there is none; lists of devices as
+people write them ("0,1", "2,3", all, UUIDs), turned into ids for CUDA_VISIBLE_DEVICES. The order is that of the PCI
+bus, as in nvidia-smi, and executors set CUDA_DEVICE_ORDER=PCI_BUS_ID: a number means the same card here and for CUDA.
+Not: which run gets which device (`training.placement`).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _nvml() -> tuple[Any, str]:
 def driver() -> str | None:
     """The driver's version, or None: then `why` tells the reason."""
     nvml, _ = _nvml()
-    return _text(_ask(nvml, "nvmlSystemGetDriverVersion")) or None if nvml else None
+    return _text(_call(nvml, "nvmlSystemGetDriverVersion")) or None if nvml else None
 
 
 def why() -> str:
@@ -77,8 +77,8 @@ _known: dict[int, list[Gpu]] = {}
 """Card -> its devices when it last answered: a lost card can no longer tell its name."""
 
 _nameless: set[int] = set()
-"""Cards that did not answer when they were first looked at: they go by their numbers, also when they come back, for a
-sweep knows its devices by the ids that they had when it began."""
+"""Cards that did not answer at first. They are named by their numbers, also when they come back: a sweep knows its
+devices by the ids that they had when it began."""
 
 
 def snapshot() -> list[Gpu]:
@@ -86,7 +86,7 @@ def snapshot() -> list[Gpu]:
     nvml, _ = _nvml()
     if nvml is None:
         return []
-    count = _ask(nvml, "nvmlDeviceGetCount")
+    count = _call(nvml, "nvmlDeviceGetCount")
     found: list[Gpu] = []
     for card in range(len(_known) if count is None else count):  # None: the driver itself went away
         devices = _devices(nvml, card)
@@ -102,17 +102,17 @@ def snapshot() -> list[Gpu]:
 
 def _devices(nvml: Any, card: int) -> list[Gpu]:
     """What CUDA can use of one card; empty when it is lost."""
-    handle = _ask(nvml, "nvmlDeviceGetHandleByIndex", card)
+    handle = _call(nvml, "nvmlDeviceGetHandleByIndex", card)
     if handle is None:
         return []
-    mode = _ask(nvml, "nvmlDeviceGetMigMode", handle)  # None where the card knows no MIG
+    mode = _call(nvml, "nvmlDeviceGetMigMode", handle)  # None where the card knows no MIG
     if not mode or not mode[0]:
         gpu = _device(nvml, handle)
         return [gpu] if gpu else []
-    slots = range(_ask(nvml, "nvmlDeviceGetMaxMigDeviceCount", handle) or 0)
-    handles = [_ask(nvml, "nvmlDeviceGetMigDeviceHandleByIndex", handle, slot) for slot in slots]
+    slots = range(_call(nvml, "nvmlDeviceGetMaxMigDeviceCount", handle) or 0)
+    handles = [_call(nvml, "nvmlDeviceGetMigDeviceHandleByIndex", handle, slot) for slot in slots]
     instances = [gpu for each in handles if each is not None and (gpu := _device(nvml, each))]
-    name = _text(_ask(nvml, "nvmlDeviceGetName", handle))
+    name = _text(_call(nvml, "nvmlDeviceGetName", handle))
     # CUDA starts nothing on a whole card in MIG mode.
     return instances or [Gpu(0, "", f"{name} (MIG mode without an instance)", 0, 0, lost=True)]
 
@@ -130,19 +130,19 @@ def _device(nvml: Any, handle: Any) -> Gpu | None:
         total, free = _shared_memory()
     users: dict[int, int | None] = {}
     for kind in ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetGraphicsRunningProcesses"):
-        for process in _ask(nvml, kind, handle) or ():
+        for process in _call(nvml, kind, handle) or ():
             users[process.pid] = max(users.get(process.pid) or 0, process.usedGpuMemory or 0) or None
     return Gpu(
         index=0,
-        uuid=_text(_ask(nvml, "nvmlDeviceGetUUID", handle)),
-        name=_text(_ask(nvml, "nvmlDeviceGetName", handle)) or "GPU",
+        uuid=_text(_call(nvml, "nvmlDeviceGetUUID", handle)),
+        name=_text(_call(nvml, "nvmlDeviceGetName", handle)) or "GPU",
         total=total,
         free=free,
         users=tuple(sorted(users.items(), key=lambda user: -(user[1] or 0))),
     )
 
 
-def _ask(nvml: Any, name: str, *args: Any) -> Any:
+def _call(nvml: Any, name: str, *args: Any) -> Any:
     """A function's answer, or None where this card, driver, permission or version of the package has none."""
     others = getattr(nvml, "NVMLLibraryMismatchError", nvml.NVMLError)
     try:

@@ -6,10 +6,17 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import automate_train
 from automate_train.machine import processes
+
+PACKAGE = Path(automate_train.__file__).parent
+ROOMS = {"executors", "machine"}
+IN_THE_TRAINER = {"hook", "tiny"}
+"""They run in the trainer's own process, and look at that one alone."""
 
 
 @pytest.fixture
@@ -69,3 +76,13 @@ def test_how_many_processes_the_kernel_has_killed(tmp_path):
     assert processes.kernel_oom_kills(str(counters)) == 12
     counters.write_text("nr_free_pages 7\n")
     assert processes.kernel_oom_kills(str(counters)) == processes.kernel_oom_kills(str(tmp_path / "none")) == 0
+
+
+@pytest.mark.parametrize(
+    "word", ["/proc/", "killpg", "os.kill(", "waitpid", "pidfd", "posix_spawn", "getpgrp", "setsid"]
+)
+def test_no_other_room_knows_processes(word):
+    """Nothing but these two rooms reads /proc, starts processes by hand, or knows how one is signalled."""
+    rooms = {path.relative_to(PACKAGE).parts for path in PACKAGE.rglob("*.py") if word in path.read_text("utf-8")}
+    assert {parts[0] for parts in rooms if not IN_THE_TRAINER & set(parts)} <= ROOMS
+    assert word in "".join(path.read_text("utf-8") for room in ROOMS for path in (PACKAGE / room).glob("*.py"))
