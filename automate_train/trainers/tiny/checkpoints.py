@@ -1,4 +1,4 @@
-"""The tiny trainer's files: checkpoints with their metadata, states, and the way back from a state.
+"""The tiny trainer's files: checkpoints with their metadata, saved states, going on from a state.
 
 Covers: sd-scripts' names (`name-000001`, `name-step00000010`, `name`; `-state` folders), which checkpoint is written
 and which older one removed, the ss_ metadata that readers of LoRA files look at, `--resume`. Not: uploads, model cards.
@@ -36,7 +36,7 @@ class Saver:
         accelerator.register_save_state_pre_hook(self._write_train_state)
 
     def after_epoch(self, network: Any, step: int, epoch: int) -> None:
-        """Called for every epoch but the last, which has the file without a number."""
+        """For every epoch but the last, whose file has no number."""
         every, keep = self.args.save_every_n_epochs, self.args.save_last_n_epochs
         if every and epoch % every == 0:
             stem = f"{self.args.output_name or 'epoch'}-{{:06d}}"
@@ -99,8 +99,8 @@ class Saver:
         (Path(folder) / "train_state.json").write_text(text)
 
     def resume(self, steps_per_epoch: int) -> tuple[int, int]:
-        """`(steps done, epochs done)`: from the state, or as the options say. Without skip_until_initial_step the
-        weights and the optimizer are restored, but steps are counted from 0 and only epochs' numbers go on."""
+        """`(steps done, epochs done)`, from the state or from the options. Without skip_until_initial_step the weights
+        and the optimizer are restored, but steps are counted from 0 and only the epochs' numbers go on."""
         args, done = self.args, 0
         if args.resume:
             log.info("resume training from local state: %s", args.resume)

@@ -19,15 +19,15 @@ from torch import Tensor, nn
 
 WIDTH, PATCH, WORDS, VOCABULARY = 64, 2, 24, 4096
 VARIANCE = 0.05
-"""What the base model takes a latent's variance to be; less than the truth, so that its samples are grey and quiet."""
+"""What the base model assumes for a latent's variance: less than it is, so that its samples are grey and smooth."""
 BASE_SEED = 20260101
 UNET_BLOCKS = ("down_blocks_0_attentions_0", "mid_block_attentions_0", "up_blocks_1_attentions_0")
 
 
-def linear(inputs: int, outputs: int, loud: float = 0.5) -> nn.Linear:
+def linear(inputs: int, outputs: int, scale: float = 0.5) -> nn.Linear:
     """A frozen random layer."""
     layer = nn.Linear(inputs, outputs, bias=False)
-    nn.init.normal_(layer.weight, std=loud / math.sqrt(inputs))
+    nn.init.normal_(layer.weight, std=scale / math.sqrt(inputs))
     return layer.requires_grad_(False)
 
 
@@ -44,14 +44,14 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Self-attention, attention to the words (in the denoiser), two layers: each adds to what comes in."""
+    """Self-attention, attention to the words (in the denoiser), two layers: each adds to its input."""
 
     def __init__(self, with_words: bool) -> None:
         super().__init__()
         self.attn1, self.ff1, self.ff2 = Attention(), linear(WIDTH, 2 * WIDTH), linear(2 * WIDTH, WIDTH)
         self.attn2 = Attention() if with_words else None
         self.proj_in = linear(WIDTH, WIDTH) if with_words else None
-        self.proj_out = linear(WIDTH, WIDTH, loud=0.02) if with_words else None  # the base model says next to nothing
+        self.proj_out = linear(WIDTH, WIDTH, scale=0.02) if with_words else None  # the base model adds almost nothing
 
     def forward(self, x: Tensor, words: Tensor) -> Tensor:
         h: Tensor = self.proj_in(x) + x if self.proj_in is not None else x
@@ -59,7 +59,7 @@ class Block(nn.Module):
         h = h + self.attn1(n, n)
         if self.attn2 is not None:
             h = h + self.attn2(F.layer_norm(h, (WIDTH,)), words)
-        h = h + self.ff2(F.gelu(self.ff1(h)))  # not normed: an absurd learning rate ends in NaN, as it does for real
+        h = h + self.ff2(F.gelu(self.ff1(h)))  # not normed: too high a learning rate ends in NaN, as in a real model
         return x + self.proj_out(h) if self.proj_out is not None else h
 
     def layers(self, text: bool) -> dict[str, nn.Linear]:
@@ -105,8 +105,8 @@ def waves(values: Tensor, width: int) -> Tensor:
 
 
 class Denoiser(nn.Module):
-    """Noisy pictures, their shares `a` and `s` of picture and noise `(batch, 1, 1, 1)`, noise levels `(batch,)` and
-    words -> the velocity `a * noise - s * picture`: a smooth guess, and what the blocks know better."""
+    """Noisy images, their shares `a` and `s` of image and noise `(batch, 1, 1, 1)`, noise levels `(batch,)` and words
+    -> the velocity `a * noise - s * image`: a smooth estimate, corrected by the blocks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,12 +124,12 @@ class Denoiser(nn.Module):
             h = block(h, words)
         tokens = ((h - start) @ self.conv_in).transpose(1, 2)
         picture = F.fold(tokens.float(), (side, side), PATCH, stride=PATCH)
-        # The first term is the best guess when pictures are noise of that variance; the blocks add what they know.
+        # The first term is the best estimate when images are noise of that variance; the blocks add their correction.
         return s * (a * (1 - VARIANCE) * x.float() - picture) / (VARIANCE * a**2 + s**2)
 
 
 class LoRA(nn.Module):
-    """`up(down(x)) * alpha / dim`, added to what a frozen layer says. `up` starts at zero: no change at first."""
+    """`up(down(x)) * alpha / dim`, added to a frozen layer's output. `up` starts at zero: no change at first."""
 
     def __init__(self, layer: nn.Linear, dim: int, alpha: float, dropout: float) -> None:
         super().__init__()
@@ -147,7 +147,7 @@ class LoRA(nn.Module):
 
 
 class Network(nn.Module):
-    """What is trained: the LoRAs alone are its parameters and its state dict, under kohya's names."""
+    """Its parameters and its state dict are the LoRAs alone, under kohya's names: only they are trained."""
 
     def __init__(self, dim: int, alpha: float, dropout: float, unet: bool, text: bool, zero_snr: bool) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ class Network(nn.Module):
                 self.add_module(f"lora_{'te' if is_text else 'unet'}_{place}_{name}", LoRA(layer, dim, alpha, dropout))
 
     def place(self, device: torch.device) -> None:
-        """Move what is not trained: torch does not know of it."""
+        """Move the frozen parts, which torch does not count as the network's."""
         for part in self.frozen:
             part.to(device)
         self.schedule = (self.schedule[0].to(device), self.schedule[1].to(device))
@@ -182,7 +182,7 @@ class Network(nn.Module):
 
 
 def noise_schedule(zero_terminal_snr: bool) -> tuple[Tensor, Tensor]:
-    """`(a, s)` for levels 0..999: noisy = a * picture + s * noise. Stable Diffusion's `scaled linear` betas;
+    """`(a, s)` for levels 0..999: noisy = a * image + s * noise. Stable Diffusion's `scaled linear` betas;
     with zero_terminal_snr `a` is shifted and scaled so that the last level is noise alone (arXiv 2305.08891)."""
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
     a = torch.cumprod(1 - betas, 0).sqrt()
@@ -193,7 +193,7 @@ def noise_schedule(zero_terminal_snr: bool) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def sample(network: Network, prompt: dict[str, Any], side: int, clip_skip: int) -> Tensor:
-    """One picture `(3, side, side)` in 0..1 by DDIM (arXiv 2010.02502) with classifier-free guidance. The prompt's
+    """One image `(3, side, side)` in 0..1 by DDIM (arXiv 2010.02502) with classifier-free guidance. The prompt's
     keys: prompt, negative_prompt, seed, sample_steps, scale."""
     device = next(network.parameters()).device
     seed = prompt.get("seed")

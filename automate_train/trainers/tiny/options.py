@@ -3,7 +3,7 @@
 Covers: names, types, defaults and choices as there. The first four functions hold the options that the tiny trainer
 uses, with help; the last one those that it accepts and ignores, so that a real config can be tried on a laptop. Names
 and values are literal, because automate-train reads them from this source without running it.
-Not: what the options do (`train_network`, `pictures`, `model`).
+Not: what the options do (`train_network`, `image_dataset`, `model`).
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shuffle_caption", action="store_true", help="shuffle the caption's tags each time")
     parser.add_argument("--keep_tokens", type=int, default=0, help="leading tags that are not shuffled")
     parser.add_argument("--caption_dropout_rate", type=float, default=0.0, help="share of empty captions")
-    parser.add_argument("--flip_aug", action="store_true", help="mirror pictures at random")
-    parser.add_argument("--cache_latents", action="store_true", help="read all pictures before training")
-    parser.add_argument("--cache_latents_to_disk", action="store_true", help="keep them as .npz beside the pictures")
-    parser.add_argument("--train_batch_size", type=int, default=1, help="pictures a step")
+    parser.add_argument("--flip_aug", action="store_true", help="mirror images at random")
+    parser.add_argument("--cache_latents", action="store_true", help="read all images before training")
+    parser.add_argument("--cache_latents_to_disk", action="store_true", help="keep them as .npz next to the images")
+    parser.add_argument("--train_batch_size", type=int, default=1, help="images a step")
     parser.add_argument("--max_data_loader_n_workers", type=int, default=8, help="loader processes")
     parser.add_argument("--persistent_data_loader_workers", action="store_true", help="keep them between epochs")
 

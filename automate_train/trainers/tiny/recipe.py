@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Average:
-    """The mean of the losses of the last epoch's worth of steps. One NaN stays in it for good, as in the original."""
+    """The mean of the losses of the last epoch's worth of steps. A NaN stays in it for ever, as in sd-scripts."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []
@@ -83,7 +83,7 @@ def make_scheduler(args: argparse.Namespace, optimizer: torch.optim.Optimizer, p
         raise ValueError(f"unknown lr_scheduler {args.lr_scheduler!r}: {', '.join(shapes)}")
     shape = shapes[args.lr_scheduler]
     if args.lr_scheduler == "constant":
-        warmup = 0  # as in the original: warming up has a name of its own
+        warmup = 0  # as in sd-scripts, where constant_with_warmup is another schedule
 
     def factor(step: int) -> float:
         return step / warmup if step < warmup else shape(min(1.0, (step - warmup) / max(1, total - warmup)))
@@ -92,7 +92,7 @@ def make_scheduler(args: argparse.Namespace, optimizer: torch.optim.Optimizer, p
 
 
 def loss_of(args: argparse.Namespace, network: Any, clean: Tensor, captions: Any) -> Tensor:
-    """The loss of one batch: noise of a random level is added, the network says what it was."""
+    """The loss of one batch: noise of a random level is added, and the network estimates it."""
     noise = torch.randn_like(clean)
     if args.noise_offset:
         noise = noise + args.noise_offset * torch.randn(len(clean), 3, 1, 1, device=clean.device)
@@ -101,13 +101,13 @@ def loss_of(args: argparse.Namespace, network: Any, clean: Tensor, captions: Any
     noisy = a * clean + s * noise
     velocity = network(noisy, level, captions, args.clip_skip or 1).float()
     if args.v_parameterization:
-        said, target = velocity, a * noise - s * clean
+        predicted, target = velocity, a * noise - s * clean
     else:
-        said, target = s * noisy + a * velocity, noise
+        predicted, target = s * noisy + a * velocity, noise
     if args.loss_type in ("huber", "smooth_l1"):
-        loss = F.smooth_l1_loss(said, target, reduction="none", beta=args.huber_c)
+        loss = F.smooth_l1_loss(predicted, target, reduction="none", beta=args.huber_c)
     else:
-        loss = (F.l1_loss if args.loss_type == "l1" else F.mse_loss)(said, target, reduction="none")
+        loss = (F.l1_loss if args.loss_type == "l1" else F.mse_loss)(predicted, target, reduction="none")
     loss = loss.mean([1, 2, 3])
     snr = ((a / s.clamp(min=1e-6)) ** 2).flatten()
     if args.min_snr_gamma:  # arXiv 2303.09556

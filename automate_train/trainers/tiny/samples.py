@@ -1,7 +1,7 @@
-"""The tiny trainer's sample pictures: prompts in sd-scripts' forms, PNGs under sd-scripts' names.
+"""The tiny trainer's sample images: prompts in sd-scripts' forms, PNGs under sd-scripts' names.
 
 Covers: prompt files (.txt with `--n --w --h --d --s --l`, .toml, .json), when samples are due, `output_dir/sample/`.
-Not: the sampler's name, other switches of a prompt line: they are read and left alone.
+Not: the sampler's name, other switches of a prompt line: they are read and ignored.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _from_line(line: str) -> dict[str, Any]:
 
 
 def due(args: Any, epoch: int | None, step: int) -> bool:
-    """`epoch` is None after a step and 0 before the first; an interval in epochs hides one in steps."""
+    """`epoch` is None after a step and 0 before the first; with an interval in epochs the one in steps is ignored."""
     if epoch == 0:
         return bool(args.sample_at_first)
     if args.sample_every_n_epochs is not None:
@@ -53,7 +53,8 @@ def due(args: Any, epoch: int | None, step: int) -> bool:
 
 
 def draw(args: Any, accelerator: Any, network: Any, side: int, epoch: int | None, step: int) -> None:
-    """Sample each prompt when it is time, in the main process alone. The training's random numbers do not notice."""
+    """Sample each prompt when samples are due, in the main process alone, without changing the training's random
+    numbers."""
     if not due(args, epoch, step) or not accelerator.is_main_process:
         return
     log.info("generating sample images at step / サンプル画像生成 ステップ: %s", step)

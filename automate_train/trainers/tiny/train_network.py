@@ -1,11 +1,11 @@
 """A real, small LoRA training with the command line and the files of sd-scripts' train_network.py.
 
-So that a sweep, its preflight, its hook and its report can run anywhere in seconds, on real tensors. Covers: TOML
-configs, datasets, epochs and steps, gradients through accelerate (several processes, too), optimizers and schedules,
-loss weights, trackers, checkpoints with kohya's keys and ss_ metadata, states and resuming, samples, the console's
-lines, and the original's manners: NaN and an empty dataset end with exit code 0. Not: Stable Diffusion. The base model
-is random and frozen (`model`), pictures have 32 to 64 px (`pictures`), so no learning rate or rank found here says
-anything about a real model. `options` tells which options act and which are only accepted.
+With it a sweep, its preflight, its hook and its report run anywhere in seconds, on real tensors.
+Covers: TOML configs, datasets, epochs and steps, gradients through accelerate (also with several processes), optimizers
+and schedules, loss weights, trackers, checkpoints with kohya's keys and ss_ metadata, states and resuming, samples, the
+console's lines, and sd-scripts' habit of ending with exit code 0 on NaN and on an empty dataset.
+Not: Stable Diffusion. The base model is random and frozen (`model`), images have 32 to 64 px (`image_dataset`), so no
+learning rate or rank found here says anything about a real model. `options` shows which options are used.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import checkpoints  # type: ignore[import-not-found]  # beside this file: Python puts a script's folder first
+import image_dataset  # type: ignore[import-not-found]
 import model  # type: ignore[import-not-found]
 import options  # type: ignore[import-not-found]
-import pictures  # type: ignore[import-not-found]
 import recipe  # type: ignore[import-not-found]
 import samples  # type: ignore[import-not-found]
 import torch
@@ -95,7 +95,7 @@ class Training:
             dataset,
             batch_size=dataset.batch_size,
             shuffle=True,
-            collate_fn=pictures.collate,
+            collate_fn=image_dataset.collate,
             num_workers=workers,
             persistent_workers=bool(args.persistent_data_loader_workers) and workers > 0,
         )
@@ -140,7 +140,7 @@ class Training:
         )
 
     def log(self, values: dict[str, float], step: int, epoch: int) -> None:
-        """To each tracker by itself, not through Accelerator.log: the original does so, and W&B gets no step."""
+        """To each tracker by itself and not through Accelerator.log, as sd-scripts does; W&B gets no step."""
         for tracker in self.accelerator.trackers:
             if tracker.name == "wandb":
                 tracker.log({**values, "global_step": self.step, "epoch": epoch})
@@ -150,7 +150,7 @@ class Training:
     def learning_rates(self) -> dict[str, float]:
         rates = dict(zip(self.lr_names, map(float, self.scheduler.get_last_lr()), strict=True))
         named = {f"lr/{name}": rate for name, rate in rates.items()}
-        # The original also numbers what is not the text encoder's: the same values once more.
+        # sd-scripts logs the rates that are not the text encoder's once more, with numbers.
         groups = {f"lr/group{i}": rate for i, (name, rate) in enumerate(rates.items()) if name != "textencoder"}
         return {**named, **groups}
 
@@ -176,7 +176,7 @@ class Training:
 
     def run(self) -> None:
         args, accelerator = self.args, self.accelerator
-        # Names as in the original, where automate-train's hook looks for them.
+        # The hook reads these variables, which sd-scripts names so.
         num_train_epochs, epoch_to_start = self.epochs, self.first_epoch
         self.announce()
         self.init_trackers()
@@ -197,8 +197,8 @@ class Training:
         accelerator.end_training()
         self.saver.at_end(self.bare, self.step, num_train_epochs)
         if accelerator.num_processes > 1:
-            # gloo's thread may still wait for the interpreter's lock to let go of the last barrier; if Python shuts
-            # down before it gets it, the C++ library aborts a process that has done all its work.
+            # gloo's thread may still wait for the interpreter's lock to leave the last barrier; if Python shuts down
+            # before it gets the lock, the C++ library aborts a process that has done all its work.
             time.sleep(0.1)
 
     def run_epoch(self, epoch: int) -> None:
@@ -221,10 +221,10 @@ class Training:
 
 
 def train(args: argparse.Namespace) -> None:
-    args.session_id = random.randint(0, 2**32)  # before seeding: differs from run to run, as in the original
+    args.session_id = random.randint(0, 2**32)  # before seeding: differs from run to run, as in sd-scripts
     args.seed = random.randint(0, 2**32 - 1) if args.seed is None else args.seed
     set_seed(args.seed)
-    dataset = pictures.Pictures(args)
+    dataset = image_dataset.Images(args)
     if len(dataset) == 0:
         log.error("No data found. Please verify train_data_dir or dataset_config / 画像がありません")
         return
@@ -242,7 +242,7 @@ def setup_parser() -> argparse.ArgumentParser:
 
 
 def read_config_file(args: argparse.Namespace, parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """The TOML, its sections flattened by one level, becomes the options, unchecked; the command line goes over it."""
+    """The TOML's values become options, unchecked, without their sections; the command line wins over them."""
     if not args.config_file:
         return args
     import toml

@@ -30,7 +30,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Any:
         return importlib.import_module(name)
 
     yield load
-    for name in ("options", "pictures", "model", "recipe", "samples", "checkpoints"):
+    for name in ("options", "image_dataset", "model", "recipe", "samples", "checkpoints"):
         sys.modules.pop(name, None)
 
 
@@ -311,7 +311,7 @@ def test_datasets_subset_wins_over_dataset_over_general_over_command_line(parts:
         "[[datasets]]\nresolution = 32\nkeep_tokens = 2\nbatch_size = 3\n"
         "[[datasets.subsets]]\nimage_dir = 'a'\nkeep_tokens = 3\n[[datasets.subsets]]\nimage_dir = 'b'\n"
     )
-    found = parts("pictures").subsets(arguments_for(parts, dataset_config=tmp_path / "d.toml", flip_aug=True))
+    found = parts("image_dataset").subsets(arguments_for(parts, dataset_config=tmp_path / "d.toml", flip_aug=True))
     assert [(s["image_dir"], s["keep_tokens"], s["batch_size"], s["resolution"]) for s in found] == [
         ("a", 3, 3, 32),
         ("b", 2, 3, 32),
@@ -324,7 +324,7 @@ def test_datasets_refuse_unknown_keys(parts: Any, tmp_path: Path, where: str) ->
     text = "[general]\n[[datasets]]\n[[datasets.subsets]]\nimage_dir = 'a'\n"
     (tmp_path / "d.toml").write_text(text.replace(f"[{where}]\n", f"[{where}]\nmask_dir = 'x'\n"))
     with pytest.raises(ValueError, match=r"extra keys not allowed .*mask_dir"):
-        parts("pictures").subsets(arguments_for(parts, dataset_config=tmp_path / "d.toml"))
+        parts("image_dataset").subsets(arguments_for(parts, dataset_config=tmp_path / "d.toml"))
 
 
 def test_folders_with_repeats(parts: Any, tmp_path: Path) -> None:
@@ -335,7 +335,7 @@ def test_folders_with_repeats(parts: Any, tmp_path: Path) -> None:
         Image.new("RGB", (80, 40)).save(tmp_path / name / "x.png")
     (tmp_path / "2_sea" / "x.txt").write_text("water, blue\nsecond line")
     args = arguments_for(parts, train_data_dir=str(tmp_path), caption_extension=".txt", shuffle_caption=True)
-    pictures = parts("pictures").Pictures(args)
+    pictures = parts("image_dataset").Images(args)
     captions = [pictures[index][1] for index in range(len(pictures))]
     assert sorted(captions[:2])[0] in ("blue, water", "water, blue") and captions[2:] == ["boat"] * 3
     assert pictures[0][0].shape == (3, 16, 16)
@@ -348,16 +348,16 @@ def test_latents_on_disk_know_the_pictures_size_alone(parts: Any, tmp_path: Path
     (tmp_path / "1_a").mkdir()
     Image.new("RGB", (80, 40)).save(tmp_path / "1_a" / "x.png")
     fixed = {"train_data_dir": str(tmp_path), "cache_latents_to_disk": True}
-    assert parts("pictures").Pictures(arguments_for(parts, resolution="32", **fixed))[0][0].shape == (3, 8, 8)
+    assert parts("image_dataset").Images(arguments_for(parts, resolution="32", **fixed))[0][0].shape == (3, 8, 8)
     assert (tmp_path / "1_a" / "x_0080x0040_tiny.npz").exists()
-    assert parts("pictures").Pictures(arguments_for(parts, resolution="64", **fixed))[0][0].shape == (3, 8, 8)
+    assert parts("image_dataset").Images(arguments_for(parts, resolution="64", **fixed))[0][0].shape == (3, 8, 8)
 
 
 @pytest.mark.parametrize(
     ("resolution", "side"), [(768, 64), ("768", 64), ("512,40", 40), ([32, 48], 32), (10, 32), (None, 64), ("50", 48)]
 )
 def test_resolution(parts: Any, resolution: Any, side: int) -> None:
-    assert parts("pictures").side(resolution) == side
+    assert parts("image_dataset").side(resolution) == side
 
 
 def test_lora_starts_as_nothing_and_scales_with_alpha(parts: Any) -> None:

@@ -1,9 +1,9 @@
-"""The tiny trainer's pictures and captions, found as sd-scripts finds them.
+"""The tiny trainer's images and captions, found as sd-scripts finds them.
 
-Covers: `train_data_dir` with its `<repeats>_<class>` folders, or a dataset TOML (subset before dataset before general
-before the command line; unknown keys are refused); repeats, caption files or class tokens, shuffled captions, mirrored
-pictures, dropped captions, latents kept on disk. Not: buckets (every picture is squeezed into one square of 32 to
-64 px), masks, regularisation, random crops and colours: their options are accepted and leave the pictures as they are.
+Covers: `train_data_dir` with its `<repeats>_<class>` folders, or a dataset TOML (a subset's options before its
+dataset's, general's and the command line's; unknown keys are refused); repeats, caption files or class tokens, shuffled
+captions, mirrored images, dropped captions, latents kept on disk. Not: buckets (every image is resized to one square of
+32 to 64 px), masks, regularisation, random crops and colours: their options are accepted and ignored.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 def subsets(args: Any) -> list[dict[str, Any]]:
-    """Every subset with all its options, whichever of the places they were given in. ValueError on unknown keys."""
+    """Every subset with all its options, wherever they are given. `ValueError` on unknown keys."""
     if args.dataset_config:
         import toml
 
@@ -71,8 +71,8 @@ def side(resolution: object) -> int:
     return min(64, max(32, min(map(int, numbers)))) // 4 * 4
 
 
-class Pictures(torch.utils.data.Dataset[tuple[Tensor, str]]):
-    """Each picture as often as its subset repeats it: a latent `(3, side / 4, side / 4)` in -1..1 and a caption."""
+class Images(torch.utils.data.Dataset[tuple[Tensor, str]]):
+    """Each image as often as its subset repeats it: a latent `(3, side / 4, side / 4)` in -1..1 and a caption."""
 
     def __init__(self, args: Any) -> None:
         self.subsets = subsets(args)
@@ -112,7 +112,7 @@ class Pictures(torch.utils.data.Dataset[tuple[Tensor, str]]):
         return latent, "" if random.random() < subset["caption_dropout_rate"] else caption
 
     def latent(self, path: str) -> Tensor:
-        """Read once, then kept; on disk under sd-scripts' kind of name, which knows the picture's size alone."""
+        """Read once, then kept; on disk under a name like sd-scripts', which holds only the image's own size."""
         if path not in self.latents:
             import numpy
             from PIL import Image
@@ -126,8 +126,8 @@ class Pictures(torch.utils.data.Dataset[tuple[Tensor, str]]):
                         return self.latents[path]
                 small = image.convert("RGB").resize((self.side, self.side), Image.Resampling.BICUBIC)
             pixels = torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8)
-            picture = pixels.view(self.side, self.side, 3).permute(2, 0, 1) / 127.5 - 1
-            self.latents[path] = torch.nn.functional.avg_pool2d(picture, 4)
+            scaled = pixels.view(self.side, self.side, 3).permute(2, 0, 1) / 127.5 - 1
+            self.latents[path] = torch.nn.functional.avg_pool2d(scaled, 4)
             if self.to_disk:
                 numpy.savez(file, latents=self.latents[path].numpy())
         return self.latents[path]
