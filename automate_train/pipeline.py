@@ -22,7 +22,8 @@ from .config.keys import BUILT_IN, unset
 from .config.layers import load
 from .config.sampling_options import on_webui, sampler_environment
 from .display import summary
-from .display.live import Plain, choose
+from .display.live import choose
+from .display.plain import Plain
 from .display.results import write_results
 from .errors import Problem
 from .executors.local import Local

@@ -9,11 +9,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from ..display.status import open_sweep
 from ..errors import UserError
 from ..executors.local import Local
 from ..records import RunRecord
-from ..store.journal import Journal
+from ..store.journal import Journal, open_sweep
 from ..store.layout import SweepFolder
 from .parser import Parser, whole
 

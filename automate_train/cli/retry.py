@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from ..display.status import open_sweep
 from ..errors import UserError
+from ..store.journal import open_sweep
 from . import run
 from .parser import Parser, whole
 

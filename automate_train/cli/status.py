@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from ..display import status
 from ..display.watch import watch
+from ..store.journal import open_sweep
 from .parser import Parser
 
 
@@ -25,7 +26,7 @@ def main(argv: Sequence[str]) -> int:
     flags = parser().parse(argv)
     if flags.watch and not flags.json:
         return watch(flags.dir)
-    journal, folder = status.open_sweep(flags.dir)
+    journal, folder = open_sweep(flags.dir)
     if flags.json:
         print(json.dumps(status.as_json(journal, folder), ensure_ascii=False, indent=1))
         return 0

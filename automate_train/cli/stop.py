@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..display.status import open_sweep
 from ..executors.local import Local
 from ..machine import lock
+from ..store.journal import open_sweep
 from .parser import Parser
 
 

@@ -1,7 +1,7 @@
-"""What a person sees while a sweep runs: a live table in a terminal, plain lines elsewhere.
+"""A sweep while it runs, as a table in a terminal: devices, runs with their progress, the time that is left.
 
-Covers: both displays (`training.loop.Display`). Not: deciding anything; a display that cannot be written to (a closed
-terminal, a full log disk) is silent, because the sweep goes on without it.
+Covers: the table below the lines of `plain`, how long the sweep will take, which of both displays is used. Not:
+deciding anything; when it is drawn (`training.loop`).
 """
 
 from __future__ import annotations
@@ -13,55 +13,21 @@ from collections.abc import Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from ..records import GIB, Device, Outcome, Run
+from ..records import GIB, Device
 from ..training.running_attempt import RunningAttempt
+from .plain import Plain, duration
 
 if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
 REFRESH = 2.0
-"""Seconds between two pictures of the live table: often enough for training, and under 1 % of a core."""
+"""Seconds between two drawings: often enough for training, and under 1 % of a core."""
 
 
-class Plain:
-    """One line with a time for each change of state; nothing is drawn over, so nothing is lost in a log."""
-
-    every = 5.0
-    """Seconds: so often checkpoints and losses are read from the attempts' folders."""
-
-    def __init__(self, slots: int = 1) -> None:
-        self.slots = slots
-        self.durations: list[float] = []
-
-    def say(self, text: str) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
-
-    def started(self, active: RunningAttempt) -> None:
-        where = f" on {active.device_labels}" if active.device_labels else ""
-        again = f" (attempt {active.number})" if active.number > 1 else ""
-        self.say(f"{active.label} {active.name}: started{where}{again}")
-
-    def ended(self, active: RunningAttempt, outcome: Outcome, seconds: float) -> None:
-        if outcome.kind == "succeeded":
-            self.durations.append(seconds)
-        loss = f", loss {active.progress.loss:.4g}" if active.progress.loss is not None else ""
-        reason = f": {outcome.reason}" if outcome.reason else ""
-        self.say(f"{active.label} {active.name}: {outcome.kind} after {duration(seconds)}{loss}{reason}")
-
-    def waits(self, run: Run, why: str) -> None:
-        self.say(f"run {run.number} waits: {why}")
-
-    def due(self, active: Sequence[RunningAttempt]) -> bool:
-        """Whether it is time to draw; there is nothing to draw here."""
-        return False
-
-    def draw(self, active: Sequence[RunningAttempt], devices: Sequence[Device], left: int) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+def choose(plain: bool, slots: int) -> Plain:
+    """The live table where there is a terminal and nobody asked for lines."""
+    return Plain(slots) if plain or not sys.stdout.isatty() else LiveTable(slots)
 
 
 class LiveTable(Plain):
@@ -94,7 +60,7 @@ class LiveTable(Plain):
 
                 self.live = Live(auto_refresh=False, transient=True)
                 self.live.start()
-            self.live.update(self._picture(active, devices, left), refresh=True)
+            self.live.update(self._drawing(active, devices, left), refresh=True)
 
     def close(self) -> None:
         if self.live is not None:
@@ -102,7 +68,7 @@ class LiveTable(Plain):
                 self.live.stop()
             self.live = None
 
-    def _picture(self, active: Sequence[RunningAttempt], devices: Sequence[Device], left: int) -> Any:
+    def _drawing(self, active: Sequence[RunningAttempt], devices: Sequence[Device], left: int) -> Any:
         from rich.console import Group
         from rich.text import Text
 
@@ -118,8 +84,8 @@ class LiveTable(Plain):
 
 
 def sweep_seconds_left(active: Sequence[RunningAttempt], durations: list[float], left: int, slots: int) -> float | None:
-    """Seconds until the whole sweep ends, from finished runs' durations or, before any, from what the running ones
-    expect; None when nothing is known yet."""
+    """Seconds until the whole sweep ends: from the durations of finished runs or, before there are any, from what the
+    running ones expect. None when nothing is known yet."""
     now = time.monotonic()
     expected = [(now - each.began, each.progress.seconds_left) for each in active]
     known = [(gone + rest, rest) for gone, rest in expected if rest is not None]
@@ -154,24 +120,10 @@ def _runs(active: Sequence[RunningAttempt]) -> Table:
     for each in active:
         progress = each.progress
         epochs = f"{progress.epoch}/{progress.epochs}" if progress.epochs else ""
-        steps = f"{progress.step}/{progress.total}" if progress.total else "loading"
+        loaded = progress.total and progress.training_since is not None
+        steps = f"{progress.step}/{progress.total}" if loaded else "loading"
         loss = f"{progress.loss:.4g}" if progress.loss is not None else ""
         speed = f"{progress.speed:.3g}/s" if progress.speed else ""
         rest = duration(progress.seconds_left) if progress.seconds_left is not None else ""
         table.add_row(Text(f"{each.label.removeprefix('run ')} {each.name}"), epochs, steps, loss, speed, rest)
     return table
-
-
-def duration(seconds: float) -> str:
-    """`48 s`, `12 min 5 s`, `3 h 4 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def choose(plain: bool, slots: int) -> Plain:
-    """The live table where there is a terminal and nobody asked for lines."""
-    return Plain(slots) if plain or not sys.stdout.isatty() else LiveTable(slots)

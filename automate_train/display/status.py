@@ -9,26 +9,19 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from ..store.history import Histories, RunHistory
 from ..store.journal import Journal
-from ..store.layout import SweepFolder, find_sweep
+from ..store.layout import SweepFolder
 from ..trainers import events_of
 
 
-def open_sweep(path: str | Path) -> tuple[Journal, SweepFolder]:
-    """The journal of a sweep's folder (`<temp_dir>/<project>`), or of a temp_dir that holds exactly one sweep."""
-    folder = find_sweep(path)
-    return Journal(folder.journal, read_only=True), folder
-
-
-def as_json(journal: Journal, folder: SweepFolder) -> dict[str, Any]:
-    """One object: what `status --json` prints."""
+def as_json(journal: Journal, folder: SweepFolder, histories: Histories | None = None) -> dict[str, Any]:
+    """One object: what `status --json` prints. `histories`: those of the last time, which go on where they ended."""
     notes = journal.notes()
     waiting, samples = (found if isinstance(found := notes.get(name), dict) else {} for name in ("waiting", "samples"))
-    histories = Histories(folder, journal, events_of)
+    histories = histories_of(journal, folder) if histories is None else histories
     return {
         "project": folder.path.name,
         "folder": str(folder.path),
@@ -36,6 +29,10 @@ def as_json(journal: Journal, folder: SweepFolder) -> dict[str, Any]:
         "samples": samples,
         "runs": [_run(histories.brief(record), folder, waiting) for record in journal.records()],
     }
+
+
+def histories_of(journal: Journal, folder: SweepFolder) -> Histories:
+    return Histories(folder, journal, events_of)
 
 
 def _run(history: RunHistory, folder: SweepFolder, waiting: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,9 +61,9 @@ def _run(history: RunHistory, folder: SweepFolder, waiting: Mapping[str, Any]) -
     }
 
 
-def lines(journal: Journal, folder: SweepFolder) -> Iterator[str]:
+def lines(journal: Journal, folder: SweepFolder, histories: Histories | None = None) -> Iterator[str]:
     """The table as plain text, then one line of sums and, for each run that failed, why."""
-    status = as_json(journal, folder)
+    status = as_json(journal, folder, histories)
     runs = status["runs"]
     width = max((len(run["name"]) for run in runs), default=4)
     yield f"{'run':>5}  {'name':<{width}}  {'state':<10}  {'step':>11}  {'loss':>9}  {'seconds':>8}"
@@ -84,7 +81,7 @@ def lines(journal: Journal, folder: SweepFolder) -> Iterator[str]:
         if run["state"] == "waiting" and run["reason"]:
             yield f"run {run['number']} waiting: {run['reason']}"
         if run["state"] in ("failed", "lost"):
-            yield f"run {run['number']}: {run['reason']}\n      log: {run['folder']}/console.log"
+            yield f"run {run['number']}: {run['reason']}\n      log: {folder.attempt(run['folder']).console}"
 
 
 def samples_lines(samples: Mapping[str, Any]) -> Iterator[str]:

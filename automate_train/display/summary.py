@@ -16,7 +16,7 @@ from pathlib import Path
 from ..records import RunRecord
 from ..store.journal import Journal
 from ..store.layout import SweepFolder
-from .live import duration
+from .plain import duration
 from .status import samples_lines
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import closing
 
 from ..machine import lock
-from ..store.journal import Journal
-from .status import lines, open_sweep
+from ..store.history import Histories
+from ..store.journal import open_sweep
+from .status import histories_of, lines
 
-EVERY = 2.0
+INTERVAL = 2.0
 """Seconds between two looks."""
 CLEAR = "\033[H\033[2J\033[3J"
 
@@ -20,20 +22,19 @@ CLEAR = "\033[H\033[2J\033[3J"
 def watch(path: str) -> int:
     """The exit code: 0 when the sweep ended with nothing failed, else 1."""
     shown = ""
+    histories: Histories | None = None
     while True:
+        # Opened anew each time: a journal that stays open keeps its files from being tidied up when the sweep ends.
         journal, folder = open_sweep(path)
-        going = lock.is_held(folder.lock)
-        text = "\n".join(lines(journal, folder))
+        with closing(journal):
+            histories = histories_of(journal, folder) if histories is None else histories
+            histories.journal = journal
+            running = lock.is_held(folder.lock)
+            text = "\n".join(lines(journal, folder, histories))
+            failed = any(record.state in ("failed", "lost") for record in journal.records())
         if text != shown:
             shown = text
             print(f"{CLEAR}{text}" if sys.stdout.isatty() else f"{text}\n", flush=True)
-        if not going:
-            failed = _failed(journal)
-            journal.close()
-            return 1 if failed else 0
-        journal.close()
-        time.sleep(EVERY)
-
-
-def _failed(journal: Journal) -> bool:
-    return any(record.state in ("failed", "lost") for record in journal.records())
+        if not running:
+            return int(failed)
+        time.sleep(INTERVAL)

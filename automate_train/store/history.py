@@ -107,7 +107,8 @@ def after(progress: Progress, event: Event) -> Progress:
     if event.kind == "end":
         return replace(progress, peak_memory=data.get("peak_memory"))
     if event.kind == "trouble":
-        return replace(progress, trouble=f"{data.get('where', 'hook')}: {data.get('error', '')}"[:500])
+        trouble = f"{data.get('where', 'hook')}: {data.get('error', '')}"
+        return replace(progress, trouble="".join(each if each.isprintable() else " " for each in trouble[:500]))
     return progress
 
 
@@ -235,18 +236,18 @@ class Histories(Mapping[str, RunHistory]):
     brief history of each run that has begun, as it is now."""
 
     def __init__(self, folder: SweepFolder, journal: Journal, read_events: ReadEvents) -> None:
-        self._folder, self._journal, self._read = folder, journal, read_events
+        self._folder, self.journal, self._read = folder, journal, read_events
         self._open: dict[str, tuple[AttemptHistory, int]] = {}
         """Attempt's folder -> what was told when it was last read, and the cursor."""
 
     def __getitem__(self, key: str) -> RunHistory:
-        record = self._journal.record(key) if self._journal.has_begun(key) else None
+        record = self.journal.record(key) if self.journal.has_begun(key) else None
         if record is None:
             raise KeyError(key)
         return self.brief(record)
 
     def __iter__(self) -> Iterator[str]:
-        return (record.key for record in self._journal.records() if record.attempts)
+        return (record.key for record in self.journal.records() if record.attempts)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -254,7 +255,7 @@ class Histories(Mapping[str, RunHistory]):
     def brief(self, record: RunRecord) -> RunHistory:
         """From the journal, and the events of what has no outcome yet, of which each call reads only what is new:
         quick for thousands of runs, and without curves."""
-        saved = self._journal.checkpoints(record.key)
+        saved = self.journal.checkpoints(record.key)
         return fold(record, [(attempt, self._brief(record, attempt, saved)) for attempt in record.attempts])
 
     def full(self, record: RunRecord) -> RunHistory:

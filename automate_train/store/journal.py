@@ -23,7 +23,7 @@ from ..records import Attempt, Checkpoint, Launch, Outcome, RunRecord
 from .events import which
 from .journal_check import damage, folder, is_temporary
 from .launch import write_launch
-from .layout import AttemptFolder
+from .layout import AttemptFolder, SweepFolder, find_sweep
 from .outcome import KINDS, read_outcome, safe_metrics, write_outcome
 from .schema import UPGRADES
 
@@ -266,6 +266,13 @@ def _run_values(run: RunRecord, folder: str | None) -> tuple[object, ...]:
 
 
 # opening
+
+
+def open_sweep(path: str | Path) -> tuple[Journal, SweepFolder]:
+    """The journal, for reading, of a sweep's folder (`<temp_dir>/<project>`) or of a temp_dir that holds exactly one
+    sweep."""
+    folder = find_sweep(path)
+    return Journal(folder.journal, read_only=True), folder
 
 
 def _as_records(db: sqlite3.Connection) -> None:

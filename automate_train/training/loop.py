@@ -186,10 +186,11 @@ class Loop:
             self.failed += 1
             self.books.could_not_start(attempt, run, f"could not be started: {error}")
             return
+        # Of a resumed run, how far earlier attempts came.
+        progress = self.histories[run.key].progress if launch.resume else Progress()
         started = RunningAttempt(
-            attempt, record, folder, prepared.trainer, handle, self.clock(), launch.keep,
-            Progress.from_resume(launch.resume), run, labels, filling,
-        )  # fmt: skip
+            attempt, record, folder, prepared.trainer, handle, self.clock(), launch.keep, progress, run, labels, filling
+        )
         self.active.append(started)
         self.books.starts.append(started)
 

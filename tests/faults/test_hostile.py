@@ -29,7 +29,7 @@ from automate_train.records import Checkpoint, Launch, Outcome, RunRecord, Sweep
 from automate_train.sampling.batch import variants
 from automate_train.sampling.servers.protocol import Lora, SampleRequest
 from automate_train.sampling.servers.webui import payload
-from automate_train.store.journal import Journal
+from automate_train.store.journal import Journal, open_sweep
 from automate_train.store.launch import write_attempt
 from automate_train.store.layout import SweepFolder
 from automate_train.store.rebuild import open_journal
@@ -237,7 +237,7 @@ def journal_example(whole: Path, dice: random.Random) -> None:
             del data[place:]
         file.write_bytes(data or b"x")
     try:
-        journal, folder = status.open_sweep(home.path)
+        journal, folder = open_sweep(home.path)
         with contextlib.closing(journal):
             json.dumps(status.as_json(journal, folder))
             list(status.lines(journal, folder))
