@@ -13,7 +13,7 @@ from automate_train.cli import COMMANDS
 from automate_train.cli.parser import spell
 from automate_train.config.keys import OURS
 from automate_train.config.layers import read
-from automate_train.config.prompts import read as read_prompts
+from automate_train.config.prompts import read_prompts
 from automate_train.sampling.batch import variants
 from automate_train.sampling.servers.protocol import Lora, SampleRequest
 from automate_train.sampling.servers.webui import payload

@@ -4,7 +4,7 @@
         WebUI(double.url, auth="bob:secret") ...
         double.fault({"on": "POST /upload_lora_model", "what": "cut-after"})
         double.kill();  double.start();  double.log()["tasks"]
-Switches and faults: tests/fakes/fake_webui (state.py, faults.py).
+Switches and faults: tests/fakes/fake_webui (settings.py, faults.py).
 """
 
 from __future__ import annotations

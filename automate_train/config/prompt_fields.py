@@ -1,7 +1,8 @@
 """The fields of a prompt: which are known, what they may hold, how sd-scripts and the WebUI call the same thing.
 
-Covers: the tables, and values made plain and right or a `ValueError` that continues `FIELD ...`. Unknown fields pass: a
-WebUI has more of them with each version and extension. Not: files (`prompts`), what is sent (`payloads`).
+Covers: the tables; values brought to JSON and to their field's type, or a `ValueError` that continues `FIELD ...`.
+Unknown fields pass: a WebUI has more of them with each version and extension. Not: files (`prompts`), what is sent
+(`sampling.servers`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ LETTERS = {
 """Option of a text prompt, which sd-scripts reads in any case -> field, by the WebUI's name where it has one."""
 
 UPSTREAM = {"steps": "sample_steps", "cfg_scale": "scale", "sampler_name": "sample_sampler"}
-"""The WebUI's name -> sd-scripts'. A prompt may hold both, and then each sampler goes by its own."""
+"""The WebUI's name -> sd-scripts'. A prompt may have both: then each sampler uses its own."""
 
 SAMPLERS = {
     "DDIM": "ddim", "PLMS": "pndm", "LMS": "lms", "Euler": "euler", "Euler a": "euler_a", "Heun": "heun",
@@ -73,8 +74,8 @@ KNOWN = frozenset({*WHOLE, *REAL, *TEXT, *SWITCH, *OBJECT, *LIST, *OURS, *TRAINE
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 
-def plain(value: Any, depth: int = 0) -> Any:
-    """A copy of only what JSON knows; `ValueError` for anything else: dates, NaN, halves of characters."""
+def json_value(value: Any, depth: int = 0) -> Any:
+    """A copy with JSON's types only; `ValueError` for anything else: dates, NaN, half of a surrogate pair."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -83,22 +84,22 @@ def plain(value: Any, depth: int = 0) -> Any:
         return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ValueError(f"holds {float(value)}, which is no number that can be sent")
+            raise ValueError(f"holds {float(value)}, which cannot be sent")
         return float(value)
     if isinstance(value, str):
         if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
-            raise ValueError("holds a character that is none (NUL, or half of one)")
+            raise ValueError("holds a character that is not allowed (NUL, or half of a surrogate pair)")
         return str(value)
     if depth >= DEPTH:
         raise ValueError(f"is nested deeper than {DEPTH} levels")
     if isinstance(value, (list, tuple)):
-        return [plain(each, depth + 1) for each in value]
+        return [json_value(each, depth + 1) for each in value]
     if isinstance(value, dict):
-        return {plain(str(name)): plain(each, depth + 1) for name, each in value.items()}
-    raise ValueError(f"holds a {type(value).__name__}, which JSON does not know")
+        return {json_value(str(name)): json_value(each, depth + 1) for name, each in value.items()}
+    raise ValueError(f"holds a {type(value).__name__}, which JSON does not have")
 
 
-def number(value: Any) -> int | float | None:
+def to_number(value: Any) -> int | float | None:
     """A finite number, or the text of one; None for anything else."""
     if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
         text = value.strip()
@@ -109,7 +110,7 @@ def number(value: Any) -> int | float | None:
 
 
 def checked(name: str, value: Any) -> Any:
-    """The value with its field's type: numbers and switches may be written as text. None: as if it were not given."""
+    """The value with its field's type: numbers and switches may be written as text. None counts as not given."""
     kind = (
         "a whole number" if name in WHOLE else "a number" if name in REAL else "a text" if name in TEXT
         else "true or false" if name in SWITCH else "an object" if name in OBJECT else "a list" if name in LIST else ""
@@ -120,7 +121,7 @@ def checked(name: str, value: Any) -> Any:
     if name in WHOLE or name in REAL:
         if value in ("", "None"):  # how old files write `not given`
             return None
-        found = number(value)
+        found = to_number(value)
         if found is not None and name in WHOLE:
             found = int(found) if found == int(found) else None
         low, high = WHOLE.get(name) or REAL[name]

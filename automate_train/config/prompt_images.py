@@ -1,7 +1,7 @@
 """Images in prompts: which fields hold them, which file a text names, the file as base64.
 
-Covers: image fields at any depth, paths relative to the prompt file, telling a picture by its first bytes.
-Not: the rest of a prompt (`prompts`, `payloads`). Image files are read; nothing else is touched.
+Covers: image fields at any depth, paths relative to the prompt file, recognizing a picture by its first bytes.
+Not: the rest of a prompt (`prompts`). Image files are read; nothing else is touched.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_BYTES = 32 << 20
 
 
 def replaced(name: str, value: Any, image: Callable[[str], str]) -> Any:
-    """A copy in which the texts of image fields are what `image` makes of them; a list's items have the list's name."""
+    """A copy in which `image` has replaced the texts of image fields; a list's items have the list's name."""
     if isinstance(value, dict):
         return {inner: replaced(inner, each, image) for inner, each in value.items()}
     if isinstance(value, list):
@@ -31,7 +31,7 @@ def replaced(name: str, value: Any, image: Callable[[str], str]) -> Any:
 
 
 def inline(text: str) -> bool:
-    """Whether the text is the picture itself, or its address, and no file's name."""
+    """Whether the text is the picture itself or its address, not the name of a file."""
     if text.startswith(("data:", "http://", "https://")):
         return True
     try:
@@ -41,8 +41,8 @@ def inline(text: str) -> bool:
 
 
 def find(text: str, file: str, where: str) -> Path | None:
-    """The image file that `text` names, from the folder of the prompt file `file`; None where it names none (`None`,
-    `auto`, base64). `UserError` at `where` when it ends like an image and there is none that can be sent."""
+    """The image file that `text` names, seen from the folder of the prompt file `file`; None where it is not a file's
+    name (`None`, `auto`, base64). `UserError` at `where` when it ends like an image and cannot be sent."""
     if not text or len(text) > 1000 or inline(text):
         return None
     path = Path(file).parent / os.path.expanduser(text)
@@ -62,7 +62,7 @@ def find(text: str, file: str, where: str) -> Path | None:
     if size > MAX_BYTES:
         raise UserError(f"{path} is larger than {MAX_BYTES >> 20} MiB", source=where)
     if size >= 0:
-        raise UserError(f"{path} is no image", source=where, hint="allowed: PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF")
+        raise UserError(f"{path} is not an image", source=where, hint="allowed: PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF")
     raise UserError(why, source=where, hint="a relative path starts at the prompt file's folder")
 
 

@@ -1,7 +1,8 @@
 """Sample prompts from .txt, .json or .toml files.
 
 Covers: the three forms, what a prompt may hold, errors with file and line (or the prompt's place) and the field's name.
-Not: which fields there are (`prompt_fields`), what an image server is sent (`payloads`). Nothing but the file is read.
+Not: which fields there are (`prompt_fields`), what an image server is sent (`sampling.servers`). Only the prompt file
+itself is read.
 """
 
 from __future__ import annotations
@@ -16,21 +17,21 @@ from ..errors import UserError, nearest
 from . import toml_file
 from .jsonc import parse
 from .layers import read_text
-from .prompt_fields import FIXED, LETTERS, checked, number, plain
+from .prompt_fields import FIXED, LETTERS, checked, json_value, to_number
 
 TAG = re.compile(r"<\w+:([^:>]+)(?::[^>]*)?>")
 """What a prompt tells an image server beside its words: `<kind:name:numbers>`."""
 NOBODY = "\0"
 """Takes the placeholder's place where there is no LoRA; no prompt holds it."""
 OPTION = re.compile(r" --([A-Za-z]+)(?= |$)")
-"""An option of a text prompt. ` -- `, `x--y` and ` --5` are none: they stay text."""
+"""An option of a text prompt. ` -- `, `x--y` and ` --5` are not options: they stay text."""
 JSON_TEXT = re.compile(r"(?:\s|#[^\n]*\n|//[^\n]*\n|/\*.*?\*/)*(?:\{|\[\s*(?:[\]{#]|//|/\*))", re.DOTALL)
-"""A file named .toml that begins like this holds JSON: the old script read both names alike."""
+"""A .toml file that begins like this holds JSON: the old script did not look at the ending."""
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One prompt: a picture, or several where `weights` and `baseline` say so. Everything in it is JSON-able."""
+    """One prompt: one picture, or several where `weights` and `baseline` say so. Everything in it is JSON-able."""
 
     text: str
     negative: str = ""
@@ -39,11 +40,11 @@ class Prompt:
     line: int = 0
     """Line of a .txt file; in other files the place in the list. From 1."""
     seed: int | None = None
-    """None (the file says -1 or nothing): drawn by whoever samples, once for the whole sweep."""
+    """None (the file says -1 or nothing): the sampler draws one for the whole sweep."""
     placeholder: str = ""
     """`regex_to_replace`: the text that stands for the LoRA's name; empty when there is none."""
     weights: tuple[float, ...] = ()
-    """`lora_weights`: a picture each; empty: one picture, as the prompt itself says."""
+    """`lora_weights`: one picture for each; empty: one picture, as the prompt itself says."""
     baseline: bool = False
     """Whether a picture without the LoRA is wanted too."""
     file: str = ""
@@ -76,7 +77,7 @@ def place(file: str, at: int) -> str:
     return f"{file}:{at}" if file.lower().endswith(".txt") else f"{file}, prompt {at}"
 
 
-def read(path: str | Path) -> list[Prompt]:
+def read_prompts(path: str | Path) -> list[Prompt]:
     """The prompts of a file, at least one; `UserError` with file and line."""
     file, text = str(path), read_text(path)
     ending = Path(file).suffix.lower()
@@ -89,9 +90,9 @@ def read(path: str | Path) -> list[Prompt]:
     elif ending == ".toml":
         entries = list(enumerate(_entries(toml_file.parse(text, file), file), 1))
     else:
-        raise UserError("is no prompt file", source=file, hint="allowed: .txt, .json, .toml")
+        raise UserError("is not a prompt file", source=file, hint="allowed: .txt, .json, .toml")
     if not entries:
-        raise UserError("holds no prompt", source=file)
+        raise UserError("has no prompts", source=file)
     return [_prompt(entry, at, file) for at, entry in entries]
 
 
@@ -103,17 +104,17 @@ def _json(text: str, file: str) -> Any:
         if not message.startswith("Expecting ',' delimiter"):
             raise
         shown = message.replace("Expecting ',' delimiter", "a comma is missing before this", 1)
-        hint = "write the comma after what stands before the mark, often at the end of the line above"
+        hint = "write the comma after the value before this mark, often at the end of the line above"
         raise UserError(shown, source=error.problem.source, hint=hint) from None
 
 
 def _entries(found: Any, file: str) -> list[Any]:
-    """A list; an object with `prompts`; sd-scripts' [prompt] with [[prompt.subset]]; or one prompt. What stands beside
-    the list of an object holds for each of its prompts."""
+    """A list; an object with `prompts`; sd-scripts' [prompt] with [[prompt.subset]]; or one prompt. Other keys of an
+    object with a list apply to each of its prompts."""
     if isinstance(found, list):
         return found
     if not isinstance(found, dict):
-        raise UserError("holds no list of prompts", source=file, hint='for example [{"prompt": "a boat"}]')
+        raise UserError("is not a list of prompts", source=file, hint='for example [{"prompt": "a boat"}]')
     shared = found
     entries: Any = [{}]
     if isinstance(found.get("prompt"), dict):
@@ -129,7 +130,7 @@ def _entries(found: Any, file: str) -> list[Any]:
 
 
 def _line(line: str, where: str) -> dict[str, Any]:
-    """A text prompt as an object; options in any case, of two equal ones the last holds, as in sd-scripts."""
+    """A text prompt as an object; options in any case, of two equal ones the last counts, as in sd-scripts."""
     text, *parts = OPTION.split(f" {line}")
     found: dict[str, Any] = {"prompt": text.strip()}
     for letter, value in zip(parts[::2], parts[1::2], strict=True):
@@ -147,7 +148,7 @@ def _line(line: str, where: str) -> dict[str, Any]:
 
 def _checked(name: str, value: Any, shown: str, where: str) -> Any:
     try:
-        return checked(name, plain(value))
+        return checked(name, json_value(value))
     except ValueError as error:
         raise UserError(f"{shown} {error}", source=where) from None
 
@@ -158,7 +159,7 @@ def _prompt(entry: Any, at: int, file: str) -> Prompt:
         _checked("prompt", entry, "the prompt", where)
         entry = _line(entry, where)
     if not isinstance(entry, dict) or not isinstance(entry.get("prompt"), str):
-        raise UserError("is no object with a text `prompt`", source=where, hint='for example {"prompt": "a boat"}')
+        raise UserError("is not an object with a text `prompt`", source=where, hint='for example {"prompt": "a boat"}')
     fields: dict[str, Any] = {}
     for name, value in entry.items():
         _checked("", name, "a field's name", where)
@@ -184,12 +185,12 @@ def _prompt(entry: Any, at: int, file: str) -> Prompt:
 def _weights(value: Any, where: str) -> tuple[float, ...]:
     if value is None:
         return ()
-    found = [number(each) for each in value] if isinstance(value, list) else []
+    found = [to_number(each) for each in value] if isinstance(value, list) else []
     weights = tuple(float(each) for each in found if each is not None)
     if not found or len(weights) < len(found):
         raise UserError(
             f"lora_weights must be a list of numbers, not {value!r:.60}", source=where, hint="like [0.6, 0.8, 1.0]"
         )
     if len({f"{weight:g}" for weight in weights}) < len(weights):
-        raise UserError("lora_weights holds a weight twice", source=where, hint="each makes its own picture")
+        raise UserError("lora_weights lists a weight twice", source=where, hint="each makes its own picture")
     return weights

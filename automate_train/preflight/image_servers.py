@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..config.keys import unset
-from ..config.prompts import read
+from ..config.prompts import read_prompts
 from ..config.sampling_options import sample_rule, sampler_environment, webui_addresses
 from ..errors import Problem, UserError
 from ..records import Setting
@@ -112,7 +112,7 @@ def _keys(options: Mapping[str, Setting], values: Mapping[str, Any]) -> Iterator
 
 def _prompts(setting: Setting) -> Iterator[Problem]:
     try:
-        yield from payload.problems(read(str(setting.value)))
+        yield from payload.problems(read_prompts(str(setting.value)))
     except UserError as error:
         yield error.problem
     except OSError as error:

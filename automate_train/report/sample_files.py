@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..config.prompts import read as read_prompt_file
+from ..config.prompts import read_prompts
 from ..errors import UserError
 from ..hook.hook_sample_images import OWN, is_whole
 from ..sampling.servers.webui.payload import without_lora
@@ -138,7 +138,7 @@ def prompt_texts(prompt_path: object, cwd: str) -> list[str]:
     if not isinstance(prompt_path, str) or not prompt_path:
         return []
     try:
-        return [prompt.text for prompt in read_prompt_file(os.path.join(cwd, os.path.expanduser(prompt_path)))]
+        return [prompt.text for prompt in read_prompts(os.path.join(cwd, os.path.expanduser(prompt_path)))]
     except (UserError, OSError, ValueError):
         return []
 

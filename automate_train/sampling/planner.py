@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..config.keys import unset
-from ..config.prompts import Prompt, read
+from ..config.prompts import Prompt, read_prompts
 from ..config.sampling_options import SampleRule, on_webui, sample_rule
 from ..errors import UserError
 from ..records import Attempt, Checkpoint, RunRecord
@@ -180,7 +180,7 @@ class Planner:
         if path not in self._prompt_files:
             self._prompt_files[path] = None
             try:
-                prompts = read(path)
+                prompts = read_prompts(path)
                 digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
                 self._prompt_files[path] = PromptFile(tuple(prompts), digest)
             except (UserError, OSError) as error:

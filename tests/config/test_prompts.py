@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from automate_train.config.prompts import Prompt, read
+from automate_train.config.prompts import Prompt, read_prompts
 from automate_train.errors import UserError
 from automate_train.sampling.batch import variants
 from automate_train.sampling.servers.protocol import Lora, SampleRequest
@@ -21,11 +21,11 @@ SEED = Path(__file__).parents[1] / "data" / "seed"
 
 def read_text(folder: Path, name: str, text: str) -> list[Prompt]:
     (folder / name).write_text(text, encoding="utf-8", newline="")
-    return read(folder / name)
+    return read_prompts(folder / name)
 
 
 def test_the_seeds_text_prompts():
-    prompts = read(SEED / "prompts.txt")
+    prompts = read_prompts(SEED / "prompts.txt")
     assert len(prompts) == 12
     first = prompts[0]
     assert first.text == "iom 1girl, upper body shot, school uniform,  jacket" and first.negative.startswith(
@@ -38,7 +38,7 @@ def test_the_seeds_text_prompts():
 def test_comments_blank_lines_and_dashes_that_are_text(tmp_path: Path):
     file = tmp_path / "p.txt"
     file.write_text("# comment\n\na -- dash, x--y --s 3\n", encoding="utf-8")
-    (prompt,) = read(file)
+    (prompt,) = read_prompts(file)
     assert (prompt.text, prompt.fields, prompt.line) == ("a -- dash, x--y", {"steps": 3}, 3)
 
 
@@ -70,7 +70,7 @@ def test_options_of_a_line(tmp_path: Path, line: str, text: str, fields: dict[st
         ("a --l 7,5", "--l must be a number"),
         ("a --w", "--w has no value"),
         ("--w 512", "no prompt before them"),
-        ("a\0b", "holds a character that is none"),
+        ("a\0b", "holds a character that is not allowed"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, line: str, words: str):
@@ -124,14 +124,14 @@ def test_old_spellings_of_values(tmp_path: Path):
         ('"lora_weights": "0.6,0.8"', "lora_weights must be a list"),
         ('"lora_weights": []', "lora_weights must be a list of numbers"),
         ('"lora_weights": [0.6, "x"]', "lora_weights must be a list of numbers"),
-        ('"lora_weights": [1, 1.0]', "lora_weights holds a weight twice"),
+        ('"lora_weights": [1, 1.0]', "lora_weights lists a weight twice"),
         ('"baseline": "maybe"', "baseline must be true or false"),
         ('"regex_to_replace": 3', "regex_to_replace must be a text"),
         ('"batch_size": 4', "batch_size must be 1 or left out"),
         ('"n_iter": 2', "n_iter must be 1 or left out"),
         ('"disable_extra_networks": true', "disable_extra_networks must be false"),
         ('"x": {"y": [1e999]}', "x holds inf"),
-        ('"x": "\\ud800"', "x holds a character that is none"),
+        ('"x": "\\ud800"', "x holds a character that is not allowed"),
         ('"x": 99999999999999999999', "x holds a number that is too large"),
     ],
 )
@@ -193,7 +193,7 @@ def test_the_seeds_missing_comma_is_explained(tmp_path: Path):
 )
 def test_structured_prompts(tmp_path: Path, name: str, text: str):
     (tmp_path / name).write_text(text)
-    first, second = read(tmp_path / name)
+    first, second = read_prompts(tmp_path / name)
     assert (first.text, first.fields, second.negative) == ("a", {"steps": 3}, "n")
 
 
@@ -209,19 +209,19 @@ def test_structured_prompts(tmp_path: Path, name: str, text: str):
 def test_files_without_prompts(tmp_path: Path, name: str, text: str):
     (tmp_path / name).write_text(text)
     with pytest.raises(UserError, match="p\\."):
-        read(tmp_path / name)
+        read_prompts(tmp_path / name)
 
 
 def test_a_byte_order_mark_and_windows_lines(tmp_path: Path):
     (tmp_path / "p.txt").write_bytes("\ufeff# 주석\r\n소년 --w 8\r\n".encode())
-    assert [(prompt.text, prompt.fields, prompt.line) for prompt in read(tmp_path / "p.txt")] == [
+    assert [(prompt.text, prompt.fields, prompt.line) for prompt in read_prompts(tmp_path / "p.txt")] == [
         ("소년", {"width": 8}, 2)
     ]
     (tmp_path / "p.json").write_bytes('\ufeff["x"]'.encode())
-    assert read(tmp_path / "p.json")[0].text == "x"
+    assert read_prompts(tmp_path / "p.json")[0].text == "x"
     (tmp_path / "p.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(UserError, match="not UTF-8"):
-        read(tmp_path / "p.txt")
+        read_prompts(tmp_path / "p.txt")
 
 
 PIECES = st.sampled_from(
@@ -251,7 +251,7 @@ NAMES = st.sampled_from(
 def nothing_but_a_user_error(file: Path) -> None:
     """Reading, and everything that is made of what was read."""
     try:
-        prompts = read(file)
+        prompts = read_prompts(file)
     except UserError as error:
         assert file.name in str(error)
         return

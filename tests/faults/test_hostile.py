@@ -154,7 +154,7 @@ def prompt_example(folder: Path, which: int, places: list[tuple[int, str, bytes]
     file = folder / f"prompts{ending}"
     file.write_bytes(wounded(PROMPTS[which % len(PROMPTS)], places))
     try:
-        found = prompts.read(file)
+        found = prompts.read_prompts(file)
         wrong = payload.problems(found)
         assert all(file.name in str(problem) for problem in wrong)
         if not any(problem.severity == "error" for problem in wrong):

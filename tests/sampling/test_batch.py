@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from automate_train.config.prompts import Prompt, read
+from automate_train.config.prompts import Prompt, read_prompts
 from automate_train.sampling.batch import Variant, prompt_key, variants
 
 
@@ -16,7 +16,7 @@ def test_the_pictures_of_a_file_in_order(tmp_path: Path):
         {"prompt": "c", "baseline": True},
     ]
     (tmp_path / "p.json").write_text(json.dumps(entries), encoding="utf-8")
-    found = variants(read(tmp_path / "p.json"))
+    found = variants(read_prompts(tmp_path / "p.json"))
     assert found[:2] == [Variant(0), Variant(1, 0.6)]
     assert [each.mark for each in found] == ["00", "01_w0.6", "01_w0.85", "01_w1", "01_baseline", "02", "02_baseline"]
     assert [each.baseline for each in found] == [False] * 4 + [True, False, True]

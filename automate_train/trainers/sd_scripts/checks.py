@@ -131,7 +131,7 @@ def _samples(resolved: Resolved) -> Iterator[Problem]:
     if setting is None or path is None:
         return
     try:
-        prompts.read(path)
+        prompts.read_prompts(path)
     except UserError as error:
         yield problem(setting, f"{error.problem.source or path}: {error.problem.message}", error.problem.hint)
     else:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ...config.prompt_fields import SAMPLERS, SAMPLERS_ALONE, UPSTREAM
-from ...config.prompts import Prompt, read, without_tags
+from ...config.prompts import Prompt, read_prompts, without_tags
 from ...errors import Problem, UserError
 from .resolve import Resolved
 from .value_types import Table, absolute, problem, refused
@@ -40,7 +40,7 @@ def copied(resolved: Resolved) -> str | None:
     if not isinstance(path, str):
         return None
     try:
-        prompts = read(absolute(path))
+        prompts = read_prompts(absolute(path))
         if _is_read_alike(path, prompts):
             return None
     except (UserError, OSError) as error:
@@ -56,7 +56,7 @@ def problems(resolved: Resolved) -> Iterator[Problem]:
     if not isinstance(path, str) or not any(resolved.training.get(name) for name in wanted):
         return
     try:
-        prompts = read(absolute(path))
+        prompts = read_prompts(absolute(path))
     except UserError:
         return  # `checks` reports it
     setting = resolved.settings["sample_prompts"]

@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from server import serve
-from state import Settings
+from settings import Settings
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What each route answers when nothing goes wrong: `answer(house, request)` -> (status, JSON, or bytes of a zip)."""
+"""What each route answers when nothing goes wrong: `answer(webui, request)` -> (status, JSON, or bytes of a zip)."""
 
 import base64
 import io
@@ -26,94 +26,94 @@ def yes(message: str = "", **more) -> tuple[int, dict]:
     return 200, {"success": True, "message": message, **more}
 
 
-def answer(house, request):
+def answer(webui, request):
     path = request.path
     if path.startswith(UPLOADER):
-        return uploader(house, request) if house.settings.uploader else NOT_FOUND
+        return uploader(webui, request) if webui.settings.uploader else NOT_FOUND
     if path.startswith(QUEUE):
-        return scheduler(house, request, path[len(QUEUE) :]) if house.settings.scheduler else NOT_FOUND
-    return webui(house, request) if house.settings.api else NOT_FOUND
+        return scheduler(webui, request, path[len(QUEUE) :]) if webui.settings.scheduler else NOT_FOUND
+    return sdapi(webui, request) if webui.settings.api else NOT_FOUND
 
 
-def webui(house, request):
+def sdapi(webui, request):
     match (request.method, request.path):
         case ("GET", "/sdapi/v1/options"):
-            return 200, {"sd_model_checkpoint": house.studio.model, "queue_paused": house.tasks.paused}
+            return 200, {"sd_model_checkpoint": webui.drawing.model, "queue_paused": webui.tasks.paused}
         case ("GET", "/sdapi/v1/loras"):
-            return 200, list(house.shelf.listed.values())
+            return 200, list(webui.loras.listed.values())
         case ("POST", "/sdapi/v1/refresh-loras"):
-            house.shelf.refresh()
+            webui.loras.refresh()
             return 200, None
         case ("GET", "/sdapi/v1/progress"):
-            busy = bool(house.studio.job.locked())
+            busy = bool(webui.drawing.job.locked())
             return 200, {"progress": 0.0, "state": {"job_count": int(busy)}}
         case ("POST", "/sdapi/v1/txt2img"):
             params = request.json()
             if params.get("sampler_name", "Euler").startswith("wrong"):
                 return 404, {"detail": "Sampler not found"}
-            made = house.studio.draw(params, "txt2img", house.faults.of_task())
-            house.tasks.stuck = None
-            info = {"infotexts": [text for _, text in made], "sd_model_name": house.studio.model}
+            made = webui.drawing.draw(params, "txt2img", webui.faults.of_task())
+            webui.tasks.stuck = None
+            info = {"infotexts": [text for _, text in made], "sd_model_name": webui.drawing.model}
             images = [base64.b64encode(data).decode() for data, _ in made]
             return 200, {"images": images, "parameters": {}, "info": json.dumps(info)}
     return NOT_FOUND
 
 
-def uploader(house, request):
-    shelf, form = house.shelf, request.form()
+def uploader(webui, request):
+    loras, form = webui.loras, request.form()
     match request.path:
         case "/uploader/ping":
             return 200, {"message": "hello"}
         case "/upload_lora_model":
-            return upload(house, request)
+            return upload(webui, request)
         case "/upload_options/overwrite":
             if "overwrite_" not in request.query:
                 return 422, {"detail": [{"loc": ["query", "overwrite_"], "msg": "field required", "type": "missing"}]}
-            shelf.overwrite = request.query["overwrite_"].lower() == "true"
+            loras.overwrite = request.query["overwrite_"].lower() == "true"
             return yes()
         case "/models/query_hash_lora_all":
-            folder = shelf.root / form.get("path", "")
+            folder = loras.root / form.get("path", "")
             if not folder.exists():
                 return no(f"{folder} does not exist")
             if not folder.is_dir():
                 return no(f"{folder} is not a directory")
-            return 200, {"success": True, "time_elapsed": 0.0, "hashes": shelf.hashes(form.get("path", ""))}
+            return 200, {"success": True, "time_elapsed": 0.0, "hashes": loras.hashes(form.get("path", ""))}
         case "/models/query_hash_lora":
             if not form.get("path"):
                 return error("IsADirectoryError", "[Errno 21] Is a directory")
-            target = shelf.root / form["path"]
+            target = loras.root / form["path"]
             if not target.is_file():
                 return no("Could not find the file", hashvalue="")
-            return yes(hashvalue=shelf.hash(target))
+            return yes(hashvalue=loras.hash(target))
         case "/delete/lora_model":
             where = form.get("model_path", "")
-            return yes("deleted") if shelf.delete(where) else no(f"Could not find {where}")
+            return yes("deleted") if loras.delete(where) else no(f"Could not find {where}")
         case "/remove_cache":
-            return yes() if shelf.forget(form.get("file_path", "")) else no("not in the cache")
+            return yes() if loras.forget(form.get("file_path", "")) else no("not in the cache")
     return NOT_FOUND
 
 
-def upload(house, request):
+def upload(webui, request):
     fields, sent, half = request.fields, request.sent_name, request.half
     if sent is None:
         return 422, {"detail": [{"loc": ["body", "file"], "msg": "field required", "type": "missing"}]}
     if "/" in sent:
         return no("There was an error uploading the file")
     try:
-        target = house.shelf.place(fields.get("lora_path", ""), sent, fields.get("custom_name", ""))
+        target = webui.loras.place(fields.get("lora_path", ""), sent, fields.get("custom_name", ""))
     except AssertionError:
         return error("AssertionError", "")
     size = half.stat().st_size
-    stored = house.shelf.overwrite or not target.exists()  # decided only now, after the whole body
-    house.log.add("uploads", path=target.relative_to(house.shelf.root).as_posix(), bytes=size, stored=stored)
+    stored = webui.loras.overwrite or not target.exists()  # decided only now, after the whole body
+    webui.log.add("uploads", path=target.relative_to(webui.loras.root).as_posix(), bytes=size, stored=stored)
     if not stored:
         return no(f"{target} already exists, set overwrite to True")
-    house.shelf.take(half, target)
+    webui.loras.take(half, target)
     return yes(f"Successfully uploaded {sent} to {target}")
 
 
-def scheduler(house, request, path: str):
-    tasks, query = house.tasks, request.query
+def scheduler(webui, request, path: str):
+    tasks, query = webui.tasks, request.query
     limit, offset = int(query.get("limit", 20)), int(query.get("offset", 0))
     if (request.method, path) == ("POST", "/queue/txt2img"):
         params = request.json()
@@ -137,7 +137,7 @@ def scheduler(house, request, path: str):
         return yes()
     found = re.fullmatch(r"/task/([^/]+)(/results|/position)?|/results/([^/]+)", path)
     old = bool(found and found[3])
-    if not found or (found[2] == "/results" and house.settings.old_results) or (old and not house.settings.old_results):
+    if not found or (found[2] == "/results" and webui.settings.old_results) or (old and not webui.settings.old_results):
         return NOT_FOUND
     task_id = found[1] or found[3]
     row = tasks.row(task_id)
@@ -183,31 +183,31 @@ def results(tasks, row, as_zip: bool):
     return 200, {"success": True, "data": [{"image": image, "infotext": text} for image, text in encoded]}
 
 
-def control(house, request: dict) -> dict:
+def control(webui, request: dict) -> dict:
     """What tests ask of the double itself; answers {} or what was asked for."""
     for name, value in request.get("set", {}).items():
-        setattr(house.settings, name, value)
+        setattr(webui.settings, name, value)
     if request.get("clear"):
-        house.faults.clear()
-    house.faults.add(request.get("faults", []))
+        webui.faults.clear()
+    webui.faults.add(request.get("faults", []))
     for path in request.get("files", []):  # somebody else's
-        target = Path(house.shelf.root / path)
+        target = Path(webui.loras.root / path)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(f"a file of somebody else: {path}".encode())
     for path in request.get("poison", []):
-        house.shelf.poison(path)
+        webui.loras.poison(path)
     if "paused" in request:
-        house.tasks.paused = request["paused"]
-    return {"tasks": [house.tasks.add({"seed": 1, **each}) for each in request.get("tasks", [])]}
+        webui.tasks.paused = request["paused"]
+    return {"tasks": [webui.tasks.add({"seed": 1, **each}) for each in request.get("tasks", [])]}
 
 
-def told(house) -> dict:
+def history(webui) -> dict:
     """GET /_log: all that happened in this process, and what is there now."""
-    rows = [{**listed(row), "status": row["status"]} for row in house.tasks.sql("select * from tasks order by place")]
-    log, shelf = house.log, house.shelf
+    rows = [{**listed(row), "status": row["status"]} for row in webui.tasks.sql("select * from tasks order by place")]
+    log, loras = webui.log, webui.loras
     with log.lock:
         shown = {"requests": log.requests, "uploads": log.uploads, "pictures": log.pictures}
         shown = {name: list(entries) for name, entries in shown.items()}
-    now = {"tasks": rows, "files": shelf.files(), "listed": sorted(shelf.listed), "paused": house.tasks.paused}
-    now["runner"] = house.tasks.runs()
-    return {**shown, **now, "busy_seconds": log.busy_seconds, "root": str(shelf.root), "overwrite": shelf.overwrite}
+    now = {"tasks": rows, "files": loras.files(), "listed": sorted(loras.listed), "paused": webui.tasks.paused}
+    now["runner"] = webui.tasks.runs()
+    return {**shown, **now, "busy_seconds": log.busy_seconds, "root": str(loras.root), "overwrite": loras.overwrite}

@@ -12,23 +12,23 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import routes
+from drawing import Drawing
 from faults import Faults
+from loras import LoraFolder
 from multipart import Cut, Source, parse
-from shelf import Shelf
-from state import Log
-from studio import Studio
+from settings import Log
 from tasks import Tasks
 
 
-class House:
+class WebUI:
     """All parts of one server."""
 
     def __init__(self, home: Path, settings) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self.home, self.settings, self.log, self.faults = home, settings, Log(), Faults()
-        self.shelf = Shelf(home)
-        self.studio = Studio(settings, self.shelf, self.log)
-        self.tasks = Tasks(home, settings, self.studio, self.faults)
+        self.loras = LoraFolder(home)
+        self.drawing = Drawing(settings, self.loras, self.log)
+        self.tasks = Tasks(home, settings, self.drawing, self.faults)
         self.loop = threading.Lock()  # the event loop: one handler blocks the others
         self.tasks.kick()  # what was pending, or ran, when the last process ended runs (again)
 
@@ -36,7 +36,7 @@ class House:
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    house: House
+    webui: WebUI
 
     def log_message(self, *_: object) -> None:
         pass
@@ -53,17 +53,17 @@ class Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         self.method, self.path, self.query = self.command, parts.path, dict(parse_qsl(parts.query))
         length = int(self.headers.get("Content-Length", 0))
-        source = Source(self.rfile, length, self.house.settings.upload_rate)
+        source = Source(self.rfile, length, self.webui.settings.upload_rate)
         if self.path in ("/_control", "/_log"):
             body = source.rest()
-            told = routes.control(self.house, json.loads(body)) if body else routes.told(self.house)
-            return self.send(200, told)
-        fault = self.house.faults.of_request(self.method, self.path) or {}
+            answer = routes.control(self.webui, json.loads(body)) if body else routes.history(self.webui)
+            return self.send(200, answer)
+        fault = self.webui.faults.of_request(self.method, self.path) or {}
         what = fault.get("what", "")
         entry = {"at": time.time(), "method": self.method, "path": self.path, "bytes": length, "fault": what}
         self.entry = {**entry, "status": 0, "query": self.query}
-        with self.house.log.lock:
-            self.house.log.requests.append(self.entry)
+        with self.webui.log.lock:
+            self.webui.log.requests.append(self.entry)
         if what == "early":
             self.close_connection = True
             return self.send(fault.get("status", 413), b"<html>413 Request Entity Too Large</html>", "text/html")
@@ -73,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
             while source.left > length // 2:
                 source.read()
             return self.cut()
-        with tempfile.TemporaryDirectory(dir=self.house.home) as folder:
+        with tempfile.TemporaryDirectory(dir=self.webui.home) as folder:
             self.take_body(source, Path(folder) / "upload")
             self.obey(fault, what)
         return None
@@ -99,10 +99,10 @@ class Handler(BaseHTTPRequestHandler):
         if refused:
             return self.send(401, {"error": "HTTPException", "detail": refused, "body": "", "errors": ""})
         if self.path == "/sdapi/v1/txt2img":  # waits in a thread of its own
-            status, content = routes.answer(self.house, self)
+            status, content = routes.answer(self.webui, self)
         else:
-            with self.house.loop:
-                status, content = routes.answer(self.house, self)
+            with self.webui.loop:
+                status, content = routes.answer(self.webui, self)
                 if what == "slow" and fault.get("block"):
                     time.sleep(fault["seconds"])
         if what == "slow" and not fault.get("block"):
@@ -114,7 +114,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.send(status, content, half=what == "cut-answer")
 
     def unknown_user(self) -> str:
-        settings = self.house.settings
+        settings = self.webui.settings
         wanted = settings.auth
         if self.path.startswith(routes.UPLOADER):
             wanted = settings.uploader_auth or wanted
@@ -164,7 +164,7 @@ class Server(ThreadingHTTPServer):
 
 def serve(home: Path, port: int, settings, ready) -> None:
     """Serves for ever; `ready(port)` once it listens."""
-    handler = type("Here", (Handler,), {"house": House(home, settings)})
+    handler = type("Here", (Handler,), {"webui": WebUI(home, settings)})
     with Server(("127.0.0.1", port), handler) as server:
         ready(server.server_address[1])
         server.serve_forever(poll_interval=0.1)

@@ -12,8 +12,8 @@ SCHEMA = """create table if not exists tasks (place integer primary key autoincr
 
 
 class Tasks:
-    def __init__(self, home: Path, settings, studio, faults) -> None:
-        self._settings, self._studio, self._faults = settings, studio, faults
+    def __init__(self, home: Path, settings, drawing, faults) -> None:
+        self._settings, self._drawing, self._faults = settings, drawing, faults
         self._outputs = home / "outputs"
         self._outputs.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
@@ -72,7 +72,7 @@ class Tasks:
             self._end(task_id, "failed", reason.get(what, fault.get("reason", "")))
             self.paused = self.paused or what == "oom"
         else:
-            made = self._studio.draw(json.loads(row["params"]), task_id, fault)
+            made = self._drawing.draw(json.loads(row["params"]), task_id, fault)
             kept = []
             for number, (data, text) in enumerate(made):
                 path = self._outputs / f"{task_id}-{number}.png"

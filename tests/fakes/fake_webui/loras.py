@@ -8,7 +8,7 @@ from pathlib import Path
 BLOCK = 65536
 
 
-class Shelf:
+class LoraFolder:
     def __init__(self, home: Path) -> None:
         self.root = (home / "models" / "Lora").resolve()
         self.root.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automate_train.config.prompts import Prompt, read
+from automate_train.config.prompts import Prompt, read_prompts
 from automate_train.errors import UserError
 from automate_train.sampling.servers.protocol import Lora, SampleRequest
 from automate_train.sampling.servers.webui.payload import parameters, payload, problems, tagged, without_lora
@@ -22,7 +22,7 @@ BASE64 = base64.b64encode(PNG).decode()
 
 def read_json(folder: Path, *entries: dict[str, Any]) -> list[Prompt]:
     (folder / "p.json").write_text(json.dumps(list(entries)), encoding="utf-8")
-    return read(folder / "p.json")
+    return read_prompts(folder / "p.json")
 
 
 def request(prompt: Prompt, lora: str | None, weight: float | None, seed: int) -> SampleRequest:
@@ -31,7 +31,7 @@ def request(prompt: Prompt, lora: str | None, weight: float | None, seed: int) -
 
 def test_a_line_becomes_a_request(tmp_path: Path):
     (tmp_path / "p.txt").write_text("a boat, sea --d 43 --s 30 --n low, bad --l 8.5 --w 512 --h 768 --ss euler_a")
-    (prompt,) = read(tmp_path / "p.txt")
+    (prompt,) = read_prompts(tmp_path / "p.txt")
     assert prompt.seed == 43
     assert payload(request(prompt, "run-e2", None, 7)) == {
         "prompt": "a boat, sea <lora:run-e2:1>", "negative_prompt": "low, bad", "seed": 7, "steps": 30,
@@ -171,10 +171,10 @@ def test_the_controlnet_shorthand(tmp_path: Path):
     [
         ({"controlnet_image": "gone.png", "controlnet_model": "x"}, "error", "there is no image"),
         ({"controlnet_image": "gone", "controlnet_model": "x"}, "error", "there is no image gone"),
-        ({"controlnet_image": "text.png", "controlnet_model": "x"}, "error", "text.png is no image"),
+        ({"controlnet_image": "text.png", "controlnet_model": "x"}, "error", "text.png is not an image"),
         ({"controlnet_model": "x"}, "error", "controlnet_image: is missing"),
         ({"alwayson_scripts": {"controlnet": {"args": [{"image": "gone.jpg"}]}}}, "error", "there is no image"),
-        ({"init_images": ["text.png"]}, "error", "is no image"),
+        ({"init_images": ["text.png"]}, "error", "is not an image"),
         ({"controlnet_image": BASE64}, "warning", "no effect on a WebUI without controlnet_model"),
         ({"negative_promt": "x"}, "warning", "did you mean negative_prompt?"),
         ({"guidance_scale": 3}, "warning", "not sent to a WebUI"),

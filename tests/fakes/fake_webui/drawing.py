@@ -8,9 +8,9 @@ import time
 import zlib
 
 
-class Studio:
-    def __init__(self, settings, shelf, log) -> None:
-        self._settings, self._shelf, self._log = settings, shelf, log
+class Drawing:
+    def __init__(self, settings, loras, log) -> None:
+        self._settings, self._loras, self._log = settings, loras, log
         self.job = threading.Lock()  # the WebUI's queue lock: jobs are serialised
         self.model = settings.model
 
@@ -44,9 +44,9 @@ class Studio:
         text += f"Steps: {params.get('steps', 20)}, Sampler: {params.get('sampler_name', 'Euler')}, Seed: {seed}, "
         text += f"Size: {width}x{height}, Model hash: {zlib.crc32(model.encode()):010x}, Model: {model}"
         tags = re.findall(r"<lora:([^:>]+)[^>]*>", str(params.get("prompt", "")))
-        if self._settings.rescan and any(tag not in self._shelf.listed for tag in tags):
-            self._shelf.refresh()
-        used = [] if fault.get("task") == "no-lora" else [u for tag in tags if (u := self._shelf.loaded(tag))]
+        if self._settings.rescan and any(tag not in self._loras.listed for tag in tags):
+            self._loras.refresh()
+        used = [] if fault.get("task") == "no-lora" else [u for tag in tags if (u := self._loras.loaded(tag))]
         if used and self._settings.lora_hashes:
             text += ', Lora hashes: "' + ", ".join(f"{name}: {digest}" for name, digest in used) + '"'
         text += ", Version: v1.9.4"
