@@ -149,10 +149,7 @@ class Generator:
     def _note(self, batch: ServerBatch, path: str, ticket: str) -> None:
         """In the journal before the request and again with the answer: a kill between them leaves nothing unknown."""
         batch.tickets[path] = ticket
-        sample = batch.left[path]
-        self.journal.record_request(
-            self.server.url, SentRequest(path, batch.name, ticket, sample.prompt.text, sample.seed)
-        )
+        self.journal.record_request(self.server.url, SentRequest(path, batch.name, ticket))
 
     def _poll(self, tickets: dict[str, tuple[ServerBatch, str]]) -> bool:
         """Whether anything of ours has changed. One question for the queue, one for each request that has left it."""

@@ -59,7 +59,7 @@ def begin(batch: Batch, context: SamplingContext, journal: SampleJournal, server
         known = [name for name, of in journal.uploads(server).items() if of == batch.id]
         lora = Lora(known[0], batch.file) if known else new_lora(batch, context, journal, server)
     rows = journal.requests(server, lora.name if lora else "")
-    return ServerBatch(batch, lora, left, {row.picture: row.task for row in rows if row.picture in left})
+    return ServerBatch(batch, lora, left, {row.picture: row.ticket for row in rows if row.picture in left})
 
 
 def new_lora(batch: Batch, context: SamplingContext, journal: SampleJournal, server: str) -> Lora:

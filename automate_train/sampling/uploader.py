@@ -97,7 +97,7 @@ class Uploader:
         """First the requests: they would be drawn without the LoRA."""
         rows = [row for row in self.journal.requests(self.server.url) if row.picture in pictures]
         if rows:
-            self.server.withdraw(lora, [row.task for row in rows])
+            self.server.withdraw(lora, [row.ticket for row in rows])
         for row in rows:
             self.journal.forget_request(self.server.url, row.picture)
         if lora:

@@ -28,10 +28,8 @@ class SentRequest:
     picture: str
     lora: str
     """The LoRA's name on the server; empty for a baseline."""
-    task: str
-    """The queue's id of it; empty: whether the server has it is not known."""
-    prompt: str
-    seed: int
+    ticket: str
+    """The server's own name for it; empty: whether the server has it is not known."""
 
 
 class SampleJournal:
@@ -83,24 +81,24 @@ class SampleJournal:
     # requests
 
     def record_request(self, server: str, sent: SentRequest) -> None:
-        """Before the request, with an empty task, and again with the answer."""
-        values = (server, sent.picture, sent.lora, sent.task, sent.prompt, sent.seed)
+        """Before the request, with an empty ticket, and again with the answer."""
+        values = (server, sent.picture, sent.lora, sent.ticket)
         with self.journal.transaction():
-            self.db.execute("insert or replace into sample_task values (?, ?, ?, ?, ?, ?)", values)
+            self.db.execute("insert or replace into sample_request values (?, ?, ?, ?)", values)
 
     def requests(self, server: str, lora: str | None = None) -> list[SentRequest]:
         """Of one LoRA ("": the baselines), or all."""
-        query = "select picture, lora, task, prompt, seed from sample_task where server = ?"
+        query = "select picture, lora, ticket from sample_request where server = ?"
         sent = [SentRequest(*row) for row in self.db.execute(query, (server,))]
         return [each for each in sent if lora is None or each.lora == lora]
 
     def forget_request(self, server: str, picture: str) -> None:
         with self.journal.transaction():
-            self.db.execute("delete from sample_task where server = ? and picture = ?", (server, picture))
+            self.db.execute("delete from sample_request where server = ? and picture = ?", (server, picture))
 
     def servers(self) -> set[str]:
         """Where something of ours may still be."""
-        query = "select server from sample_lora union select server from sample_task"
+        query = "select server from sample_lora union select server from sample_request"
         return {row[0] for row in self.db.execute(query)}
 
 

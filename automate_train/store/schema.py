@@ -44,5 +44,13 @@ UPGRADES = [
     alter table run add column slug text not null default '';
     alter table checkpoint add column which text not null default '';
     """,
+    # An image server finds a request whose answer was lost by its LoRA: prompt and seed need not be kept.
+    """
+    create table sample_request (
+        server text not null, picture text not null, lora text not null, ticket text not null,
+        primary key (server, picture)) without rowid;
+    insert into sample_request select server, picture, lora, task from sample_task;
+    drop table sample_task;
+    """,
 ]
 """Each entry brings the schema one version up; `pragma user_version` counts them. Append, never edit."""

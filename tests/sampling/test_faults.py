@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 import time
 from collections.abc import Iterator
@@ -141,6 +142,17 @@ def test_without_a_scheduler_pictures_are_drawn_at_once(double, sweep):
     double.set(scheduler=False)
     assert sweep.sample()[0] == 0 and sweep.states() == DONE
     assert len(double.asked("/sdapi/v1/txt2img")) == 4
+    assert_clean(double, "theirs.safetensors")
+
+
+def test_a_broken_picture_that_is_drawn_at_once_is_drawn_once_more(double, sweep):
+    double.set(scheduler=False)
+    half = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
+    broken = {"images": [half], "info": "{}"}
+    double.fault({"on": "POST /sdapi/v1/txt2img", "what": "answer", "nth": 2, "json": broken})
+    code, said = sweep.sample()
+    assert (code, sweep.states()) == (0, DONE), said
+    assert len(double.asked("/sdapi/v1/txt2img")) == 5
     assert_clean(double, "theirs.safetensors")
 
 
