@@ -1,4 +1,4 @@
-"""The sweep's command, one step after the other: load, expand, check, plan, train, sample, report.
+"""The sweep's command, one step after the other: load, expand, check, plan (`run`); train, sample, report (`execute`).
 
 Covers: the order of the steps, from what a person asked for to the summary's lines; lock, journal, signals while runs
 are trained. Not: how a step is done (the room that it names), the command line (`cli`).
@@ -30,7 +30,7 @@ from .executors.local import Local
 from .machine import background, lock
 from .machine.child_process import own_command
 from .machine.gpus import Gpu
-from .preflight import devices as preflight_devices
+from .preflight import devices
 from .preflight import plan as plan_text
 from .preflight.checks import check
 from .records import Setting, SweepContext
@@ -118,7 +118,7 @@ def run(request: SweepRequest) -> int:
         return 2 if refused else 0
     if request.in_background is not None:
         return _start_in_background(request.in_background, SweepFolder(context.temp_dir, context.project))
-    return work(Plan(context, gpus, selection, _sampler_secrets(selection), request.plain, since))
+    return execute(Plan(context, gpus, selection, _sampler_secrets(selection), request.plain, since))
 
 
 def _context(
@@ -129,7 +129,7 @@ def _context(
     pool: tuple[str, ...] = ()
     found: list[Problem] = []
     if request.cpu_slots is None:
-        gpus, pool, found = preflight_devices.find(request.cuda_devices, request.memory_limit is not None)
+        gpus, pool, found = devices.find(request.cuda_devices, request.memory_limit is not None)
     temp_dir = settings["temp_dir"].value
     temp_dir = BUILT_IN["temp_dir"] if unset(temp_dir) else str(temp_dir)
     context = SweepContext(
@@ -193,7 +193,7 @@ def _sampler_secrets(selection: Selection) -> dict[str, str] | None:
     return None
 
 
-def work(plan: Plan) -> int:
+def execute(plan: Plan) -> int:
     """Run what is to be done; the exit code: 0, 1 when a run failed, 130 when a person stopped it."""
     began = time.monotonic()
     folder, context = plan.folder, plan.context
