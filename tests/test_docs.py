@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from importlib import import_module
@@ -123,3 +124,16 @@ def test_the_demo_end_to_end(automate_train, tmp_path: Path):
     for run in status["runs"]:
         assert run["state"] == "succeeded" and isinstance(run["loss"], float) and len(run["checkpoints"]) == 2
     assert not list((ROOT / "configs/quickstart/images").glob("*.npz"))
+
+
+def test_the_modules_that_a_header_names_exist():
+    package = ROOT / "automate_train"
+    rooms = {path.name for path in package.iterdir() if path.is_dir()} | {"tests", "docs", "configs"}
+    gone = []
+    for path in package.rglob("*.py"):
+        header = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        for name in re.findall(r"`([\w.]+(?:/[\w.]+)+)`", header):
+            places = [package / name, package / f"{name}.py", ROOT / name]
+            if name.split("/")[0] in rooms and not any(place.exists() for place in places):
+                gone.append(f"{path.relative_to(ROOT)} names {name}")
+    assert not gone, "\n".join(gone)

@@ -2,7 +2,7 @@
 
 Covers: `use_external_webui`, `sample_opt`, `sample_num`, `webui_url`, `webui_urls` and the servers' passwords, as the
 checks before a sweep, the sweep and the sampler all understand them. Options are plain values here, because the
-sampler reads them back from the journal. The hook waits by the same rule (`hook/hook_wait.py`, which can import
+sampler reads them back from the journal. The hook waits by the same rule (`hook/hook_sample_wait.py`, which can import
 nothing; a test compares the two). Not: prompts (`prompts`), which checkpoints are due by a rule (`sampling/schedule`).
 """
 
