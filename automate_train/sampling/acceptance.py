@@ -24,13 +24,7 @@ class Acceptance:
     def accept(self, batch: ServerBatch, path: str, answer: Picture | Failed) -> bool:
         """True: the LoRA must be brought once more before this picture can be drawn again."""
         if isinstance(answer, Failed):
-            if answer.out_of_memory:
-                self.context.say(f"{self.server.url}: its GPU is out of memory (a queue may pause itself then)")
-            if batch.tries[path] or answer.final:
-                self._keep(batch, path, "failed", answer.reason)
-            else:
-                self._once_more(batch, path)
-            return False
+            return self._accept_failure(batch, path, answer)
         request = batch.left[path].request(batch.lora)
         verdict = self.server.verify(request, answer)
         if verdict.state == "base model only" and not self._hides_loras and batch.tries[path] < 2:
@@ -38,10 +32,18 @@ class Acceptance:
         if request.lora:
             self._hides_loras = not verdict.names_loras
             batch.proved = batch.proved or verdict.state == "done"
-            if path == batch.probe or batch.proved:
-                batch.probe = ""
-                batch.held_back.clear()
         self._keep(batch, path, verdict.state, verdict.reason, answer)
+        return False
+
+    def _accept_failure(self, batch: ServerBatch, path: str, failed: Failed) -> bool:
+        if failed.out_of_memory:
+            self.context.say(f"{self.server.url}: its GPU is out of memory (a queue may pause itself then)")
+        if batch.lora and batch.lora.name in failed.reason and batch.tries[path] < 2:  # a server without it may say so
+            return self._once_more_with_lora(batch, path)
+        if batch.tries[path] or failed.final:
+            self._keep(batch, path, "failed", failed.reason)
+        else:
+            self._once_more(batch, path)
         return False
 
     def _once_more_with_lora(self, batch: ServerBatch, path: str) -> bool:
@@ -67,6 +69,9 @@ class Acceptance:
         result = Result(state, reason, self.server.url, lora, self.server.parameters(request), picture)
         if self.context.store.put(batch.batch, sample, result) and state != "done":
             self.context.say(f"{sample.png.name}: {state}: {reason}")
+        if path == batch.probe or batch.proved:
+            batch.probe = ""
+            batch.held_back.clear()
         batch.left.pop(path)  # only now: the dispatcher takes what is not left for made
         self._forget(batch, path)
 

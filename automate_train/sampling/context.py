@@ -27,7 +27,7 @@ class Limits:
     """A server that does not answer for so long is given up: other servers draw its batches."""
     wait: float = 6 * 3600.0
     """How long our requests may wait in the queue of a server that answers: it is paused, or busy with others'."""
-    kick: float = 3.0
+    wake: float = 3.0
     """A queue that has drawn nothing for so long while our requests wait is woken."""
     stuck: float = 180.0
     """How long a queue may be at one and the same request before that counts as stuck."""

@@ -118,7 +118,7 @@ class Generator:
             return self.context.limits.slowest
         if now >= self._next_poll:
             changed = self._poll(tickets)
-            slowest = min(self.context.limits.slowest, max(self.context.limits.kick / 2, self.seconds / 3))
+            slowest = min(self.context.limits.slowest, max(self.context.limits.wake / 2, self.seconds / 3))
             self._pause = max(self._shortest_pause, 0.0 if changed else min(self._pause * 1.4, slowest))
             self._next_poll = time.monotonic() + self._pause * random.uniform(1.0, 1.2)
         return max(0.01, self._next_poll - time.monotonic())

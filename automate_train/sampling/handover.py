@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from queue import Queue
 
+from ..store.sample_journal import SentRequest
 from .server_batch import ServerBatch
 
 
@@ -32,7 +33,7 @@ class RemoveLeftovers:
     """Requests of an earlier session are withdrawn, and its LoRA, if one is named, is taken away."""
 
     lora: str
-    pictures: tuple[str, ...]
+    sent: tuple[SentRequest, ...]
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class QueueWatch:
             self._idle_since = None
         elif self._idle_since is None:
             self._idle_since = now
-        elif now - self._idle_since > limits.kick:
+        elif now - self._idle_since > limits.wake:
             self._server.wake()
             self._idle_since = now
         self._look_at_current(progress.current, now)

@@ -46,13 +46,13 @@ class ServerWorker:
     def remove_leftovers(self, journal: SampleJournal, batches: Sequence[Batch]) -> None:
         """Before anything is given: take away what an earlier session has left, but not of these batches."""
         ids, pictures = {batch.id for batch in batches}, {str(s.png) for batch in batches for s in batch.samples}
-        brought = journal.uploads(self.url)
-        loras = [name for name, batch in brought.items() if batch not in ids]
-        rows = [r for r in journal.requests(self.url) if r.lora not in brought or r.lora in loras]
-        rows = [row for row in rows if row.picture not in pictures]
+        uploads = journal.uploads(self.url)
+        loras = [name for name, batch in uploads.items() if batch not in ids]
+        kept = uploads.keys() - set(loras)
+        sent = [each for each in journal.requests(self.url) if each.lora not in kept and each.picture not in pictures]
         for lora in loras:
-            self._queues.jobs.put(RemoveLeftovers(lora, tuple(row.picture for row in rows if row.lora == lora)))
-        self._queues.jobs.put(RemoveLeftovers("", tuple(row.picture for row in rows if row.lora not in loras)))
+            self._queues.jobs.put(RemoveLeftovers(lora, tuple(each for each in sent if each.lora == lora)))
+        self._queues.jobs.put(RemoveLeftovers("", tuple(each for each in sent if each.lora not in loras)))
 
     def drop(self, batch: ServerBatch) -> None:
         """Another server has the batch: remove what is ours, when this server answers."""

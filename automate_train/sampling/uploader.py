@@ -7,9 +7,9 @@ Not: drawing (`generator`), which batch goes where (`dispatch`).
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Sequence
 
-from ..store.sample_journal import SampleJournal
+from ..store.sample_journal import SampleJournal, SentRequest
 from .context import SamplingContext
 from .handover import Bring, Finish, Job, Remove, RemoveLeftovers, ServerQueues
 from .health import ServerHealth
@@ -69,11 +69,11 @@ class Uploader:
                 self._bring(batch)
             case Remove(batch):
                 of_batch = {str(sample.png) for sample in batch.batch.samples}
-                rows = self.journal.requests(self.server.url, batch.name)
-                self._remove(batch.name, [row.picture for row in rows if batch.lora or row.picture in of_batch])
+                sent = self.journal.requests(self.server.url, batch.name)
+                self._remove(batch.name, [each for each in sent if batch.lora or each.picture in of_batch])
                 batch.removed = True
-            case RemoveLeftovers(lora, pictures):
-                self._remove(lora, pictures)
+            case RemoveLeftovers(lora, left):
+                self._remove(lora, left)
             case Finish():
                 for name in self.server.listed():
                     self.server.take_away(name)
@@ -93,13 +93,12 @@ class Uploader:
                 batch.refused = str(error)
                 return
 
-    def _remove(self, lora: str, pictures: Collection[str]) -> None:
+    def _remove(self, lora: str, sent: Sequence[SentRequest]) -> None:
         """First the requests: they would be drawn without the LoRA."""
-        rows = [row for row in self.journal.requests(self.server.url) if row.picture in pictures]
-        if rows:
-            self.server.withdraw(lora, [row.ticket for row in rows])
-        for row in rows:
-            self.journal.forget_request(self.server.url, row.picture)
+        if sent:
+            self.server.withdraw(lora, [each.ticket for each in sent])
+        for each in sent:
+            self.journal.forget_request(self.server.url, each.picture)
         if lora:
             self.server.take_away(lora)
             self.journal.forget_upload(self.server.url, lora)

@@ -103,6 +103,28 @@ def test_a_picture_of_another_model_is_marked(double, tmp_path):
     assert sweep.sample()[0] == 0 and sweep.states() == {"done": 1}
 
 
+def test_a_server_that_fails_an_unknown_lora_is_brought_it_again(double, sweep):
+    """As Forge and ComfyUI do; its list was lost without an outage that we could see."""
+    double.set(unknown_fails=True)
+    double.control(paused=True)
+    process = sweep.start()
+    until(lambda: len(double.log()["tasks"]) == 4)
+    double.control(forget_loras=True, paused=False, tasks=[{"prompt": "theirs"}])
+    said = process.communicate(timeout=30)[0]
+    assert process.returncode == 0 and sweep.states() == DONE, said
+    assert_clean(double, "theirs.safetensors")
+
+
+def test_pictures_that_wait_for_a_proof_go_on_when_it_fails(double, tmp_path):
+    """All are drawn without the LoRA; the one that is drawn once more to see whether it is used now fails."""
+    sweep = Sweep(tmp_path / "b", [double.url], "a cat\na dog\na cow\n")
+    sweep.run("k0", epochs=1)
+    double.fault({"task": "no-lora", "times": 3}, {"task": "fail", "nth": 4, "reason": "no such thing"})
+    code, said = sweep.sample(seconds=30)
+    assert (code, sweep.states()) == (1, {"failed": 1, "done": 2}), said
+    assert_clean(double, "theirs.safetensors")
+
+
 def test_infotext_is_off(double, sweep):
     """The results answer 500 for ever; the zip has the picture, but nothing proves the LoRA."""
     double.set(infotext=False)
@@ -205,7 +227,7 @@ def test_out_of_memory_pauses_the_queue_for_all(double, sweep):
 
 
 @pytest.mark.slow
-def test_a_queue_that_overslept_our_tasks_is_kicked(double, sweep):
+def test_an_idle_queue_with_our_tasks_is_woken(double, sweep):
     double.set(last_sleep=1.5)
     double.control(tasks=[{"prompt": "theirs"}])
     until(lambda: [task for task in double.log()["tasks"] if task["status"] == "done"])

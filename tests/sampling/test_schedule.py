@@ -21,12 +21,12 @@ from automate_train.sampling.schedule import is_due, lora_name
         ({"sample_num": "many"}, SampleRule("epoch", 1)),
     ],
 )
-def test_a_runs_wish(options, expected):
+def test_the_options_mean_a_rule(options, expected):
     assert sample_rule(options) == expected
 
 
 @pytest.mark.parametrize(
-    ("kind", "epoch", "step", "wish", "due"),
+    ("kind", "epoch", "step", "rule", "due"),
     [
         ("epoch", 2, 20, SampleRule("epoch", 2), True),
         ("epoch", 3, 30, SampleRule("epoch", 2), False),
@@ -40,8 +40,8 @@ def test_a_runs_wish(options, expected):
         ("other", 2, 100, SampleRule("step", 50), False),
     ],
 )
-def test_the_rule(kind, epoch, step, wish, due):
-    assert is_due(Checkpoint("x", kind, epoch, step), wish) is due
+def test_the_rule(kind, epoch, step, rule, due):
+    assert is_due(Checkpoint("x", kind, epoch, step), rule) is due
 
 
 def test_epochs_that_a_person_names_win_over_the_rule():

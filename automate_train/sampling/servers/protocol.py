@@ -77,6 +77,7 @@ class Failed:
     """There will be no picture of this request; others may succeed."""
 
     reason: str
+    """Where the server does not have the LoRA and says so, with the LoRA's name: then it is brought again."""
     final: bool = False
     """Asking once more would fail in the same way."""
     out_of_memory: bool = False
@@ -155,7 +156,8 @@ class ImageServer(Protocol):
         """The proof that the LoRA was used, and the base model that the prompt names."""
 
     def parameters(self, request: SampleRequest) -> dict[str, Any]:
-        """What is sent for a request, with images named and not included: for the JSON file beside the picture."""
+        """What is sent for a request, with images named and not included, for the JSON file beside the picture; its
+        `prompt` and `negative_prompt` are the words as they are sent."""
 
     # troubles
 

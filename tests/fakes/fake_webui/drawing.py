@@ -37,6 +37,11 @@ class Drawing:
             made.insert(0, (png(width * count, height, seed, made[0][1]), made[0][1]))
         return made
 
+    def unknown(self, params: dict) -> list[str]:
+        """LoRAs of the prompt that fail it; in most WebUIs none do."""
+        tags = re.findall(r"<lora:([^:>]+)[^>]*>", str(params.get("prompt", "")))
+        return [tag for tag in tags if self._settings.unknown_fails and not self._loras.loaded(tag)]
+
     def _one(self, params: dict, seed: int, fault: dict) -> tuple[bytes, str]:
         width, height = _size(params)
         model = "surprise_model" if fault.get("task") == "wrong-model" else self.model

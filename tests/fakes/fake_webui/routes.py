@@ -196,6 +196,8 @@ def control(webui, request: dict) -> dict:
         target.write_bytes(f"a file of somebody else: {path}".encode())
     for path in request.get("poison", []):
         webui.loras.poison(path)
+    if request.get("forget_loras"):  # as a restart does
+        webui.loras.listed = {}
     if "paused" in request:
         webui.tasks.paused = request["paused"]
     return {"tasks": [webui.tasks.add({"seed": 1, **each}) for each in request.get("tasks", [])]}

@@ -20,6 +20,7 @@ class Settings:
     lora_hashes: bool = True  # the option "Add Lora hashes to infotext"
     old_results: bool = False  # the old address /results/{id} only
     rescan: bool = False  # as the real one: look at the folder again when a name is unknown
+    unknown_fails: bool = False  # as Forge: a LoRA that is not listed fails the task
     model: str = "base_model"
     models: str = "base_model,other_model"
 

@@ -67,7 +67,9 @@ class Tasks:
         self.current = task_id
         if what == "stuck":
             self.stuck = self.shown()
-        if what in ("empty-reason", "fail", "oom", "stuck"):
+        if unknown := self._drawing.unknown(json.loads(row["params"])):
+            self._end(task_id, "failed", f"ValueError: LoRA {unknown[0]} not found")
+        elif what in ("empty-reason", "fail", "oom", "stuck"):
             reason = {"empty-reason": "", "oom": "CUDA out of memory. Tried to allocate 2.00 GiB"}
             self._end(task_id, "failed", reason.get(what, fault.get("reason", "")))
             self.paused = self.paused or what == "oom"
