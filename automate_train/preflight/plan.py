@@ -19,7 +19,7 @@ from ..config.layers import text_of
 from ..errors import Problem, UserError
 from ..records import Dropped, Launch, Run, Setting, SweepContext
 from ..store.journal import Journal
-from ..store.layout import AttemptFolder, SweepFolder
+from ..store.layout import AttemptFolder, SweepFolder, attempt_folder, run_folder
 from ..sweep.product import Sweep
 from ..sweep.record import record_of
 from ..sweep.selection import Selection
@@ -54,7 +54,9 @@ def _preview(context: SweepContext) -> Callable[[Run], tuple[Launch | None, Atte
     journal = _journal(folder)
 
     def preview(run: Run) -> tuple[Launch | None, AttemptFolder]:
-        inside = journal.next_attempt(record_of(run)) if journal else f"{run.number:03d}-{run.slug}/attempt-1"
+        inside = (
+            journal.next_attempt(record_of(run)) if journal else attempt_folder(run_folder(run.number, run.slug), 1)
+        )
         attempt = folder.attempt(inside)
         try:
             return load(run.options["trainer"].value).prepare(run, attempt, context), attempt

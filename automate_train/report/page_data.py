@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..records import RunRecord
+from ..store.layout import AttemptFolder
 from .cache import RunData
 from .marks import Mark
 from .sweep_data import SweepData
@@ -85,7 +86,7 @@ def _run(sweep: SweepData, at: int, thumb: Thumb, link: Link) -> dict[str, Any]:
         "started": run.attempts[0].started if newest else None,
         "ended": newest.ended if newest else None,
         "folder": link(run.folder) if run.folder else "",
-        "log": link(f"{run.folder}/console.log") if run.folder else "",
+        "log": link(f"{run.folder}/{AttemptFolder.CONSOLE}") if run.folder else "",
         "lora": link(lora) if lora else "",
         "lora_path": lora,
         "pictures": _pictures(sweep, data, thumb),

@@ -1,8 +1,8 @@
 """The sweep's journal: an index of its runs, attempts and checkpoints in SQLite (WAL mode, one writer).
 
-Covers: the SQL of all tables but the sampler's. It holds nothing that the attempts' folders do not: `rebuild` makes it
-again from them. A reader in another terminal may open it at any time; a killed writer loses nothing that was committed.
-Not: its tables (`schema`), the sampler's tables (`sample_journal`), what an outcome means (`trainers`).
+Covers: the SQL of all tables but the sampler's. What it holds of runs that have begun is in their folders, too, from
+which `rebuild` makes it again. A reader in another terminal may open it at any time; a killed writer loses nothing that
+was committed. Not: its tables (`schema`), the sampler's (`sample_journal`), what an outcome means (`trainers`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..records import Attempt, Checkpoint, Launch, Outcome, RunRecord
 from .events import which
 from .journal_check import damage, folder, is_temporary
 from .launch import write_launch
-from .layout import AttemptFolder, SweepFolder, find_sweep
+from .layout import AttemptFolder, SweepFolder, attempt_folder, find_sweep, run_folder
 from .outcome import KINDS, read_outcome, safe_metrics, write_outcome
 from .schema import UPGRADES
 
@@ -170,12 +170,12 @@ class Journal:
         """The folder, `<run's folder>/attempt-<n>`, that an attempt begun now would get."""
         query = "select (select folder from run where key = ?), (select max(number) from attempt where key = ?)"
         known, newest = self.db.execute(query, (run.key, run.key)).fetchone()
-        home = known or self._free_folder(f"{run.number:03d}-{run.slug}", run.key)
+        home = known or self._free_folder(run_folder(run.number, run.slug), run.key)
         number = 1 + (newest or 0)
         # A folder that a lost or moved-away journal left behind is never written into.
-        while os.path.lexists(f"{self._folder}/{home}/attempt-{number}"):
+        while os.path.lexists(f"{self._folder}/{attempt_folder(home, number)}"):
             number += 1
-        return f"{home}/attempt-{number}"
+        return attempt_folder(home, number)
 
     def _free_folder(self, name: str, key: str) -> str:
         taken = self.db.execute("select 1 from run where folder = ?", (name,)).fetchone()

@@ -22,6 +22,15 @@ ATTEMPT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*/attempt-[1-9][0-9]{0,8}")
 the sweep's folder, and is not used."""
 
 
+def run_folder(number: int, slug: str) -> str:
+    return f"{number:03d}-{slug}"
+
+
+def attempt_folder(run: str, number: int) -> str:
+    """The folder of an attempt inside the sweep's; `run`: the run's folder."""
+    return f"{run}/attempt-{number}"
+
+
 class _Inside:
     """A file or folder of a fixed name inside a folder."""
 
@@ -82,7 +91,7 @@ class AttemptFolder:
 
     # Inside the folder, as a `Launch` names its files:
     TRAINING, DATASET, HOOK = "training.toml", "dataset.toml", "hook.json"
-    HOOK_SCRIPT, OUTPUT = "hook/run.py", "output"
+    HOOK_SCRIPT, OUTPUT, CONSOLE = "hook/run.py", "output", "console.log"
     BACKFILL = ("hook/hook_backfill_images.py", "hook/log_pictures.py")
     """By this edition's name, and by the first edition's: an attempt keeps the hook that it was started with."""
 
@@ -92,7 +101,7 @@ class AttemptFolder:
     launch = _Inside("launch.json")
     resume = _Inside("resume.json")
     """Where a resumed attempt goes on."""
-    console = _Inside("console.log")
+    console = _Inside(CONSOLE)
     events = _Inside("events.jsonl")
     pid = _Inside("pid")
     exit_code = _Inside("exit_code")

@@ -19,11 +19,12 @@ from typing import Any
 from ..config.keys import SWEEP_ONLY, unset
 from ..errors import UserError
 from ..records import Dropped, Run, Setting
+from ..store.layout import DATASETS, LOGS
 from .axes import Axis, check_list, digest, groups, make_axis
 from .exclude import compile_expression
 
 BAD_IN_PROJECT = set('{}[]/\\:*?"<>|.')
-TAKEN = ("_logs", "datasets")
+TAKEN = (LOGS, DATASETS)
 """Folders of temp_dir that belong to all its sweeps."""
 MOST_POINTS = 10**15
 """Indexes stay numbers that the journal and JSON can hold."""

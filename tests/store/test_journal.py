@@ -261,3 +261,29 @@ def test_metrics_of_a_wrong_type_were_not_left(tmp_path: Path, name: str):
     ):
         folder.outcome.write_text(text)
         assert read_outcome(folder) is None
+
+
+@pytest.mark.parametrize(
+    "folder", ["../x/attempt-1", "/etc/attempt-1", "000-p", "000-p/attempt-0", ".x/attempt-1", "a\0/attempt-1"]
+)
+def test_a_folder_that_leads_out_of_the_sweep_is_damage(tmp_path: Path, folder: str):
+    journal = Journal(tmp_path / "journal.sqlite")
+    journal.begin(run("k"), (), 1.0)
+    journal.db.execute("update attempt set folder = ?", (folder,))
+    with pytest.raises(sqlite3.DatabaseError, match="never written"):
+        list(journal.records())
+    assert "never written" in (journal.damage() or "") and Journal.is_damaged(journal.path)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("facts", "{"), ("facts", "[1]"), ("devices", "3"), ("devices", "null"), ("facts", '{"steps": "x", "loss": []}')],
+)
+def test_json_in_it_is_read_with_tolerance(tmp_path: Path, column: str, value: str):
+    journal = Journal(tmp_path / "journal.sqlite")
+    begun = journal.begin(run("k"), ("GPU-1",), 1.0)
+    journal.end(begun, Outcome("succeeded", 0), 2.0, {"steps": 3})
+    journal.db.execute(f"update attempt set {column} = ?", (value,))
+    (record,) = journal.records()
+    assert record.state == "succeeded" and (record.metrics == {} or record.attempts[0].devices == ())
+    assert journal.damage() is None

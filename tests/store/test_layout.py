@@ -1,12 +1,16 @@
-"""Files of an attempt: written once, tailed while they grow."""
+"""Names of files and folders, and the files that hold one line."""
 
 from __future__ import annotations
 
+import ast
+import re
 from pathlib import Path
 
 import pytest
 
-from automate_train.store.layout import AttemptFolder
+import automate_train
+from automate_train.errors import UserError
+from automate_train.store.layout import AttemptFolder, _Inside, find_sweep
 
 
 def test_the_tail_shows_bars_in_their_last_state(tmp_path: Path):
@@ -22,3 +26,46 @@ def test_the_tail_shows_bars_in_their_last_state(tmp_path: Path):
 def test_what_is_no_exit_code_is_none(tmp_path: Path, content: bytes):
     (tmp_path / "exit_code").write_bytes(content)
     assert AttemptFolder(tmp_path).read_exit_code() is None
+
+
+def test_the_hook_uses_the_same_names():
+    """Its modules run in the trainer's process and can import nothing from here."""
+    names = {field.name for field in vars(AttemptFolder).values() if isinstance(field, _Inside)}
+    found = set()
+    for module in (Path(automate_train.__file__).parent / "hook").glob("*.py"):
+        tree = ast.parse(module.read_text(encoding="utf-8"))
+        found |= {
+            each.value for each in ast.walk(tree) if isinstance(each, ast.Constant) and isinstance(each.value, str)
+        }
+    files = {each for each in found if re.fullmatch(r"\w+\.(json|jsonl|toml|log)", each)}
+    assert files == {"hook.json", "events.jsonl"} and files <= names
+    assert {"output", "sample"} <= found and AttemptFolder("/x").samples == Path("/x/output/sample")
+    assert ".final" in found and AttemptFolder("/x").final("c") == Path("/x/output/sample/c.final")
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("attempt-1", 1),
+        ("attempt-10", 10),
+        ("attempt-", 0),
+        ("attempt-x", 0),
+        ("attempt-²", 0),
+        ("attempt-" + "9" * 5000, 0),
+    ],
+)
+def test_the_number_of_an_attempt(name: str, number: int):
+    assert AttemptFolder(f"/p/000-r/{name}").number == number
+
+
+def test_a_sweep_is_found_by_its_folder_or_its_home(tmp_path: Path):
+    with pytest.raises(UserError, match="no sweep's journal"):
+        find_sweep(tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "journal.sqlite").touch()
+        assert find_sweep(tmp_path / name).path == tmp_path / name
+        if name == "a":
+            assert find_sweep(tmp_path).path == tmp_path / name
+    with pytest.raises(UserError, match="several sweeps are here: a, b"):
+        find_sweep(tmp_path)

@@ -16,6 +16,7 @@ from hashlib import blake2b
 from typing import Any
 
 from ...records import Cache
+from ...store.layout import DATASETS
 from . import image_files
 from .dataset import Document, any_subset_on, each_subset, effective
 from .value_types import Table, Values
@@ -77,7 +78,7 @@ def redirect(document: Document, training: Values, script: str, temp_dir: str) -
             depends["models"] = {key: _identity(training.get(key)) for key in TEXT_MODELS}
         digest = blake2b(json.dumps(depends, sort_keys=True).encode(), digest_size=8).hexdigest()
         name = os.path.basename(folder.path.rstrip("/")) or "pictures"
-        path = os.path.join(os.path.abspath(temp_dir), "datasets", digest, name)
+        path = os.path.join(os.path.abspath(temp_dir), DATASETS, digest, name)
         links = {file: os.path.join(folder.path, file) for file in sorted({*folder.images, *captions})}
         caches[path] = Cache(path, links)
         subset["image_dir"] = path
