@@ -32,11 +32,11 @@ def test_uploads_are_known_by_server_until_they_are_forgotten(tmp_path: Path):
 
 def test_requests_are_known_by_server_and_lora(tmp_path: Path):
     journal = SampleJournal(tmp_path / "journal.sqlite")
-    sent = SentRequest("/x_00.png", "at-1", "", "a cat", 7)
+    sent = SentRequest("/x_00.png", "at-1", "")
     journal.record_request("http://a", sent)
-    answered = SentRequest("/x_00.png", "at-1", "task-1", "a cat", 7)
+    answered = SentRequest("/x_00.png", "at-1", "task-1")
     journal.record_request("http://a", answered)
-    baseline = SentRequest("/b.png", "", "task-2", "a cat", 7)
+    baseline = SentRequest("/b.png", "", "task-2")
     journal.record_request("http://a", baseline)
     assert journal.requests("http://a", "at-1") == [answered] and journal.requests("http://a", "") == [baseline]
     assert len(journal.requests("http://a")) == 2 and journal.requests("http://b") == []
