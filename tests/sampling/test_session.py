@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -12,6 +13,9 @@ from pathlib import Path
 import pytest
 from sampler_kit import Sweep, assert_clean
 from webui_kit import Double, running, until
+
+from automate_train.config.prompts import Prompt
+from automate_train.sampling.batch import prompt_key
 
 
 @pytest.fixture
@@ -32,6 +36,9 @@ def test_every_checkpoint_gets_its_pictures(double, tmp_path):
     assert (dog["prompt"], dog["epoch"], dog["step"], dog["checkpoint"]) == (1, 2, 20, "k0.safetensors")
     assert dog["lora"] in dog["text"] and dog["negative"] == "ugly" and f"Seed: {dog['seed']}," in dog["infotext"]
     assert dog["parameters"]["cfg_scale"] == 7 and dog["server"] == double.url
+    assert dog["words"] == "a dog" and dog["prompt_key"] == prompt_key(1, Prompt("a dog", "ugly"))
+    assert dog["prompt_digest"] == hashlib.sha256(sweep.prompts.read_bytes()).hexdigest()
+    assert sweep.pictures()["000-k0/k0_00.json"]["prompt_key"] == "", "a seed of its own was not drawn"
     seeds = {name[-7:-5]: about["seed"] for name, about in sweep.pictures().items()}
     assert len({about["seed"] for about in sweep.pictures().values()}) == 2 and seeds["00"] == 1
     assert (attempt.samples / "k0-000001.final").exists() and (attempt.samples / "k0.final").exists()
