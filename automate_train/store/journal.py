@@ -2,7 +2,8 @@
 
 Covers: the SQL of all tables but the sampler's. What it holds of runs that have begun is in their folders, too, from
 which `rebuild` makes it again. A reader in another terminal may open it at any time; a killed writer loses nothing that
-was committed. Not: its tables (`schema`), the sampler's (`sample_journal`), what an outcome means (`trainers`).
+was committed. Not: the file (`database`), its tables (`schema`), the sampler's (`sample_journal`), what an outcome
+means (`trainers`).
 """
 
 from __future__ import annotations
@@ -20,12 +21,11 @@ from typing import Any
 
 from ..errors import UserError
 from ..records import Attempt, Checkpoint, Launch, Outcome, RunRecord
+from .database import connect, damage, is_temporary
 from .events import which
-from .journal_check import damage, folder, is_temporary
 from .launch import write_launch
-from .layout import AttemptFolder, SweepFolder, attempt_folder, find_sweep, run_folder
+from .layout import ATTEMPT, AttemptFolder, SweepFolder, attempt_folder, find_sweep, run_folder
 from .outcome import KINDS, read_outcome, safe_metrics, write_outcome
-from .schema import UPGRADES
 
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
@@ -38,17 +38,11 @@ class Journal:
         self.path = path
         self._folder = str(path.parent)
         try:
-            self.db = _read_only(path) if read_only else _writable(path)
-            _as_records(self.db)
-            self.db.execute("select 1 from sqlite_master").fetchone()  # reads the schema, which may be damaged
+            self.db = connect(path, read_only)
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # of a message that quotes a damaged name
-            raise UserError(
-                f"the sweep's journal cannot be read: {error}",
-                source=str(path),
-                hint="may it be read and written, is the disk full?"
-                if is_temporary(error)
-                else "the sweep's own command repairs it",
-            ) from error
+            repaired = "the sweep's own command repairs it"
+            hint = "may it be read and written, is the disk full?" if is_temporary(error) else repaired
+            raise UserError(f"the sweep's journal cannot be read: {error}", source=str(path), hint=hint) from error
 
     def close(self) -> None:
         self.db.close()
@@ -69,15 +63,10 @@ class Journal:
     def is_damaged(path: Path) -> bool:
         """Whether a file that cannot be opened as a journal is a damaged database, not a locked one."""
         try:
-            with contextlib.closing(_read_only(path)) as db:
-                _as_records(db)
-                journal = Journal.__new__(Journal)
-                journal.path, journal.db = path, db
+            with contextlib.closing(Journal(path, read_only=True)) as journal:
                 return journal.damage() is not None
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            return not is_temporary(error)
-        except UserError:
-            return False  # of a newer automate-train
+        except UserError as error:  # without a cause: it is of a newer automate-train
+            return error.__cause__ is not None and not is_temporary(error.__cause__)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -265,9 +254,6 @@ def _run_values(run: RunRecord, folder: str | None) -> tuple[object, ...]:
     return (run.key, run.number, run.index, run.name, run.slug, _encode(run.varied), _encode(run.options), folder)
 
 
-# opening
-
-
 def open_sweep(path: str | Path) -> tuple[Journal, SweepFolder]:
     """The journal, for reading, of a sweep's folder (`<temp_dir>/<project>`) or of a temp_dir that holds exactly one
     sweep."""
@@ -275,50 +261,14 @@ def open_sweep(path: str | Path) -> tuple[Journal, SweepFolder]:
     return Journal(folder.journal, read_only=True), folder
 
 
-def _as_records(db: sqlite3.Connection) -> None:
-    db.row_factory = sqlite3.Row
-    db.text_factory = lambda data: data.decode(errors="replace")  # a damaged letter must not hide all the others
-
-
-def _writable(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute("pragma journal_mode = wal")
-    # In WAL mode NORMAL loses no committed transaction to a killed process, only (whole ones) to a power cut.
-    db.execute("pragma synchronous = normal")
-    # Pages: the WAL stays at 1 MB; SQLite's own 1000 make it several times larger than the journal.
-    db.execute("pragma wal_autocheckpoint = 250")
-    _upgrade(db, path)
-    return db
-
-
-def _read_only(path: Path) -> sqlite3.Connection:
-    """Without a -wal file nobody writes: `immutable` then keeps SQLite from making one beside the journal. A journal of
-    an earlier version, or one whose making was cut short, is read through an upgraded copy in memory."""
-    how = "mode=ro" if os.path.exists(f"{path}-wal") else "immutable=1"
-    db = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, isolation_level=None)
-    if _version(db, path) == len(UPGRADES):
-        return db
-    with contextlib.closing(db):
-        copy = sqlite3.connect(":memory:", isolation_level=None)
-        db.backup(copy)
-    _upgrade(copy, path)
-    return copy
-
-
-def _upgrade(db: sqlite3.Connection, path: Path) -> None:
-    for number, script in enumerate(UPGRADES[_version(db, path) :], _version(db, path) + 1):
-        db.executescript(f"begin immediate; {script} pragma user_version = {number}; commit;")
-
-
-def _version(db: sqlite3.Connection, path: Path) -> int:
-    version = int(db.execute("pragma user_version").fetchone()[0])
-    if version > len(UPGRADES):
-        hint = "pip install -U automate-train"
-        raise UserError("the journal was written by a newer automate-train", source=str(path), hint=hint)
-    return version
-
-
 # rows -> records
+
+
+def _folder(name: object) -> str:
+    """The name of an attempt's folder; one that we never wrote may lead out of the sweep's folder."""
+    if isinstance(name, str) and ATTEMPT.fullmatch(name):
+        return name
+    raise sqlite3.DatabaseError(f"it holds the folder {name!r:.60}, which was never written")
 
 
 def _run(row: sqlite3.Row) -> RunRecord:
@@ -337,7 +287,7 @@ def _attempt(row: sqlite3.Row) -> Attempt:
     cause = str(facts.pop("cause", ""))
     devices = _decode(row["devices"])
     return Attempt(
-        _whole(row["id"]), str(row["key"]), _whole(row["number"]), folder(row["folder"]),
+        _whole(row["id"]), str(row["key"]), _whole(row["number"]), _folder(row["folder"]),
         tuple(map(str, devices)) if isinstance(devices, list) else (), str(row["handle"]), _number(row["started"]),
         None if row["ended"] is None else _number(row["ended"]),
         None if kind is None else Outcome(kind, None if code is None else _whole(code), str(row["reason"]), cause),

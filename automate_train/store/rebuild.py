@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import UserError
 from ..records import Attempt, RunRecord
@@ -29,9 +29,8 @@ def open_journal(folder: SweepFolder, say: Callable[[str], None]) -> Journal:
     """The sweep's journal for writing, complete. `say` tells when it had to be replaced or completed."""
     existed = folder.journal.exists()
     journal, damage = _undamaged(folder)
-    found = sorted(
-        _missing(folder, journal.attempt_folders()), key=lambda each: (each.launch.began, each.folder.number)
-    )
+    missing = _missing(folder, journal.attempt_folders())
+    found = sorted(missing, key=lambda each: (each.launch.began, each.folder.number))
     with journal.transaction():
         for each in found:
             _restore(journal, each)
@@ -73,11 +72,12 @@ def _move_aside(journal: Path) -> Path:
     return aside
 
 
-@dataclass(frozen=True)
-class _Missing:
+class _Missing(NamedTuple):
     folder: AttemptFolder
-    launch: LaunchFile
+    inside: str
+    """`<run's folder>/attempt-<n>`"""
     run: RunRecord
+    launch: LaunchFile
 
 
 def _missing(sweep: SweepFolder, known: set[str]) -> Iterator[_Missing]:
@@ -91,17 +91,15 @@ def _missing(sweep: SweepFolder, known: set[str]) -> Iterator[_Missing]:
             if ATTEMPT.fullmatch(inside) and inside not in known:
                 launch = read_launch(folder := sweep.attempt(inside))
                 if launch.run is not None:
-                    yield _Missing(folder, launch, launch.run)
+                    yield _Missing(folder, inside, launch.run, launch)
 
 
 def _restore(journal: Journal, missing: _Missing) -> None:
-    folder = missing.folder
-    inside = f"{folder.path.parent.name}/{folder.path.name}"
-    attempt = journal.restore(missing.run, missing.launch.devices, missing.launch.began, inside)
-    for event in read_events(folder)[0]:
+    attempt = journal.restore(missing.run, missing.launch.devices, missing.launch.began, missing.inside)
+    for event in read_events(missing.folder)[0]:
         if (saved := checkpoint_of(event, attempt.number)) is not None:
             journal.add_checkpoint(attempt.id, saved)
-    _restore_outcome(journal, attempt, folder)
+    _restore_outcome(journal, attempt, missing.folder)
 
 
 def _restore_outcome(journal: Journal, attempt: Attempt, folder: AttemptFolder) -> None:

@@ -287,3 +287,11 @@ def test_json_in_it_is_read_with_tolerance(tmp_path: Path, column: str, value: s
     (record,) = journal.records()
     assert record.state == "succeeded" and (record.metrics == {} or record.attempts[0].devices == ())
     assert journal.damage() is None
+
+
+def test_what_is_not_a_regular_file_holds_nobody_up(tmp_path: Path):
+    os.mkfifo(tmp_path / "journal.sqlite")
+    for read_only in (True, False):
+        with pytest.raises(UserError, match="not a regular file"):
+            Journal(tmp_path / "journal.sqlite", read_only=read_only)
+    assert Journal.is_damaged(tmp_path / "journal.sqlite")

@@ -1,0 +1,85 @@
+"""The journal's database file: opened, brought up to date, checked.
+
+Covers: SQLite's settings, journals of earlier versions, whether a file is damaged. SQLite has no checksums: a changed
+byte may pass its check, so what the journal holds is read with tolerance.
+Not: what is asked of it (`journal`, `sample_journal`), what follows from damage (`rebuild`).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+
+from ..errors import UserError
+from .schema import UPGRADES
+
+TEMPORARY = (
+    "locked", "unable to open", "readonly", "is full", "I/O error", "authorization", "permission", "interrupted",
+)  # fmt: skip
+"""Words of SQLite for what says nothing about the file itself."""
+
+
+def connect(path: Path, read_only: bool) -> sqlite3.Connection:
+    """`sqlite3.DatabaseError` for a damaged or locked file; `UserError` for one of a newer automate-train."""
+    if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
+        raise sqlite3.DatabaseError("it is not a regular file")
+    db = _read_only(path) if read_only else _writable(path)
+    db.row_factory = sqlite3.Row
+    db.text_factory = lambda data: data.decode(errors="replace")  # a damaged letter must not hide all the others
+    db.execute("select 1 from sqlite_master").fetchone()  # reads the schema, which may be damaged
+    return db
+
+
+def _writable(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("pragma journal_mode = wal")
+    # In WAL mode NORMAL loses no committed transaction to a killed process, only (whole ones) to a power cut.
+    db.execute("pragma synchronous = normal")
+    # Pages: the WAL stays at 1 MB; SQLite's own 1000 make it several times larger than the journal.
+    db.execute("pragma wal_autocheckpoint = 250")
+    _upgrade(db, path)
+    return db
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    """Without a -wal file nobody writes: `immutable` then keeps SQLite from making one beside the journal. A journal of
+    an earlier version, or one whose making was cut short, is read through an upgraded copy in memory."""
+    how = "mode=ro" if os.path.exists(f"{path}-wal") else "immutable=1"
+    db = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, isolation_level=None)
+    if _version(db, path) == len(UPGRADES):
+        return db
+    with closing(db):
+        copy = sqlite3.connect(":memory:", isolation_level=None)
+        db.backup(copy)
+    _upgrade(copy, path)
+    return copy
+
+
+def _upgrade(db: sqlite3.Connection, path: Path) -> None:
+    for number, script in enumerate(UPGRADES[_version(db, path) :], _version(db, path) + 1):
+        db.executescript(f"begin immediate; {script} pragma user_version = {number}; commit;")
+
+
+def _version(db: sqlite3.Connection, path: Path) -> int:
+    version = int(db.execute("pragma user_version").fetchone()[0])
+    if version > len(UPGRADES):
+        hint = "pip install -U automate-train"
+        raise UserError("the journal was written by a newer automate-train", source=str(path), hint=hint)
+    return version
+
+
+def is_temporary(error: BaseException) -> bool:
+    """Whether the file may be whole all the same: it is locked, the disk is full or away."""
+    return any(word in str(error) for word in TEMPORARY)
+
+
+def damage(db: sqlite3.Connection) -> str | None:
+    """What SQLite's own checks find, in a few words; None when all is well."""
+    found = db.execute("pragma integrity_check(1)").fetchone()[0]
+    if found != "ok":
+        return str(found).strip().splitlines()[-1]
+    row = db.execute("pragma foreign_key_check").fetchone()
+    return f"a row of the table {row[0]} belongs to nothing" if row else None
