@@ -19,6 +19,7 @@ from typing import Any
 
 import hook_imports  # type: ignore[import-not-found]  # beside this file
 import hook_metrics  # type: ignore[import-not-found]
+import hook_sample_wait  # type: ignore[import-not-found]
 
 ENDINGS = re.compile(r"-step(?P<step>\d{8,})$|-(?P<epoch>\d{6,})$")
 
@@ -32,11 +33,8 @@ class Patches:
         self.events, self.trackers = events, trackers
         self.output_dir = settings.get("output_dir")
         self.output_name = settings.get("output_name")
-        self.sample_wait = None
-        if settings.get("wait_for_samples"):  # only then: most runs do without
-            import hook_sample_wait  # type: ignore[import-not-found]
-
-            self.sample_wait = hook_sample_wait.SampleWait(settings)
+        waits = bool(settings.get("wait_for_samples"))
+        self.sample_wait = hook_sample_wait.SampleWait(settings) if waits else None
         self.total: int | None = None
         self.epochs: int | None = None
         poll = self.guarded(functools.partial(trackers.log_new_images, self.step_of), "images") if trackers else None

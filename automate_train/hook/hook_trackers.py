@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import os
 import struct
 import textwrap
@@ -106,8 +107,6 @@ class Aim:
 
     @classmethod
     def reopened(cls, event: Mapping[str, Any], wanted: Mapping[str, Any]) -> Aim:
-        import logging
-
         from aim import Run  # type: ignore[attr-defined]
 
         # A killed training leaves its lock behind, and no other process has this run: force, without a warning.

@@ -41,7 +41,7 @@ def set_title(title: str) -> None:
     try:
         from setproctitle import setproctitle  # type: ignore[import-not-found]
     except ImportError:
-        import ctypes
+        import ctypes  # not at the top: the script must not find more modules imported than it needs
 
         ctypes.CDLL(None).prctl(15, title.encode()[:15], 0, 0, 0)  # PR_SET_NAME
     else:

@@ -130,7 +130,13 @@ def test_script_sees_what_it_sees_when_started_itself(attempt: Attempt, tmp_path
     )
     *same, modules = hooked
     assert same == plain[:-1]
-    assert plain[-1] == [] and modules == ["hook_events", "hook_imports", "hook_metrics", "hook_patches"]
+    assert plain[-1] == [] and modules == [
+        "hook_events",
+        "hook_imports",
+        "hook_metrics",
+        "hook_patches",
+        "hook_sample_wait",
+    ]
     assert not (attempt.path / "hook" / "__pycache__").exists()
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save, save_file
 
 log = logging.getLogger(__name__)
 DTYPES = {"float": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -74,8 +75,6 @@ class Saver:
         dtype = DTYPES.get(args.save_precision)
         tensors = {k: v.detach().to("cpu", dtype or v.dtype).contiguous() for k, v in network.state_dict().items()}
         if args.save_model_as == "safetensors":
-            from safetensors.torch import save, save_file
-
             data = save(tensors)
             body = data[8 + int.from_bytes(data[:8], "little") :]
             metadata["sshs_model_hash"] = hashlib.sha256(body).hexdigest()

@@ -15,7 +15,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+import toml
 import torch
+from PIL import Image
 from torch import Tensor
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -37,8 +39,6 @@ log = logging.getLogger(__name__)
 def subsets(args: Any) -> list[dict[str, Any]]:
     """Every subset with all its options, wherever they are given. `ValueError` on unknown keys."""
     if args.dataset_config:
-        import toml
-
         config = toml.loads(Path(args.dataset_config).read_text(encoding="utf-8"))
     else:
         folder = Path(args.train_data_dir or "")
@@ -115,7 +115,6 @@ class Images(torch.utils.data.Dataset[tuple[Tensor, str]]):
         """Read once, then kept; on disk under a name like sd-scripts', which holds only the image's own size."""
         if path not in self.latents:
             import numpy
-            from PIL import Image
 
             with Image.open(path) as image:
                 width, height = image.size

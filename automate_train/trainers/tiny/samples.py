@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import model  # type: ignore[import-not-found]  # beside this file
+import toml
 import torch
+from PIL import Image
 
 log = logging.getLogger(__name__)
 SWITCHES = {"n": "negative_prompt", "w": "width", "h": "height", "d": "seed", "s": "sample_steps", "l": "scale"}
@@ -24,8 +26,6 @@ SWITCHES = {"n": "negative_prompt", "w": "width", "h": "height", "d": "seed", "s
 def read_prompts(file: str) -> list[dict[str, Any]]:
     text = Path(file).read_text(encoding="utf-8")
     if file.endswith(".toml"):
-        import toml
-
         shared = toml.loads(text)["prompt"]
         return [{**shared, **subset} for subset in shared["subset"]]
     if file.endswith(".json"):
@@ -80,8 +80,6 @@ def draw(args: Any, accelerator: Any, network: Any, side: int, epoch: int | None
 
 def _write(pixels: torch.Tensor, prompt: dict[str, Any], file: Path) -> None:
     """`pixels` is `(3, side, side)` in 0..1, NaN included (black); the PNG has the prompt's size, a multiple of 8."""
-    from PIL import Image
-
     side = pixels.shape[-1]
     data = bytes((pixels.nan_to_num() * 255).round().byte().permute(1, 2, 0).flatten().tolist())
     width, height = (max(64, int(prompt.get(key, 512)) // 8 * 8) for key in ("width", "height"))

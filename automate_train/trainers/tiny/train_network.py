@@ -26,9 +26,11 @@ import model  # type: ignore[import-not-found]
 import options  # type: ignore[import-not-found]
 import recipe  # type: ignore[import-not-found]
 import samples  # type: ignore[import-not-found]
+import toml
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
+from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
@@ -67,8 +69,6 @@ def make_network(args: argparse.Namespace) -> Any:
         zero_snr=args.zero_terminal_snr,
     )
     if args.network_weights is not None:
-        from safetensors.torch import load_file
-
         info = network.load_state_dict(load_file(args.network_weights))
         print(f"load network weights from {args.network_weights}: {info}")
     return network
@@ -131,8 +131,6 @@ class Training:
         args = self.args
         init: dict[str, Any] = {"wandb": {"name": args.wandb_run_name}} if args.wandb_run_name else {}
         if args.log_tracker_config is not None:
-            import toml
-
             init = toml.load(args.log_tracker_config)
         plain = {k: v for k, v in vars(args).items() if isinstance(v, (int, float, str)) and k not in SECRET}
         self.accelerator.init_trackers(
@@ -245,8 +243,6 @@ def read_config_file(args: argparse.Namespace, parser: argparse.ArgumentParser) 
     """The TOML's values become options, unchecked, without their sections; the command line wins over them."""
     if not args.config_file:
         return args
-    import toml
-
     path = Path(args.config_file if args.config_file.endswith(".toml") else args.config_file + ".toml")
     if not path.exists():
         log.error("%s not found.", path)
