@@ -8,9 +8,9 @@ real trainer with sd-scripts' command line, which `sd_scripts` starts where `rep
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import cast
 
 from ..errors import UserError, nearest
@@ -29,7 +29,7 @@ def load(name: object) -> Trainer:
 
 @cache
 def _load(name: str) -> Trainer:
-    modules = {module.name for module in pkgutil.iter_modules(__path__)}
+    modules = {path.stem for path in Path(__file__).parent.iterdir() if not path.name.startswith(("_", "."))}
     module = name.replace("-", "_")
     if module in modules and hasattr(found := _module(module), "prepare"):
         return cast(Trainer, found)
@@ -43,7 +43,7 @@ def _module(name: str) -> object:
 
 
 def events_of(record: RunRecord, attempt: AttemptFolder, cursor: int) -> tuple[Sequence[Event], int]:
-    """What an attempt of a run has told since `cursor`; of a trainer that is not there any more, its hook's events."""
+    """What an attempt of a run has written since `cursor`; where its trainer no longer exists, the hook's events."""
     try:
         trainer = load(record.trainer)
     except UserError:

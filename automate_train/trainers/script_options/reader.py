@@ -1,7 +1,7 @@
 """`accepted`: the options of a script, read once while none of its files changes.
 
-Covers: the memory of scripts that were read, which error is told when nothing is found. Not: the reading itself
-(`parser_walk`), which script trains (`trainers/sd_scripts/script`).
+Covers: remembering scripts that were read, the errors when nothing is found. Not: the reading itself (`parser_walk`),
+which script trains (`sd_scripts/script`).
 """
 
 from __future__ import annotations

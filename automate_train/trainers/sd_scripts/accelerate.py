@@ -1,7 +1,7 @@
 """How a run's processes are started: by `accelerate launch`, or as plain python with the same environment.
 
-Covers: the flags, the config file beside them, the environment, a free port for runs with several processes. Not: the
-trainer's own options (`launcher`).
+Covers: the flags, the config file with the same content, the environment, a free port for runs with several processes.
+Not: the trainer's own options (`launcher`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The hook's part of a launch: its sources, which travel with the attempt, and hook.json.
 
-Covers: for runs with the hook, all files of it; what it is told of the run. Not: what the hook does (`hook`).
+Covers: all files of the hook, for runs that have it; what it must know of the run. Not: what the hook does (`hook`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the trainer and the hook are told about TensorBoard, W&B and Aim.
+"""The options of TensorBoard, W&B and Aim, for the trainer and for the hook.
 
 Covers: names and folders of the trackers, their own config from the user's template, what they show as the run's
 options. Not: opening them and logging to them (`hook/hook_live_trackers`).
