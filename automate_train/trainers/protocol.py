@@ -16,7 +16,7 @@ from ..store.layout import AttemptFolder
 
 
 class Trainer(Protocol):
-    """Functions of a module. They start nothing and write nothing: only an executor writes an attempt's folder."""
+    """Functions of a module. They start no run and write nothing: only an executor writes an attempt's folder."""
 
     def problems(self, run: Run, context: SweepContext) -> list[Problem]:
         """Everything that is wrong with a run's options, as far as it can be known before the run starts. The keys of
