@@ -1,9 +1,9 @@
 """What an executor is: where attempts run. One module under `executors/` holds one class that does this.
 
-Covers: the contract; `tests/executors/test_executor_contract.py` runs against every executor there is. The attempt's folder is
-the only thing that an executor shares with the trainer's process: how an attempt ended is read there (`exit_code`), so
-a shared disk is all that a cluster needs. A handle is opaque text: a process id and what makes it unique, a job number.
-Not: which attempt starts where (`training.placement`), what an exit code means (`trainers`).
+Covers: the contract; `tests/executors/test_executor_contract.py` runs against every executor there is. The attempt's
+folder is the only thing that an executor shares with the trainer's process: how an attempt ended is read there
+(`exit_code`), so a shared disk is all that a cluster needs. A handle is opaque text: a process id and what makes it
+unique, a job number. Not: which attempt starts where (`training.placement`), what an exit code means (`trainers`).
 """
 
 from __future__ import annotations

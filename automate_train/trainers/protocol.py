@@ -1,8 +1,9 @@
 """What a trainer is: a module or package of this folder, found by its name, that holds these functions.
 
-Covers: the contract. `command.py` is the smallest trainer, the one to copy; `tests/trainers/test_trainer_contract.py` runs
-against every trainer there is. Which keys of the configs a trainer accepts depends on the run (its script, its
-command), so it is no list: `problems` names each key that nothing reads. Not: any particular trainer.
+Covers: the contract. `command.py` is the smallest trainer, the one to copy; a contract test
+(`tests/trainers/test_trainer_contract.py`) runs against every trainer there is. Which keys of the configs a trainer
+accepts depends on the run (its script, its command), so it is no list: `problems` names each key that nothing reads.
+Not: any particular trainer.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """What is particular to the local executor: groups, pids that are used again, signals, devices. The contract is in
-`test_contract`."""
+`test_executor_contract`."""
 
 from __future__ import annotations
 
