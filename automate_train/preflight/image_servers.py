@@ -17,10 +17,10 @@ from ..config.prompts import read_prompts
 from ..config.sampling_options import sample_rule, sampler_environment, webui_addresses
 from ..errors import Problem, UserError
 from ..records import Setting
-from ..sampling.servers.connect import connect
 from ..sampling.servers.protocol import ServerError
 from ..sampling.servers.webui import payload
 from ..sampling.servers.webui.http import base_url
+from ..sampling.servers.webui.server import connect
 
 SECONDS = 15.0
 """The longest that the probes of all servers may take."""

@@ -56,7 +56,7 @@ class Generator:
         return not (self._finishing.is_set() or self.health.given_up or self.context.stopping.is_set())
 
     def _run(self) -> None:
-        self.journal = SampleJournal(self.context.journal)
+        self.journal = SampleJournal(self.context.journal)  # a connection belongs to one thread
         self.acceptance = Acceptance(self.server, self.context, self.journal)
         self.queue_watch = QueueWatch(self.server, self.context.limits, self.health)
         connected = lost = False

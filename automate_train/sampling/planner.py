@@ -146,6 +146,7 @@ class Planner:
         for variant in variants(prompts.prompts):
             if variant.baseline:
                 prompt = prompts.prompts[variant.number]
+                # What a WebUI is sent, as in the first edition: the baselines of its sweeps are found.
                 sent = parameters(SampleRequest(prompt, self._seed(variant.number, prompt)))
                 digest = hashlib.sha256(json.dumps(sent, sort_keys=True).encode()).hexdigest()[:8]
                 png = self.folder.baselines.absolute() / f"{variant.number:02d}_{digest}.png"

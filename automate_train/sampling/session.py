@@ -26,8 +26,8 @@ from .image_store import ImageStore
 from .planner import Planner, SampleSelection
 from .schedule import lora_folder
 from .server_worker import ServerWorker
-from .servers.connect import connect
 from .servers.protocol import ServerError
+from .servers.webui.server import connect
 from .tracker_backfill import TrackerBackfill
 
 LAST_REMOVALS, LAST_REMOVALS_SILENT = 10.0, 1.0

@@ -29,7 +29,7 @@ class Uploader:
         self.thread = self.context.start_thread(f"uploader {self.server.url}", self._run)
 
     def _run(self) -> None:
-        self.journal = SampleJournal(self.context.journal)
+        self.journal = SampleJournal(self.context.journal)  # a connection belongs to one thread
         while True:
             job = self.queues.jobs.get()
             self._do(job)

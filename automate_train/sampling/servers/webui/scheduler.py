@@ -1,7 +1,8 @@
-"""The agent scheduler's queue: put pictures in, ask for them, take our own out.
+"""Drawing through the agent scheduler's queue: put pictures in, ask for them, take our own out.
 
-Covers: its routes, and which of its answers is a success. The routes that act on everybody's tasks (clear,
-requeue-failed) are not used. Not: how often to ask, when to wake a queue that stands still (`sampling.queue_watch`).
+Covers: the part of `ImageServer` that is about drawing, the scheduler's routes, which of its answers is a success. The
+routes that act on everybody's tasks (clear, requeue-failed) are not used. Not: how often to ask, when to wake a queue
+that stands still (`sampling.queue_watch`).
 """
 
 from __future__ import annotations
@@ -10,40 +11,19 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from ..png import LARGEST
-from ..protocol import Failed, Picture, Refused, Unavailable
-from .drawn import pictures
-from .http import MIB, Http, TooLarge
+from ..protocol import Failed, Picture, Progress, Refused, Ticket, Unavailable
+from .http import Http, TooLarge
+from .txt2img import PICTURES, pictures
 
 ROOT = "/agent-scheduler/v1"
 WAITING = f"{ROOT}/queue"
-PICTURES = 128 * MIB
-"""Bytes of an answer with pictures."""
 PAGE, PAGES = 50, 40
 ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 UPDATE = "update the agent scheduler, or enable the infotext in the WebUI's settings"
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """Not final: pending, or running (which this queue seldom shows)."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Queue:
-    current: str | None
-    """Our task's id only in older WebUIs; newer ones have a text of their own, from which nothing can be concluded."""
-    paused: bool
-    pending_ids: tuple[str, ...]
-    """The first ones (at most 20), everybody's."""
-    total: int
-    """How many wait, everybody's."""
 
 
 class Scheduler:
@@ -51,31 +31,25 @@ class Scheduler:
         self._http = http
         self._old_results = False
 
-    def queue(self, payload: dict[str, Any]) -> str:
-        """The new task's id. After `Unavailable` the task may exist: `find` it before sending it again."""
+    def draw(self, body: dict[str, Any], limit_s: float = 0.0) -> Ticket | Picture | Failed:
         path = f"{ROOT}/queue/txt2img"
         try:
-            answer = self._http.table("POST", path, json=payload)
+            answer = self._http.table("POST", path, json=body)
         except Unavailable as error:
             if "not found script" in str(error).lower():
                 raise Refused(str(error)) from None
             raise
         return self._checked(answer.get("task_id"), path)
 
-    def find(self, text: str, seed: int, known: Collection[str] = ()) -> str | None:
-        """The id of a task with `text` in its prompt and this seed, none of `known`: first among those that wait, then
-        in the history. Give the whole prompt where several prompts share a name and a seed."""
+    def find(self, body: dict[str, Any], known: Collection[Ticket] = ()) -> Ticket | None:
+        """First among the tasks that wait, then in the history."""
         for path, key in ((WAITING, "pending_tasks"), (f"{ROOT}/history", "tasks")):
             for task in self._pages(path, key):
                 params = _params(task)
-                if text in str(params.get("prompt", "")) and params.get("seed") == seed and task.get("id") not in known:
+                same = body["prompt"] in str(params.get("prompt", "")) and params.get("seed") == body["seed"]
+                if same and task.get("id") not in known:
                     return self._checked(task.get("id"), path)
         return None
-
-    def waiting_with(self, text: str) -> list[str]:
-        """The ids of the tasks that wait with `text` in their prompts."""
-        rows = self._pages(WAITING, "pending_tasks")
-        return [self._checked(row.get("id"), WAITING) for row in rows if text in str(_params(row).get("prompt", ""))]
 
     def _pages(self, path: str, key: str) -> Iterator[dict[str, Any]]:
         for page in range(PAGES):
@@ -85,14 +59,15 @@ class Scheduler:
             if not isinstance(rows, list) or len(rows) < PAGE:
                 return
 
-    def result(self, task_id: str) -> Waiting | Failed | list[Picture]:
-        """What has become of a task. Only pictures are a success: `success: true` with nothing in it is not."""
+    def collect(self, ticket: Ticket) -> Picture | Failed | None:
         try:
-            return self._result(task_id)
+            found = self._result(ticket)
         except TooLarge as error:  # the fault of this picture, not of the server
             return Failed(str(error))
+        return found[0] if isinstance(found, list) else found
 
-    def _result(self, task_id: str) -> Waiting | Failed | list[Picture]:
+    def _result(self, task_id: str) -> list[Picture] | Failed | None:
+        """Only pictures are a success: `success: true` with nothing in it is not."""
         status, answer = self._results(task_id)
         if answer is None:  # 500: old schedulers answer it for ever without infotext, so look whether the task is done
             if self._task(task_id).get("status") != "done":
@@ -105,7 +80,7 @@ class Scheduler:
             each = [entry if isinstance(entry, dict) else {} for entry in data]
             return pictures((one.get("image"), one.get("infotext")) for one in each)
         if message in ("Task is pending", "Task is running"):
-            return Waiting(message.removeprefix("Task is "))
+            return None
         if message in ("Task is failed", "Task is interrupted"):
             why = self._http.says(self._task(task_id).get("result") or "")
             state = message.removeprefix("Task is ")
@@ -138,26 +113,38 @@ class Scheduler:
         except (zipfile.BadZipFile, EOFError, OSError, ValueError, RuntimeError, NotImplementedError):
             raise Unavailable(f"{self._http.url} answered {path} with a broken zip file") from None
 
-    def state(self) -> Queue:
+    def progress(self, tickets: Sequence[Ticket]) -> Progress:
+        """Of the pending tasks the answer has the first 20, everybody's. `current` is our ticket only in older WebUIs;
+        newer ones have a text of their own there, from which nothing can be concluded."""
         answer = self._http.table("GET", WAITING, query={"limit": 20, "offset": 0}, limit=PICTURES)
         rows = answer.get("pending_tasks")
         if not isinstance(rows, list):
             raise Unavailable(f"{self._http.url} answered {WAITING} without a list of tasks")
-        ids = tuple(str(row.get("id")) for row in rows if isinstance(row, dict))
+        pending = [str(row.get("id")) for row in rows if isinstance(row, dict)]
         total, current = answer.get("total_pending_tasks"), answer.get("current_task_id")
-        total = total if isinstance(total, int) else len(ids)
-        return Queue(str(current) if current else None, answer.get("paused") is True, ids, total)
+        total = total if isinstance(total, int) else len(pending)
+        finished, waits = [], False
+        for ticket in tickets:
+            if ticket in pending:
+                waits = total > len(pending)  # what we queued after it waits too, on a page that we do not see
+            elif not waits and ticket != current:
+                finished.append(ticket)
+        return Progress(tuple(finished), total, str(current) if current else None, answer.get("paused") is True)
 
-    def resume(self) -> None:
+    def wake(self) -> None:
         """Unpause the queue, and start its runner: a task that was queued while the runner was about to end stays in
         the queue until then."""
         self._http.ask("POST", f"{ROOT}/queue/resume")
 
-    def cancel(self, task_id: str) -> None:
-        """Our own task is taken out of the queue; fine where it is not there any more."""
-        answer = self._http.ask("DELETE", f"{ROOT}/task/{task_id}", allow=(404, 500))
-        if answer.status != 200 and self._task(task_id):  # an unknown id is a 500 too
-            raise Unavailable(f"{self._http.url} did not cancel task {task_id} ({answer.status})")
+    def withdraw(self, lora: str, tickets: Collection[Ticket]) -> None:
+        lost = []
+        if lora and "" in tickets:
+            rows = self._pages(WAITING, "pending_tasks")
+            lost = [self._checked(row.get("id"), WAITING) for row in rows if lora in str(_params(row).get("prompt"))]
+        for ticket in {*tickets, *lost} - {""}:
+            answer = self._http.ask("DELETE", f"{ROOT}/task/{ticket}", allow=(404, 500))
+            if answer.status != 200 and self._task(ticket):  # an unknown id is a 500 too
+                raise Unavailable(f"{self._http.url} did not cancel task {ticket} ({answer.status})")
 
     def _task(self, task_id: str) -> dict[str, Any]:
         """The task's row, {} where there is none."""

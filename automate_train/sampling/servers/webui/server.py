@@ -6,13 +6,15 @@ when to call again and how often (`sampling`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ....config.keys import WEBUI_SECRETS, unset
 from ....errors import Problem, UserError
 from ..protocol import (
     Failed,
+    ImageServer,
     Lora,
     LoraRefused,
     Picture,
@@ -22,16 +24,23 @@ from ..protocol import (
     Ticket,
     Unavailable,
     Verdict,
-)
-from .drawing import AtOnce, Queued, txt2img
+)  # fmt: skip
 from .http import Http
 from .infotext import verdict
 from .lora_file import lora_hash
 from .loras import LIST, Loras
 from .payload import parameters, payload, wanted_model
-from .scheduler import PICTURES, WAITING
+from .scheduler import WAITING, Scheduler
+from .txt2img import PICTURES, AtOnce, txt2img
 
 SMALL = {"prompt": "", "steps": 1, "width": 64, "height": 64, "batch_size": 1, "n_iter": 1}
+
+
+def connect(url: str, folder: str, options: Mapping[str, Any], environment: Mapping[str, str]) -> ImageServer:
+    """The server at an address, by a run's options and the environment; nothing is asked yet."""
+    auth, uploader_auth = (environment.get(WEBUI_SECRETS[key]) for key in ("webui_auth", "webui_uploader_auth"))
+    lora_dir = None if unset(options.get("webui_lora_dir")) else str(options["webui_lora_dir"])
+    return WebUI(url, folder, auth=auth, uploader_auth=uploader_auth, lora_dir=lora_dir)
 
 
 class WebUI:
@@ -46,7 +55,7 @@ class WebUI:
         self._http = Http(url, auth, uploader_auth)
         self._loras = Loras(self._http, folder, lora_dir)
         self._has_shared_folder = bool(lora_dir)
-        self._way: Queued | AtOnce | None = None
+        self._way: Scheduler | AtOnce | None = None
         self._hashes: dict[Path, str] = {}
         """File of a LoRA -> what an infotext shows of it."""
 
@@ -76,7 +85,7 @@ class WebUI:
             hint = "install it (it also fails to load without internet), or set webui_lora_dir to a shared folder"
             yield Problem("error", "", "", f"{self.url} has no model uploader: LoRAs cannot be brought there", hint)
         queue = self._asked(WAITING, query={"limit": 1}, limit=PICTURES)
-        if queue is None and isinstance(self._way, Queued):
+        if queue is None and isinstance(self._way, Scheduler):
             yield Problem(
                 "error", "", "", f"{self.url} has no agent scheduler any more: its pictures cannot be fetched"
             )
@@ -87,7 +96,7 @@ class WebUI:
         elif queue.get("paused") is True:
             hint = "resume it in the WebUI: samples wait until then"
             yield Problem("warning", "", "", f"{self.url}: its queue is paused", hint)
-        self._way = self._way or (Queued(self._http) if queue is not None else AtOnce(self._http))
+        self._way = self._way or (Scheduler(self._http) if queue is not None else AtOnce(self._http))
 
     def _asked(self, path: str, **options: Any) -> dict[str, Any] | None:
         """The answer of an extension; None for 404, which also means that it failed to load when the WebUI started."""
@@ -95,11 +104,11 @@ class WebUI:
         return None if answer.status == 404 else self._http.parsed(answer, path)
 
     @property
-    def _drawing(self) -> Queued | AtOnce:
+    def _drawing(self) -> Scheduler | AtOnce:
         """Found out once, and kept: a ticket of the queue is of no use without it."""
         if self._way is None:
             there = self._asked(WAITING, query={"limit": 1}, limit=PICTURES) is not None
-            self._way = Queued(self._http) if there else AtOnce(self._http)
+            self._way = Scheduler(self._http) if there else AtOnce(self._http)
         return self._way
 
     def _raise_if_unusable(self) -> None:

@@ -272,7 +272,7 @@ def test_a_slow_upload_is_no_dead_server(double, file):
     try:
         while not double.asked("/upload_lora_model"):
             assert upload.poll() is None
-        assert Scheduler(Http(double.url)).state().paused is False
+        assert Scheduler(Http(double.url)).progress(()).paused is False
         assert upload.wait(20) == 0
     finally:
         upload.kill()

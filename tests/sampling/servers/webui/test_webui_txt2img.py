@@ -12,10 +12,10 @@ import pytest
 from webui_kit import Double, running
 
 from automate_train.sampling.servers.protocol import Failed, Refused, Unavailable
-from automate_train.sampling.servers.webui.drawing import txt2img
 from automate_train.sampling.servers.webui.http import Http
 from automate_train.sampling.servers.webui.scheduler import Scheduler
 from automate_train.sampling.servers.webui.server import WebUI
+from automate_train.sampling.servers.webui.txt2img import txt2img
 
 RESULTS = "GET /agent-scheduler/v1/task/*/results"
 PROMPT = {"prompt": "a cat <lora:ours:1>", "seed": 7, "steps": 4, "width": 64, "height": 64}
@@ -31,7 +31,9 @@ def test_txt2img_at_once(double):
     http = Http(double.url)
     [made] = txt2img(http, PROMPT, 30)
     assert "Seed: 7," in made.infotext
-    assert len(txt2img(http, {**PROMPT, "n_iter": 2}, 30)) == 2
+    made = txt2img(http, {**PROMPT, "n_iter": 3}, 30)  # the server sends a grid in front of them
+    assert [f"Seed: {seed}," in one.infotext for seed, one in zip((7, 8, 9), made, strict=True)] == [True] * 3
+    assert {one.width for one in made} == {64}
     with pytest.raises(Refused, match=r"404.*Sampler not found"):
         txt2img(http, {**PROMPT, "sampler_name": "wrong one"}, 30)
     double.set(seconds=2)
@@ -58,7 +60,7 @@ def png_of(width: int, height: int) -> bytes:
 def test_what_is_no_acceptable_png(double, data, words):
     image = base64.b64encode(data).decode()
     double.fault({"on": RESULTS, "what": "answer", "json": {"success": True, "data": [{"image": image}]}})
-    found = Scheduler(Http(double.url)).result("some-id")
+    found = Scheduler(Http(double.url)).collect("some-id")
     assert isinstance(found, Failed)
     assert re.search(words, found.reason)
     double.fault({"on": "POST /sdapi/v1/txt2img", "what": "answer", "json": {"images": [image], "info": "{}"}})
@@ -71,11 +73,11 @@ def test_answers_of_odd_shapes(double, answer):
     client = Scheduler(http)
     double.fault({"on": "* /agent-scheduler/*", "what": "answer", "json": answer, "times": -1})
     double.fault({"on": "POST /sdapi/v1/txt2img", "what": "answer", "json": answer, "times": -1})
-    for call in (client.state, lambda: client.queue(PROMPT), lambda: txt2img(http, PROMPT, 30)):
+    for call in (lambda: client.progress(()), lambda: client.draw(PROMPT), lambda: txt2img(http, PROMPT, 30)):
         with pytest.raises(Unavailable):
             call()
     try:
-        found = client.result("some-id")
+        found = client.collect("some-id")
     except Unavailable:
         return
     assert isinstance(found, Failed)
@@ -84,7 +86,7 @@ def test_answers_of_odd_shapes(double, answer):
 def test_a_picture_without_end_is_a_failed_picture(double, monkeypatch):
     monkeypatch.setattr("automate_train.sampling.servers.webui.scheduler.PICTURES", 1 << 20)
     double.fault({"on": RESULTS, "what": "answer", "json": {"success": True, "data": [{"image": "y" * (2 << 20)}]}})
-    assert "more than 1 MiB" in Scheduler(Http(double.url)).result("some-id").reason
+    assert "more than 1 MiB" in Scheduler(Http(double.url)).collect("some-id").reason
 
 
 def test_an_answer_without_end_is_not_read_to_its_end(double):
