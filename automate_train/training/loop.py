@@ -3,8 +3,7 @@
 Covers: the order of things, one turn after the other; the window of prepared runs; what a person's stop request means;
 taking over what an earlier orchestrator started; another try for what failed and passes by itself.
 Not: who may start (`placement`), how (`executors`), what an exit code means (`trainers`), when a run is ended early
-(`stop_rules`), how it is shown (`display`). Everything that it needs of the world is handed to it, so that tests drive
-it through whole histories without a process.
+(`stop_rules`). What it needs of the world is handed to it: tests drive it through whole histories without a process.
 """
 
 from __future__ import annotations
@@ -236,19 +235,14 @@ class Loop:
         return None if min(waits) == inf else min(waits)
 
     def _wake_on(self) -> list[int]:
-        wake_on = [*self.stop.wake_on, *self.delivery.wake_on]
-        for follower in self.followers:
-            wake_on += follower.wake_on
-        return wake_on
+        followers = (fd for follower in self.followers for fd in follower.wake_on)
+        return [*self.stop.wake_on, *self.delivery.wake_on, *followers]
 
     # ending
 
     def _take_in(self, handles: Sequence[str]) -> None:
         """Attempts that have ended: what they were, and whether their devices are free."""
-        for handle in handles:
-            ended = next((each for each in self.active if each.handle == handle), None)
-            if ended is None:
-                continue
+        for ended in [each for each in self.active if each.handle in handles]:
             self.active.remove(ended)
             self._read(ended)
             ended.seconds = self.clock() - ended.began
