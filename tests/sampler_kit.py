@@ -45,6 +45,7 @@ class Sweep:
         self.count += 1
         begun = self.journal.begin(record, (), 1.0)
         folder = self.folder.attempt(begun.folder)
+        folder.path.mkdir(parents=True, exist_ok=True)
         write_launch(folder, Launch((sys.executable,), str(self.home)), record, (), 1.0)
         attempt = Attempt(self, begun, folder.path, key)
         for epoch in range(1, epochs + 1):

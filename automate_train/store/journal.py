@@ -215,6 +215,7 @@ class Journal:
         folder = AttemptFolder(self.path.parent / attempt.folder)
         with contextlib.suppress(OSError):  # a full disk: the row is all that is left
             if not folder.launch.exists() and (run := self.record(attempt.run_key)) is not None:
+                os.makedirs(folder.path, exist_ok=True)
                 write_launch(folder, Launch((), ""), run, attempt.devices, attempt.started)  # it could not be started
             write_outcome(folder, outcome, ended, metrics)
         self.set_outcome(attempt.id, outcome, ended, metrics)

@@ -73,7 +73,6 @@ def write_launch(
         "devices": list(devices),
         "began": began,
     }
-    os.makedirs(attempt.path, exist_ok=True)
     # One line a field: `indent` would take json's slow way, and this stands between a free device and its run.
     lines = (f'"{name}": {_encode(value)}' for name, value in asked.items())
     write(attempt.launch, "{" + ",\n ".join(lines) + "}\n")
