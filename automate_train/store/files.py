@@ -6,7 +6,6 @@ files are called (`layout`) or mean.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import math
@@ -47,11 +46,15 @@ def _open_alone(temp: str) -> int:
     """A descriptor of the temporary file while no other writer has it open."""
     while True:
         descriptor = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        with contextlib.suppress(OSError):  # a file system without locks
+        try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        with contextlib.suppress(FileNotFoundError):
+        except OSError:
+            return descriptor  # a file system without locks
+        try:
             if os.path.samestat(os.fstat(descriptor), os.lstat(temp)):
                 return descriptor
+        except FileNotFoundError:
+            pass
         os.close(descriptor)  # another writer has renamed it meanwhile
 
 
@@ -70,7 +73,8 @@ def read_json(file: str | Path) -> dict[str, Any] | None:
         with open_regular(file) as opened:
             data = opened.read(LARGEST + 1)
         found = json.loads(data) if len(data) <= LARGEST else None
-        json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair: no file of ours could hold it
+        if b"\\u" in data:
+            json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair: no file of ours could hold it
     except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

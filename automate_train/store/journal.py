@@ -214,9 +214,9 @@ class Journal:
         """Write down how an attempt ended: first in its folder, which the journal is made again from."""
         folder = AttemptFolder(self.path.parent / attempt.folder)
         with contextlib.suppress(OSError):  # a full disk: the row is all that is left
-            if not folder.launch.exists() and (run := self.record(attempt.run_key)) is not None:
-                os.makedirs(folder.path, exist_ok=True)
-                write_launch(folder, Launch((), ""), run, attempt.devices, attempt.started)  # it could not be started
+            if outcome.exit_code is None and not folder.launch.exists() and (run := self.record(attempt.run_key)):
+                os.makedirs(folder.path, exist_ok=True)  # it could not be started
+                write_launch(folder, Launch((), ""), run, attempt.devices, attempt.started)
             write_outcome(folder, outcome, ended, metrics)
         self.set_outcome(attempt.id, outcome, ended, metrics)
 

@@ -32,13 +32,17 @@ def attempt_folder(run: str, number: int) -> str:
 
 
 class _Inside:
-    """A file or folder of a fixed name inside a folder."""
+    """A file or folder of a fixed name inside a folder; made when it is asked for, and once."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
+    def __set_name__(self, owner: type, attribute: str) -> None:
+        self.attribute = attribute
+
     def __get__(self, folder: SweepFolder | AttemptFolder, owner: type) -> Path:
-        return folder.path / self.name
+        found = vars(folder)[self.attribute] = folder.path / self.name
+        return found
 
 
 class SweepFolder:

@@ -28,7 +28,7 @@ class OutcomeFile:
 
 def write_outcome(attempt: AttemptFolder, outcome: Outcome, ended: float, metrics: Mapping[str, Any]) -> None:
     said = {**vars(outcome), "ended": ended, "metrics": dict(metrics)}
-    write(attempt.outcome, json.dumps(said, ensure_ascii=False, default=str, indent=1) + "\n")
+    write(attempt.outcome, json.dumps(said, ensure_ascii=False, default=str) + "\n")
 
 
 def read_outcome(attempt: AttemptFolder) -> OutcomeFile | None:

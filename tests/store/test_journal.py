@@ -229,10 +229,10 @@ def test_an_end_is_written_into_the_folder_first(tmp_path: Path, monkeypatch: py
     begun = journal.begin(run("k"), ("GPU-1",), 1.0)
     monkeypatch.setattr(journal, "set_outcome", lambda *_: (_ for _ in ()).throw(sqlite3.OperationalError("killed")))
     with pytest.raises(sqlite3.OperationalError):
-        journal.end(begun, Outcome("failed", 1, "why", "oom"), 2.0, {"loss": float("nan"), "steps": 3})
+        journal.end(begun, Outcome("failed", None, "why", "oom"), 2.0, {"loss": float("nan"), "steps": 3})
     folder = AttemptFolder(tmp_path / begun.folder)
     told = read_outcome(folder)
-    assert told and (told.outcome, told.ended) == (Outcome("failed", 1, "why", "oom"), 2.0)
+    assert told and (told.outcome, told.ended) == (Outcome("failed", None, "why", "oom"), 2.0)
     assert told.metrics["steps"] == 3 and math.isnan(told.metrics["loss"])
     launch = read_launch(folder)
     assert launch.run == run("k") and launch.devices == ("GPU-1",), "also of one that could not be started"
