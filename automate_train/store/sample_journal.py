@@ -9,7 +9,7 @@ reads seeds back from there; a row here says what is left on a server.
 from __future__ import annotations
 
 import json
-import secrets
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,7 +48,8 @@ class SampleJournal:
     def seed(self, prompt: str) -> int:
         """The seed of a prompt without one: drawn once for the whole sweep, so that its pictures are comparable."""
         with self.journal.transaction():
-            self.db.execute("insert or ignore into sample_seed values (?, ?)", (prompt, secrets.randbelow(1 << 31)))
+            drawn = int.from_bytes(os.urandom(4), "big") >> 1  # from 0 to 2^31 - 1
+            self.db.execute("insert or ignore into sample_seed values (?, ?)", (prompt, drawn))
         return int(self.db.execute("select seed from sample_seed where prompt = ?", (prompt,)).fetchone()[0])
 
     def first_prompts(self, key: str, digest: str) -> str:

@@ -7,7 +7,7 @@ ended; each is a note of the journal, too. Not: what belongs to one run (its att
 from __future__ import annotations
 
 import json
-import secrets
+import os
 from typing import Any
 
 from .files import read_json, write
@@ -20,7 +20,7 @@ NAMES = ("sweep_id", "command", "cwd", "state")
 def note_sweep(folder: SweepFolder, journal: Journal, **values: Any) -> None:
     """Write values of `NAMES` into sweep.json and the journal."""
     kept = {name: value for name, value in journal.notes().items() if name in NAMES}  # of the first edition, too
-    known = {"sweep_id": secrets.token_hex(4), **kept, **read_sweep(folder), **values}
+    known = {"sweep_id": os.urandom(4).hex(), **kept, **read_sweep(folder), **values}
     write(folder.about, json.dumps(known, ensure_ascii=False, indent=1) + "\n")
     journal.note(**known)
 
