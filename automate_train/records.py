@@ -214,7 +214,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A saved file, as the trainer told of it."""
+    """A saved file, as the trainer reported it."""
 
     path: str
     which: str
@@ -243,7 +243,7 @@ class Attempt:
     """`<run's folder>/attempt-<n>`, inside the sweep's folder."""
     devices: tuple[str, ...]
     handle: str
-    """What the executor calls it: opaque to everybody else. Empty: it was never told."""
+    """What the executor calls it: opaque to everybody else. Empty: it was never written down."""
     started: float
     """Seconds since 1970, for people; durations are taken from the monotonic clock."""
     ended: float | None = None

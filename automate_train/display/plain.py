@@ -1,6 +1,6 @@
-"""What a sweep says while it runs, as lines: each change of state, with the time.
+"""The lines of a running sweep: one for each change of state, with the time.
 
-Covers: the lines, and how a length of time is written. Not: deciding anything; when something is said (`training`).
+Covers: the lines, and how a length of time is written. Not: deciding anything; when something happens (`training`).
 A display that cannot be written to (a closed terminal, a full disk) is silent: the sweep goes on without it.
 """
 

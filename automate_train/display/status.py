@@ -85,7 +85,7 @@ def lines(journal: Journal, folder: SweepFolder, histories: Histories | None = N
 
 
 def samples_lines(samples: Mapping[str, Any]) -> Iterator[str]:
-    """What the sampler last said: pictures by state, how many are left, servers in trouble."""
+    """What the sampler last noted: pictures by state, how many are left, servers in trouble."""
     counts = {key: count for key, count in samples.items() if isinstance(count, int) and count}
     left = counts.pop("left", 0)
     if counts or left:
@@ -97,5 +97,5 @@ def samples_lines(samples: Mapping[str, Any]) -> Iterator[str]:
 
 
 def finite(value: float | None) -> float | str | None:
-    """JSON has no NaN and no infinity: the text says it."""
+    """JSON has neither NaN nor infinity: they become text."""
     return str(value) if value is not None and not math.isfinite(value) else value

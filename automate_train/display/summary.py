@@ -1,4 +1,4 @@
-"""What a sweep says when it ends.
+"""The last lines of a sweep.
 
 Covers: the counts, each failed run with its reason and its last lines, where things are, what to type next.
 Not: how a sweep stands while it runs (`status`, `live`).
@@ -58,8 +58,8 @@ def _failure(folder: SweepFolder, record: RunRecord) -> Iterator[str]:
 
 def _best(finished: list[RunRecord]) -> Iterator[str]:
     """The lowest mean loss, where there is something to compare."""
-    told = ((record.metrics.get("mean_loss"), record) for record in finished)
-    losses = [(loss, record) for loss, record in told if isinstance(loss, float) and not isnan(loss)]
+    reported = ((record.metrics.get("mean_loss"), record) for record in finished)
+    losses = [(loss, record) for loss, record in reported if isinstance(loss, float) and not isnan(loss)]
     if len(losses) > 1:
         loss, record = min(losses, key=lambda pair: pair[0])
         yield f"lowest mean loss: {loss:.4g}, run {record.number} {record.name}"

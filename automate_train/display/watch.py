@@ -1,6 +1,6 @@
 """`automate-train status DIR --watch`: the table again and again, until the sweep is over.
 
-Covers: when to look and how to redraw. Not: what the table says (`status`).
+Covers: when it is read again and how it is redrawn. Not: what the table says (`status`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..store.journal import open_sweep
 from .status import histories_of, lines
 
 INTERVAL = 2.0
-"""Seconds between two looks."""
+"""Seconds between two readings."""
 CLEAR = "\033[H\033[2J\033[3J"
 
 

@@ -23,7 +23,7 @@ Curve = list[list[float]]
 
 
 class Curves:
-    """The points of all metrics as they are told."""
+    """The points of all metrics as they are reported."""
 
     def __init__(self) -> None:
         self.points: dict[str, Curve] = {}
@@ -40,9 +40,9 @@ class Curves:
             values.append(float(f"{value:.5g}"))
 
     def go_on(self, step: int, later: Curves) -> None:
-        """Put `later` in place of what was told after a step."""
+        """Put `later` in place of what was reported after a step."""
         for name, points in list(self.points.items()):
-            kept = [at for at, told in enumerate(points[0]) if told <= step]
+            kept = [at for at, reported in enumerate(points[0]) if reported <= step]
             self.points[name] = [[column[at] for at in kept] for column in points]
         seconds = max((points[1][-1] for points in self.points.values() if points[1]), default=0.0)
         for name, (steps, times, values) in later.points.items():
@@ -56,13 +56,13 @@ class Curves:
         return {name: thin(points, most) for name, points in self.points.items()}
 
     def best(self) -> float | None:
-        """Lowest running average (of the loss, where the trainer tells no average) after the first tenth: at the start
-        an average is one lucky step."""
+        """Lowest running average (of the loss, where the trainer reports no average) after the first tenth: at the
+        start an average is one lucky step."""
         values = next((self.points[name][2] for name in ("average", "loss") if name in self.points), [])
         return min(values[len(values) // 10 :], default=None)
 
     def memory(self) -> float | None:
-        """Highest device memory that was told, bytes."""
+        """Highest device memory that was reported, bytes."""
         return max((max(points[2]) for name, points in self.points.items() if "memory" in name), default=None)
 
 

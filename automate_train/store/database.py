@@ -19,7 +19,7 @@ from .schema import UPGRADES
 TEMPORARY = (
     "locked", "unable to open", "readonly", "is full", "I/O error", "authorization", "permission", "interrupted",
 )  # fmt: skip
-"""Words of SQLite for what says nothing about the file itself."""
+"""Words in SQLite's messages about problems that are not the file's own."""
 
 
 def connect(path: Path, read_only: bool) -> sqlite3.Connection:
@@ -72,7 +72,7 @@ def _version(db: sqlite3.Connection, path: Path) -> int:
 
 
 def is_temporary(error: BaseException) -> bool:
-    """Whether the file may be whole all the same: it is locked, the disk is full or away."""
+    """Whether the file may be intact: it is locked, or the disk is full or not there."""
     return any(word in str(error) for word in TEMPORARY)
 
 
@@ -82,4 +82,4 @@ def damage(db: sqlite3.Connection) -> str | None:
     if found != "ok":
         return str(found).strip().splitlines()[-1]
     row = db.execute("pragma foreign_key_check").fetchone()
-    return f"a row of the table {row[0]} belongs to nothing" if row else None
+    return f"a row of the table {row[0]} refers to a row that does not exist" if row else None

@@ -1,4 +1,4 @@
-"""events.jsonl: what a trainer's process says of its progress, one JSON object a line.
+"""events.jsonl: the progress that a trainer's process reports, one JSON object a line.
 
 Covers: reading what is new, whole lines only; making every value safe for all who read events (`FIELDS`); counting a
 resumed attempt's steps from the start of the training. The file is untrusted: any program may write there.
@@ -27,7 +27,7 @@ MAX_LINE, CHUNK = 1 << 20, 8 << 20
 
 
 def read_events(attempt: AttemptFolder, cursor: int = 0) -> tuple[list[Event], int]:
-    """What an attempt has told since `cursor`, in steps of the whole training, and the cursor to go on from."""
+    """What an attempt has reported since `cursor`, in steps of the whole training, and the cursor to go on from."""
     events, cursor = read_file(attempt.events, cursor)
     if events and (resume := read_resume(attempt)) is not None and resume.uncounted_steps:
         events = [_counted(event, resume.uncounted_steps) for event in events]
@@ -41,14 +41,14 @@ def _counted(event: Event, before: int) -> Event:
 
 def read_file(file: str | Path, offset: int = 0) -> tuple[list[Event], int]:
     """Events after `offset` and the offset to go on from. A half-written last line is left for the next time; a line
-    that is no event is skipped, and so is a file that is not a regular one."""
+    that is not an event is skipped, and so is a file that is not a regular one."""
     found: list[Event] = []
     try:
         with open_regular(file) as opened:
             while True:
                 opened.seek(offset)
                 data = opened.read(CHUNK)
-                # A line that fills a whole chunk is no event: skip it.
+                # A line that fills a chunk is not an event: skip it.
                 whole = data.rfind(b"\n") + 1 or (CHUNK if len(data) == CHUNK else 0)
                 found += parse(data[:whole])
                 offset += whole
@@ -68,25 +68,26 @@ def parse(data: bytes) -> Iterator[Event]:
             if b"\\u" in line:
                 json.dumps(fields, ensure_ascii=False).encode()  # half of a surrogate pair: no file could hold it
             at, kind = fields.pop("at"), str(fields.pop("kind"))
+            data = safe(fields)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
         if is_number(at) and 0 <= at < LATEST:
-            yield Event(float(at), kind, safe(fields))
+            yield Event(float(at), kind, data)
 
 
 def _integer(text: str) -> int:
-    """Integers that SQLite can hold; a line with a longer one is no event."""
+    """Integers that SQLite can hold; a line with a longer one is not an event."""
     if len(text) > 18:
         raise ValueError(text[:20])
     return int(text)
 
 
 def safe(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """An event's fields without those that have another type than readers count on: those were not told. A loss that is
-    not finite (the hook writes null and `nan`) is told as `nan`."""
+    """An event's fields without those whose type is not what readers expect. A loss that is not finite sets `nan`, as
+    the hook does, which writes null for the loss."""
     found = {name: value for name, value in fields.items() if name not in FIELDS or FIELDS[name](value)}
-    told = [fields.get(name) for name in ("loss", "average")]
-    if any(isinstance(value, float) and not math.isfinite(value) for value in told):
+    losses = [fields.get(name) for name in ("loss", "average")]
+    if any(isinstance(value, float) and not math.isfinite(value) for value in losses):
         found["nan"] = True
     return {name: _finite(value) for name, value in found.items()}
 
@@ -111,7 +112,7 @@ FIELDS: Mapping[str, Callable[[object], bool]] = {
 
 
 def checkpoint_of(event: Event, attempt: int) -> Checkpoint | None:
-    """The checkpoint that an event tells of. `attempt`: the number of the attempt that told it."""
+    """The checkpoint that an event reports. `attempt`: the number of the attempt that reported it."""
     path = event.data.get("path")
     if event.kind != "checkpoint" or not path:
         return None
@@ -121,6 +122,6 @@ def checkpoint_of(event: Event, attempt: int) -> Checkpoint | None:
 
 
 def which(path: str) -> str:
-    """epoch, step or last, by the file's name: where nobody tells it."""
+    """epoch, step or last, by the file's name: for records that lack it."""
     found = ENDING.search(os.path.splitext(os.path.basename(path))[0])
     return "last" if found is None else "epoch" if found["epoch"] else "step"

@@ -1,12 +1,12 @@
-"""What is known of a run over all its attempts, folded from what they told into one line of steps.
+"""What is known of a run over all its attempts, folded from what they reported into one line of steps.
 
 Covers: `after`, the pure step from one event to the next that everybody uses (the loop keeps its result alone, which
 stays small); `fold`, all attempts of a run as one `RunHistory`; `Histories`, which reads what `fold` needs.
 Not: reading the events (`events`, a trainer's own reader), showing them (`display`, `report`), judging the run
 (`trainers`).
 
-An attempt that begins at step s (0, or the step of the state that it goes on from) replaces what earlier attempts told
-after s. One that ended before its first step replaces nothing.
+An attempt that begins at step s (0, or the step of the state that it goes on from) replaces what earlier attempts
+reported after s. One that ended before its first step replaces nothing.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from .launch import read_resume
 from .layout import AttemptFolder, SweepFolder
 
 ReadEvents = Callable[[RunRecord, AttemptFolder, int], tuple[Sequence[Event], int]]
-"""What an attempt has told since a cursor, by its trainer's own reader (`trainers.events_of`)."""
+"""What an attempt has reported since a cursor, by its trainer's own reader (`trainers.events_of`)."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an attempt is. All None or 0 until the trainer has told."""
+    """How far an attempt is. All None or 0 until the trainer has reported it."""
 
     start: int = 0
     """Steps that were done when it began: more than 0 when it goes on from a saved state."""
@@ -50,11 +50,11 @@ class Progress:
     """Events whose loss was NaN."""
     nan_in_a_row: int = 0
     at: float | None = None
-    """When `step` was told."""
+    """When `step` was reported."""
     checkpoint: str = ""
     trouble: str = ""
     peak_memory: int | None = None
-    """Bytes, told at the end: of its GPUs, or without one of the process itself."""
+    """Bytes, reported at the end: of its GPUs, or without one of the process itself."""
 
     @staticmethod
     def from_resume(resume: Resume | None) -> Progress:
@@ -68,7 +68,7 @@ class Progress:
 
     @property
     def mean_loss(self) -> float | None:
-        """Mean of the losses that were told (at most two a second): for comparing runs, not for publishing."""
+        """Mean of the losses that were reported (at most two a second): for comparing runs, not for publishing."""
         return self.loss_sum / self.losses if self.losses else None
 
     @property
@@ -87,7 +87,7 @@ class Progress:
 
 
 def after(progress: Progress, event: Event) -> Progress:
-    """The progress after one event. A field of the event that was not told leaves the progress as it is."""
+    """The progress after one event. A field that the event lacks leaves the progress as it is."""
     data = event.data
     if progress.since is None:
         progress = replace(progress, since=event.at)
@@ -115,17 +115,17 @@ def after(progress: Progress, event: Event) -> Progress:
 def _after_metrics(progress: Progress, event: Event) -> Progress:
     data = event.data
     loss, average, step, nan = data.get("loss"), data.get("average"), data.get("step"), data.get("nan") is True
-    told = average if average is not None else loss
+    newest = average if average is not None else loss
     return replace(
         progress,
         step=step if step is not None else progress.step,
         epoch=max(progress.epoch, data.get("epoch") or 0),
         at=event.at,
-        loss=math.nan if nan else told if told is not None else progress.loss,
+        loss=math.nan if nan else newest if newest is not None else progress.loss,
         loss_sum=progress.loss_sum + (loss or 0.0),
         losses=progress.losses + (loss is not None),
         nans=progress.nans + nan,
-        nan_in_a_row=progress.nan_in_a_row + 1 if nan else 0 if told is not None else progress.nan_in_a_row,
+        nan_in_a_row=progress.nan_in_a_row + 1 if nan else 0 if newest is not None else progress.nan_in_a_row,
     )
 
 
@@ -147,13 +147,13 @@ class RunHistory:
     best: float | None = None
     """Lowest running average after the first tenth."""
     memory: float | None = None
-    """Highest device memory that was told, bytes."""
+    """Highest device memory that was reported, bytes."""
 
     @property
     def epoch_ends(self) -> dict[int, int]:
         """Epoch -> step of its last checkpoint."""
-        told = ((each.epoch, each.step) for each in self.checkpoints)
-        return {epoch: step for epoch, step in told if epoch is not None and step is not None}
+        ends = ((each.epoch, each.step) for each in self.checkpoints)
+        return {epoch: step for epoch, step in ends if epoch is not None and step is not None}
 
     @property
     def resumed_from(self) -> int:
@@ -167,7 +167,7 @@ class RunHistory:
 
 
 class AttemptHistory:
-    """What one attempt has told; more events may follow."""
+    """What one attempt has reported; more events may follow."""
 
     def __init__(self, number: int, start: int, *, with_curves: bool) -> None:
         self.number, self.with_curves = number, with_curves
@@ -198,12 +198,12 @@ class AttemptHistory:
         )
 
 
-def fold(record: RunRecord, told: Iterable[tuple[Attempt, AttemptHistory]]) -> RunHistory:
-    """One line out of what the attempts have told, oldest first."""
+def fold(record: RunRecord, attempts: Iterable[tuple[Attempt, AttemptHistory]]) -> RunHistory:
+    """One line out of what the attempts have reported, oldest first."""
     parts: list[tuple[Attempt, AttemptHistory]] = []
     progress, curves = Progress(), Curves()
     checkpoints: dict[str, Checkpoint] = {}
-    for attempt, part in told:
+    for attempt, part in attempts:
         start = part.progress.start
         if parts and attempt.outcome is not None and not part.progress.began and not part.checkpoints:
             continue
@@ -238,7 +238,7 @@ class Histories(Mapping[str, RunHistory]):
     def __init__(self, folder: SweepFolder, journal: Journal, read_events: ReadEvents) -> None:
         self._folder, self.journal, self._read = folder, journal, read_events
         self._open: dict[str, tuple[AttemptHistory, int]] = {}
-        """Attempt's folder -> what was told when it was last read, and the cursor."""
+        """Attempt's folder -> what it had reported when it was last read, and the cursor."""
 
     def __getitem__(self, key: str) -> RunHistory:
         record = self.journal.record(key) if self.journal.has_begun(key) else None
@@ -259,13 +259,13 @@ class Histories(Mapping[str, RunHistory]):
         return fold(record, [(attempt, self._brief(record, attempt, saved)) for attempt in record.attempts])
 
     def full(self, record: RunRecord) -> RunHistory:
-        """From everything that the attempts have told."""
-        told = []
+        """From all events of the attempts."""
+        attempts = []
         for attempt in record.attempts:
             history = AttemptHistory(attempt.number, self._start(attempt), with_curves=True)
             history.take(self._read(record, self._folder.attempt(attempt.folder), 0)[0])
-            told.append((attempt, history))
-        return fold(record, told)
+            attempts.append((attempt, history))
+        return fold(record, attempts)
 
     def _brief(self, record: RunRecord, attempt: Attempt, saved: Sequence[Checkpoint]) -> AttemptHistory:
         known = self._open.pop(attempt.folder, None)

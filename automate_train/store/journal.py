@@ -171,8 +171,8 @@ class Journal:
         return f"{name}-{key[:8]}" if taken or os.path.lexists(f"{self._folder}/{name}") else name
 
     def begin(self, run: RunRecord, devices: tuple[str, ...], now: float, folder: str = "") -> Attempt:
-        """Record an attempt before anything is started. `folder`: what `next_attempt` said of this run, when no attempt
-        of it has begun since."""
+        """Record an attempt before anything is started. `folder`: what `next_attempt` returned for this run, when no
+        attempt of it has begun since."""
         with self.transaction():
             folder = folder or self.next_attempt(run)
             home, _, number = folder.rpartition("/attempt-")

@@ -19,12 +19,12 @@ from .layout import AttemptFolder
 
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 RUN = ("key", "index", "number", "name", "slug", "varied", "options")
-"""What launch.json says of the run."""
+"""Fields of the run in launch.json."""
 
 
 @dataclass(frozen=True)
 class LaunchFile:
-    """What launch.json says; of what it lacks or holds in another shape, nothing."""
+    """What launch.json holds; a field that it lacks, or that has another type, keeps its default."""
 
     argv: tuple[str, ...] = ()
     cwd: str = ""

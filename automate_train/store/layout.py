@@ -58,9 +58,9 @@ class SweepFolder:
     lock = _Inside("lock")
     sampler_lock = _Inside("sampler.lock")
     background_log = _Inside("sweep.log")
-    """What a sweep says that was started with --background."""
+    """The output of a sweep that was started with --background."""
     sample_counts = _Inside("samples.json")
-    """How many pictures the sampler has made, as it last said."""
+    """How many pictures are made and missing, as the sampler last wrote."""
     results = _Inside("results.csv")
     report = _Inside("report.html")
     report_files = _Inside("report_files")
@@ -110,7 +110,7 @@ class AttemptFolder:
     pid = _Inside("pid")
     exit_code = _Inside("exit_code")
     outcome = _Inside("outcome.json")
-    """How it ended: what the journal says of it, too."""
+    """How it ended; the journal holds the same."""
     training = _Inside(TRAINING)
     hook = _Inside(HOOK)
     output = _Inside(OUTPUT)
@@ -140,7 +140,7 @@ class AttemptFolder:
         return int(data) if data.endswith(b"\n") and data.strip().isdigit() and len(data) < 6 else None
 
     def read_pid(self) -> int:
-        """The pid (and process group) of the shell that waits for the trainer; 0 when it has not told."""
+        """The pid (and process group) of the shell that waits for the trainer; 0 when it has not written it."""
         try:
             return int(self.pid.read_bytes())
         except (OSError, ValueError):

@@ -27,8 +27,8 @@ class OutcomeFile:
 
 
 def write_outcome(attempt: AttemptFolder, outcome: Outcome, ended: float, metrics: Mapping[str, Any]) -> None:
-    said = {**vars(outcome), "ended": ended, "metrics": dict(metrics)}
-    write(attempt.outcome, json.dumps(said, ensure_ascii=False, default=str) + "\n")
+    content = {**vars(outcome), "ended": ended, "metrics": dict(metrics)}
+    write(attempt.outcome, json.dumps(content, ensure_ascii=False, default=str) + "\n")
 
 
 def read_outcome(attempt: AttemptFolder) -> OutcomeFile | None:
@@ -50,7 +50,7 @@ def safe_metrics(found: object) -> dict[str, Any]:
 
 
 def _is_loss(value: object) -> bool:
-    """A loss may be NaN, and is null where none was told."""
+    """A loss may be NaN, and is null where none was reported."""
     return value is None or isinstance(value, float) or is_number(value)
 
 

@@ -1,7 +1,7 @@
 """The journal made again from the folders: a damaged one is moved aside, what it does not know is read back.
 
 Covers: the check at the start of a sweep; attempts with how they ended, their checkpoints, the sweep's own facts, the
-sampler's seeds. An attempt whose folder does not say how it ended (it was killed, or is of the first edition) is
+sampler's seeds. An attempt whose folder does not hold how it ended (it was killed, or is of the first edition) is
 entered as open: `training.adoption` finds out.
 Not: runs that never began (the plan of today brings them), what is on image servers (the sampler finds it by name).
 """
@@ -26,7 +26,7 @@ from .sweep_file import read_sweep
 
 
 def open_journal(folder: SweepFolder, say: Callable[[str], None]) -> Journal:
-    """The sweep's journal for writing, complete. `say` tells when it had to be replaced or completed."""
+    """The sweep's journal for writing, complete. `say` is called when it had to be replaced or completed."""
     existed = folder.journal.exists()
     journal, damage = _undamaged(folder)
     missing = _missing(folder, journal.attempt_folders())
@@ -53,7 +53,7 @@ def _undamaged(folder: SweepFolder) -> tuple[Journal, str]:
         journal = Journal(folder.journal)
     except UserError as error:
         if not Journal.is_damaged(folder.journal):
-            raise  # merely unreadable, locked or newer than we are: moved aside, what is whole would be lost
+            raise  # unreadable, locked or of a newer version: an intact journal must not be moved aside
         damage: str | None = error.problem.message
     else:
         damage = journal.damage()

@@ -120,3 +120,10 @@ def test_steps_of_a_resumed_attempt_are_those_of_the_whole_training(tmp_path: Pa
     for text in ("[]", "{", '{"not_counted": -3}', '{"not_counted": "12"}', '{"not_counted": 1e999}', ""):
         attempt.resume.write_text(text)
         assert [event.data.get("step") for event in read_events(attempt)[0]] == [1, 3, None]
+
+
+@pytest.mark.parametrize("depth", [400, 900, 990, 5000])
+def test_deeply_nested_values_hurt_nobody(tmp_path: Path, depth: int):
+    (tmp_path / "events.jsonl").write_text(f'{{"at": 1, "kind": "x", "mine": {"[" * depth}{"]" * depth}}}\n')
+    events, _ = read_file(tmp_path / "events.jsonl")
+    assert [event.kind for event in events] in ([], ["x"]) and (events or depth > 400)
