@@ -38,7 +38,7 @@ def test_it_is_told_and_read_until_it_has_ended():
 
 
 def test_lines_that_are_too_long_are_cut_and_reading_never_waits():
-    child = python(f"import sys; print('x' * {LONGEST_LINE * 3}); sys.stdout.flush(); sys.stdin.read()", piped=True)
+    child = python(f"import sys; print('x' * {LONGEST_LINE * 3}, end='', flush=True); sys.stdin.read()", piped=True)
     began = time.monotonic()
     assert list(child.lines()) == [] and time.monotonic() - began < 5
     child.tell_no_more()

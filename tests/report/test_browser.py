@@ -204,6 +204,7 @@ def test_marks_are_kept_exported_and_put_back(page: Browser, sweep: Sweep, downl
     page.key("ENTER")
     page.until(lambda: page.texts("#viewer h3"))
     page.key("n")
+    page.until(lambda: page.js("return document.activeElement.tagName") == "TEXTAREA")  # else its letters are keys
     page.key(f"sharp {EVIL[:20]}")
     page.key("ESCAPE")
     page.until(lambda: not page.js("return document.querySelector('#viewer').open"))
