@@ -68,11 +68,11 @@ def parse(data: bytes) -> Iterator[Event]:
             if b"\\u" in line:
                 json.dumps(fields, ensure_ascii=False).encode()  # half of a surrogate pair: no file could hold it
             at, kind = fields.pop("at"), str(fields.pop("kind"))
-            data = safe(fields)
+            usable = safe(fields)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
         if is_number(at) and 0 <= at < LATEST:
-            yield Event(float(at), kind, data)
+            yield Event(float(at), kind, usable)
 
 
 def _integer(text: str) -> int:
