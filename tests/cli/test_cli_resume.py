@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def kill_at(tmp_path):
         process = subprocess.Popen(command(tmp_path), cwd=tmp_path, stdout=subprocess.DEVNULL)
         started.append(process)
         deadline = time.monotonic() + 60
-        while not (tmp_path / files / f"output/p-{name}-state/random_states_0.pkl").exists():
+        while not is_saved(tmp_path / files / f"output/p-{name}-state"):
             assert time.monotonic() < deadline and process.poll() is None, "it has not come as far as this state"
             time.sleep(0.005)
         os.killpg(int((tmp_path / files / "pid").read_text()), signal.SIGKILL)
@@ -43,6 +44,15 @@ def kill_at(tmp_path):
     for process in started:
         process.kill()
         process.wait()
+
+
+def is_saved(state: Path) -> bool:
+    """Whether all of a state is there: a kill while its last file is written leaves the state before it."""
+    try:
+        told = json.loads((state / "train_state.json").read_text())
+        return bool(told) and zipfile.is_zipfile(state / "random_states_0.pkl")
+    except (OSError, ValueError):
+        return False
 
 
 def command(folder: Path) -> list[str]:
