@@ -8,6 +8,7 @@ next start: it never runs a training again. Not: which files are kept (`trainers
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import os
 import queue
 import re
@@ -96,9 +97,9 @@ def deliver(attempt: AttemptFolder, keep: Mapping[str, str]) -> tuple[str, ...]:
     replaced. `OSError`: the disk refuses."""
     # Of this attempt, not of this process: what a kill leaves half-copied is overwritten by the next try.
     own_end = f"{zlib.crc32(os.fsencode(attempt.path)):08x}"
-    marks = {target: mark(attempt.path / name) for name, target in keep.items()}
-    if any(os.path.lexists(target) and mark(target) != own for target, own in marks.items()):
-        end = "-" + (next(filter(None, marks.values()), "") or attempt.path.parent.name)[:8]
+    if any(os.path.lexists(target) and not _is_ours(attempt, name, keep) for name, target in keep.items()):
+        key = next(filter(None, (mark(attempt.path / name) for name in keep)), "")
+        end = "-" + (key or attempt.path.parent.name)[:8]
         keep = {name: f"{os.path.splitext(to)[0]}{end}{os.path.splitext(to)[1]}" for name, to in keep.items()}
     for name, target in keep.items():
         Path(target).parent.mkdir(parents=True, exist_ok=True)
@@ -112,6 +113,23 @@ def deliver(attempt: AttemptFolder, keep: Mapping[str, str]) -> tuple[str, ...]:
         finally:
             temp.unlink(missing_ok=True)
     return tuple(keep.values())
+
+
+def _is_ours(attempt: AttemptFolder, name: str, keep: Mapping[str, str]) -> bool:
+    """Whether the file at a target was delivered by this run. A file without a mark (a pickle, `no_metadata`) is ours
+    when a file delivered with it bears our mark, or when it is the very same file: a kill came before the others."""
+    own, target = mark(attempt.path / name), keep[name]
+    if own or mark(target):
+        return own == mark(target)
+    beside = ((mark(attempt.path / each), mark(other)) for each, other in keep.items())
+    return any(ours and ours == theirs for ours, theirs in beside) or _is_same(attempt.path / name, target)
+
+
+def _is_same(file: Path, target: str) -> bool:
+    try:
+        return filecmp.cmp(file, target, shallow=False)
+    except OSError:
+        return False
 
 
 def mark(file: str | Path) -> str:

@@ -33,11 +33,13 @@ def attempt(folder: Path, keep: dict[str, str], **files: str) -> AttemptFolder:
 def test_a_copy_is_whole_and_replaces(tmp_path: Path):
     target = tmp_path / "loras" / "x.safetensors"
     folder = attempt(tmp_path / "a", {"output/x.safetensors": str(target)})
-    (folder.output / "x.safetensors").write_bytes(b"new" * 1_000_000)
+    key = b" automate-train key=1111111111111111 "
+    new = b"new" + key + b"new" * 1_000_000
+    (folder.output / "x.safetensors").write_bytes(new)
     target.parent.mkdir()
-    target.write_bytes(b"old")
+    target.write_bytes(b"old" + key)
     assert deliver(folder, read_launch(folder).keep) == (str(target),)
-    assert target.read_bytes() == b"new" * 1_000_000
+    assert target.read_bytes() == new
     (folder.output / "x.safetensors").unlink()
     with pytest.raises(OSError):
         deliver(folder, read_launch(folder).keep)
@@ -62,6 +64,25 @@ def test_a_lora_of_another_run_is_never_replaced(tmp_path: Path):
     target.write_bytes(b"the user's own")
     assert delivered("third", "1" * 16) == ["x-11111111.safetensors", "x-11111111.toml"]
     assert target.read_bytes() == b"the user's own"
+
+
+def test_a_file_without_a_mark_is_replaced_only_by_the_run_that_it_came_from(tmp_path: Path):
+    target = tmp_path / "loras" / "x.pt"
+    target.parent.mkdir()
+    keep = {"output/x.pt": str(target), "training.toml": str(target.with_suffix(".toml"))}
+
+    def delivered(name: str, content: bytes) -> list[str]:
+        files = {"training.toml": f"c = 'automate-train key={'1' * 16}'"}
+        folder = attempt(tmp_path / name / "attempt-1", keep, **files)
+        (folder.output / "x.pt").write_bytes(content)
+        return [Path(path).name for path in deliver(folder, keep)]
+
+    target.write_bytes(b"the user's own")
+    assert delivered("first", b"one") == ["x-11111111.pt", "x-11111111.toml"]
+    assert target.read_bytes() == b"the user's own"
+    target.write_bytes(b"one")  # a kill came between this file and the next
+    assert delivered("second", b"one") == ["x.pt", "x.toml"]
+    assert delivered("third", b"two") == ["x.pt", "x.toml"] and target.read_bytes() == b"two"
 
 
 def test_of_a_checkpoint_only_the_header_is_read_for_its_mark(tmp_path: Path):
