@@ -203,7 +203,8 @@ def test_a_run_killed_with_its_shell_is_lost_and_run_again(automate_train, sweep
 
 
 def test_a_second_orchestrator_is_refused(automate_train, sweep_files, tmp_path):
-    flags = sweep_files([*SH, "sleep 1.5", "{n}"], {"n_list": [0, 1]})
+    until_told = "i=0; until [ -e go ]; do i=$((i+1)); [ $i -gt 1500 ] && exit 8; sleep 0.02; done"
+    flags = sweep_files([*SH, until_told, "{n}"], {"n_list": [0, 1]})
     process = subprocess.Popen(
         [sys.executable, "-m", "automate_train", *flags], cwd=tmp_path, stdout=subprocess.DEVNULL
     )
@@ -213,6 +214,7 @@ def test_a_second_orchestrator_is_refused(automate_train, sweep_files, tmp_path)
     assert second.returncode == 2 and f"pid {process.pid} on" in second.stderr
     status = automate_train("status", "out/p", "--json")
     assert {run["state"] for run in json.loads(status.stdout)["runs"]} == {"running"}
+    (tmp_path / "go").touch()
     assert process.wait(20) == 0
 
 
