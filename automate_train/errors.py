@@ -6,14 +6,12 @@ Not: printing and exiting (`cli`); anything that is neither of the two errors is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Severity = Literal["error", "warning"]
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """One finding: where it comes from, which key, what is wrong and what is allowed, what to type next."""
 
     severity: Severity

@@ -13,10 +13,9 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from .config.keys import BUILT_IN, unset
 from .config.layers import load
@@ -54,15 +53,14 @@ KNOWN_AHEAD = 10_000
 """Waiting runs that `status` can list before they begin."""
 
 
-@dataclass(frozen=True)
-class SweepRequest:
+class SweepRequest(NamedTuple):
     """What a person asks for with the sweep's command."""
 
-    config_files: Mapping[str, str] = field(default_factory=dict)
+    config_files: Mapping[str, str] = {}
     """`default file`, `tuning file` -> its path."""
     sets: tuple[str, ...] = ()
     """The texts of --set: `key=value`."""
-    overrides: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = {}
     """Key -> value of the flags that set one key."""
     cuda_devices: str | None = None
     """Devices that the runs share. None: each run names its own."""
@@ -85,8 +83,7 @@ class SweepRequest:
     """The arguments of the same sweep in the background, secrets and all. None: it stays in the foreground."""
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """Everything that is decided before anything starts."""
 
     context: SweepContext

@@ -9,8 +9,7 @@ them (`display`, `report`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 GIB = 1024**3
 
@@ -18,8 +17,7 @@ GIB = 1024**3
 # settings and runs: before anything starts
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """Where a value was written."""
 
     label: str
@@ -30,8 +28,7 @@ class Source:
         return f"{self.label} {self.path}" if self.path else self.label
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     value: Any
     source: Source
     written: str
@@ -93,16 +90,14 @@ class Run:
         return f"Run({self.index}, {self.name})"
 
 
-@dataclass(frozen=True)
-class Dropped:
+class Dropped(NamedTuple):
     """A point of the full product that is not run."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # tuple.index, which nobody calls on it
     reason: str
 
 
-@dataclass(frozen=True)
-class SweepContext:
+class SweepContext(NamedTuple):
     """How one command is to run: decided before anything starts, and the same for all runs of the sweep."""
 
     temp_dir: str
@@ -123,15 +118,14 @@ class SweepContext:
     """The command line, without secrets."""
     cwd: str = ""
     """The folder where it was typed: relative paths begin there."""
-    config_files: Mapping[str, str] = field(default_factory=dict)
+    config_files: Mapping[str, str] = {}
     """`default file`, `tuning file` -> its path."""
 
 
 # one attempt: from the request to its end
 
 
-@dataclass(frozen=True)
-class Device:
+class Device(NamedTuple):
     """A GPU at one moment, as placement sees it."""
 
     id: str
@@ -144,8 +138,7 @@ class Device:
     """Who uses it: `pid 1234 uses 18 GiB`."""
 
 
-@dataclass(frozen=True)
-class Cache:
+class Cache(NamedTuple):
     """A folder of links to pictures, shared by the runs that may share cached latents (facts: upstream's cache files
     know neither resolution nor VAE). Exactly one run fills it; the others wait."""
 
@@ -154,8 +147,7 @@ class Cache:
     """Name inside `path` -> absolute target."""
 
 
-@dataclass(frozen=True)
-class Resume:
+class Resume(NamedTuple):
     """Where an attempt goes on that does not begin from the start."""
 
     state: str
@@ -166,32 +158,34 @@ class Resume:
     """Steps of the whole training that this attempt's own step counts leave out."""
 
 
-@dataclass(frozen=True)
-class Launch:
+class Launch(NamedTuple):
     """One attempt as data: `--dry-run` prints it, tests compare it, an executor obeys it."""
 
     argv: tuple[str, ...]
     cwd: str
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = {}
     """Added to the inherited environment; written to launch.json."""
-    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secrets: Mapping[str, str] = {}
     """Added to the environment too; written nowhere."""
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = {}
     """Path inside the attempt's folder -> text."""
     gpus: int = 0
     """How many devices, never which ones: those are placement's business."""
-    keep: Mapping[str, str] = field(default_factory=dict)
+    keep: Mapping[str, str] = {}
     """Path inside the attempt's folder -> absolute path to copy it to after success."""
     caches: tuple[Cache, ...] = ()
     resume: Resume | None = None
     """None: from the start."""
 
+    def __repr__(self) -> str:
+        """Without the secrets: a record may end up in an error's text."""
+        return f"Launch(argv={self.argv!r}, cwd={self.cwd!r}, env={self.env!r}, secrets={sorted(self.secrets)})"
+
 
 OutcomeKind = Literal["succeeded", "failed", "cancelled", "aborted", "lost"]
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How an attempt ended."""
 
     kind: OutcomeKind
@@ -201,8 +195,7 @@ class Outcome:
     """Its name in `trainers.failure_causes`; empty where nobody looked for one."""
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """One line of events.jsonl. Kinds: begin, training, metrics, checkpoint, tracker, picture, trouble, end (see
     `hook/run.py`)."""
 
@@ -212,8 +205,7 @@ class Event:
     data: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """A saved file, as the trainer reported it."""
 
     path: str
@@ -230,8 +222,7 @@ class Checkpoint:
 # what the store knows
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One start of a run."""
 
     id: int
@@ -249,16 +240,15 @@ class Attempt:
     ended: float | None = None
     outcome: Outcome | None = None
     """None while it runs, or when its orchestrator was killed before it could write that down."""
-    metrics: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = {}
     """What it left: loss, steps, seconds, checkpoint, peak_memory, delivered."""
 
 
-@dataclass(frozen=True)
-class RunRecord:
+class RunRecord(NamedTuple):
     """A run as the store knows it: its settings without secrets, and its attempts."""
 
     key: str
-    index: int
+    index: int  # type: ignore[assignment]  # tuple.index, which nobody calls on it
     number: int
     name: str
     slug: str

@@ -7,8 +7,7 @@ Not: the trainer's own options, which are read from its source (`automate-train 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Type = Literal[
     "text", "texts", "int", "float", "bool", "numbers", "devices", "resolution", "range", "table", "groups", "any"
@@ -44,8 +43,7 @@ TYPES: dict[Type, str] = {
 MOST = 2**31
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(NamedTuple):
     name: str
     type: Type
     reader: Reader

@@ -12,9 +12,8 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import Problem, UserError
 from ..records import Setting, Source
@@ -25,8 +24,7 @@ from .keys import BUILT_IN, OLD_SPELLINGS, canonical
 MAX_BYTES = 1 << 20
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(NamedTuple):
     source: Source
     values: Mapping[str, Any]
 

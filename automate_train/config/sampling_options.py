@@ -9,18 +9,16 @@ nothing; a test compares the two). Not: prompts (`prompts`), which checkpoints a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .keys import SECRETS, WEBUI_SECRETS, on, unset
 
 
-@dataclass(frozen=True)
-class SampleRule:
-    """Every `count`-th `unit` is sampled, and the last checkpoint always. `unit` None: the last one alone."""
+class SampleRule(NamedTuple):
+    """Every `every`-th `unit` is sampled, and the last checkpoint always. `unit` None: the last one alone."""
 
     unit: str | None = "epoch"
-    count: int = 1
+    every: int = 1
 
 
 def sample_rule(options: Mapping[str, Any]) -> SampleRule | None:

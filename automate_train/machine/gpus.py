@@ -9,20 +9,18 @@ Not: which run gets which device (`training.placement`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import UserError
 from ..records import GIB
 
 
-@dataclass(frozen=True)
-class Gpu:
+class Gpu(NamedTuple):
     """One device as CUDA would use it: a card, or each instance of a card in MIG mode."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # tuple.index, which nobody calls on it
     """Its number for people. NVML's index; where cards are in MIG mode, their instances are counted instead of them."""
     uuid: str
     """Empty where NVML does not tell it."""
@@ -91,13 +89,13 @@ def snapshot() -> list[Gpu]:
     for card in range(len(_known) if count is None else count):  # None: the driver itself went away
         devices = _devices(nvml, card)
         if devices:
-            devices = [replace(gpu, uuid="") for gpu in devices] if card in _nameless else devices
+            devices = [gpu._replace(uuid="") for gpu in devices] if card in _nameless else devices
             _known[card] = devices
         elif card not in _known:
             _nameless.add(card)
         gone = [Gpu(0, "", "a card that does not answer", 0, 0)]
-        found += devices or [replace(gpu, free=0, lost=True, users=()) for gpu in _known.get(card, gone)]
-    return [replace(gpu, index=index) for index, gpu in enumerate(found)]
+        found += devices or [gpu._replace(free=0, lost=True, users=()) for gpu in _known.get(card, gone)]
+    return [gpu._replace(index=index) for index, gpu in enumerate(found)]
 
 
 def _devices(nvml: Any, card: int) -> list[Gpu]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..config.keys import unset
@@ -44,7 +44,7 @@ class Probe:
     def run(self) -> None:
         try:
             server = connect(self.url, "", self.options, sampler_environment(self.options))
-            self.found = [replace(each, source=self.source, key=self.key) for each in server.problems()]
+            self.found = [each._replace(source=self.source, key=self.key) for each in server.problems()]
         except ServerError as error:
             self.found = [Problem("error", self.source, self.key, str(error))]
         finally:
@@ -104,9 +104,9 @@ def _keys(options: Mapping[str, Setting], values: Mapping[str, Any]) -> Iterator
     if wanted.unit == "step" and not every:
         text = "is step, but checkpoints are saved by epoch: only the last one is sampled"
         yield Problem("warning", str(setting.source), "sample_opt", text, f"set {key}")
-    elif every and wanted.count % every and every % wanted.count:
+    elif every and wanted.every % every and every % wanted.every:
         setting = options.get("sample_num") or setting
-        text = f"is {wanted.count} and {key} is {every}: only checkpoints that fit both are sampled"
+        text = f"is {wanted.every} and {key} is {every}: only checkpoints that fit both are sampled"
         yield Problem("warning", str(setting.source), "sample_num", text, f"set sample_num to a multiple of {every}")
 
 

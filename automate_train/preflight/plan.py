@@ -159,8 +159,8 @@ def as_json(context: SweepContext, selection: Selection, done: Set[str], problem
         }
         yield comma + "\n" + json.dumps(entry, ensure_ascii=False)
         comma = ","
-    yield '\n], "dropped": ' + json.dumps([vars(point) for point in dropped], ensure_ascii=False)
-    yield ', "problems": ' + json.dumps([vars(problem) for problem in problems], ensure_ascii=False) + "}\n"
+    yield '\n], "dropped": ' + json.dumps([point._asdict() for point in dropped], ensure_ascii=False)
+    yield ', "problems": ' + json.dumps([problem._asdict() for problem in problems], ensure_ascii=False) + "}\n"
 
 
 def problem_lines(problems: list[Problem]) -> Iterator[str]:

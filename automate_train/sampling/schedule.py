@@ -25,7 +25,7 @@ def is_due(checkpoint: Checkpoint, rule: SampleRule, epochs: Sequence[range] | N
     if rule.unit is None or (rule.unit == "epoch" and checkpoint.which == "step"):
         return False  # a checkpoint of a step lies within an epoch
     number = checkpoint.epoch if rule.unit == "epoch" else checkpoint.step
-    return number is not None and number % rule.count == 0
+    return number is not None and number % rule.every == 0
 
 
 def lora_name(sweep: str, key: str, attempt: int, checkpoint: Checkpoint, nonce: str) -> str:

@@ -12,7 +12,6 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ def read_events(attempt: AttemptFolder, cursor: int = 0) -> tuple[list[Event], i
 
 def _counted(event: Event, before: int) -> Event:
     step = event.data.get("step")
-    return event if step is None else replace(event, data={**event.data, "step": step + before})
+    return event if step is None else event._replace(data={**event.data, "step": step + before})
 
 
 def read_file(file: str | Path, offset: int = 0) -> tuple[list[Event], int]:

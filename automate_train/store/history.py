@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..records import Attempt, Checkpoint, Event, Resume, RunRecord
 from .curves import Curve, Curves
@@ -27,8 +26,7 @@ ReadEvents = Callable[[RunRecord, AttemptFolder, int], tuple[Sequence[Event], in
 """What an attempt has reported since a cursor, by its trainer's own reader (`trainers.events_of`)."""
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(NamedTuple):
     """How far an attempt is. All None or 0 until the trainer has reported it."""
 
     start: int = 0
@@ -90,25 +88,24 @@ def after(progress: Progress, event: Event) -> Progress:
     """The progress after one event. A field that the event lacks leaves the progress as it is."""
     data = event.data
     if progress.since is None:
-        progress = replace(progress, since=event.at)
+        progress = progress._replace(since=event.at)
     if event.kind == "training":
         since = progress.training_since if progress.training_since is not None else event.at
         total, epochs = data.get("total_steps") or progress.total, data.get("epochs") or progress.epochs
-        return replace(progress, training_since=since, total=total, epochs=epochs)
+        return progress._replace(training_since=since, total=total, epochs=epochs)
     if event.kind == "metrics":
         return _after_metrics(progress, event)
     if event.kind == "checkpoint":
-        return replace(
-            progress,
+        return progress._replace(
             checkpoint=data.get("path") or progress.checkpoint,
             epoch=max(progress.epoch, data.get("epoch") or 0),
             step=max(progress.step, data.get("step") or 0),
         )
     if event.kind == "end":
-        return replace(progress, peak_memory=data.get("peak_memory"))
+        return progress._replace(peak_memory=data.get("peak_memory"))
     if event.kind == "trouble":
         trouble = f"{data.get('where', 'hook')}: {data.get('error', '')}"
-        return replace(progress, trouble="".join(each if each.isprintable() else " " for each in trouble[:500]))
+        return progress._replace(trouble="".join(each if each.isprintable() else " " for each in trouble[:500]))
     return progress
 
 
@@ -116,8 +113,7 @@ def _after_metrics(progress: Progress, event: Event) -> Progress:
     data = event.data
     loss, average, step, nan = data.get("loss"), data.get("average"), data.get("step"), data.get("nan") is True
     newest = average if average is not None else loss
-    return replace(
-        progress,
+    return progress._replace(
         step=step if step is not None else progress.step,
         epoch=max(progress.epoch, data.get("epoch") or 0),
         at=event.at,
@@ -129,8 +125,7 @@ def _after_metrics(progress: Progress, event: Event) -> Progress:
     )
 
 
-@dataclass(frozen=True)
-class RunHistory:
+class RunHistory(NamedTuple):
     """A run over all its attempts."""
 
     record: RunRecord
@@ -142,7 +137,7 @@ class RunHistory:
     """How long those of them that have ended took together."""
     checkpoints: tuple[Checkpoint, ...]
     """Oldest first."""
-    curves: Mapping[str, Curve] = field(default_factory=dict)
+    curves: Mapping[str, Curve] = {}
     """Metric -> its points; empty in a brief history, which lacks what follows, too."""
     best: float | None = None
     """Lowest running average after the first tenth."""
@@ -186,8 +181,7 @@ class AttemptHistory:
     def end(self, metrics: Mapping[str, Any]) -> None:
         """The attempt has ended, and its events need not be read: what it left stands for them."""
         mean = metrics.get("mean_loss")
-        self.progress = replace(
-            self.progress,
+        self.progress = self.progress._replace(
             step=metrics.get("steps", self.progress.step),
             total=metrics.get("total_steps", self.progress.total),
             loss=metrics.get("loss"),
@@ -212,8 +206,7 @@ def fold(record: RunRecord, attempts: Iterable[tuple[Attempt, AttemptHistory]]) 
         checkpoints |= part.checkpoints
         curves.go_on(start, part.curves)
         known = progress if start else Progress()
-        progress = replace(
-            part.progress,
+        progress = part.progress._replace(
             total=part.progress.total or known.total,
             epochs=part.progress.epochs or known.epochs,
             epoch=max(part.progress.epoch, *(each.epoch or 0 for each in checkpoints.values()), 0),

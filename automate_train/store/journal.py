@@ -14,7 +14,6 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -106,7 +105,7 @@ class Journal:
         for _, group in groupby(rows, lambda row: row["run_key"]):
             first, *others = group
             attempts = tuple(_attempt(row) for row in (first, *others) if row["id"] is not None)
-            yield replace(_run(first), attempts=attempts)
+            yield _run(first)._replace(attempts=attempts)
 
     def open_attempts(self) -> list[Attempt]:
         """Attempts without an outcome: still running, or their orchestrator was killed."""

@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..records import Launch, Resume, RunRecord
 from .files import LATEST, is_count, is_number, read_json, write
@@ -22,15 +21,14 @@ RUN = ("key", "index", "number", "name", "slug", "varied", "options")
 """Fields of the run in launch.json."""
 
 
-@dataclass(frozen=True)
-class LaunchFile:
+class LaunchFile(NamedTuple):
     """What launch.json holds; a field that it lacks, or that has another type, keeps its default."""
 
     argv: tuple[str, ...] = ()
     cwd: str = ""
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = {}
     gpus: int | None = None
-    keep: Mapping[str, str] = field(default_factory=dict)
+    keep: Mapping[str, str] = {}
     run: RunRecord | None = None
     devices: tuple[str, ...] = ()
     began: float = 0.0

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from ..records import Outcome, OutcomeKind
 from .files import is_count, is_number, is_text, read_json, write
@@ -18,8 +17,7 @@ from .layout import AttemptFolder
 KINDS = get_args(OutcomeKind)
 
 
-@dataclass(frozen=True)
-class OutcomeFile:
+class OutcomeFile(NamedTuple):
     outcome: Outcome
     ended: float
     """Seconds since 1970."""
@@ -27,7 +25,7 @@ class OutcomeFile:
 
 
 def write_outcome(attempt: AttemptFolder, outcome: Outcome, ended: float, metrics: Mapping[str, Any]) -> None:
-    content = {**vars(outcome), "ended": ended, "metrics": dict(metrics)}
+    content = {**outcome._asdict(), "ended": ended, "metrics": dict(metrics)}
     write(attempt.outcome, json.dumps(content, ensure_ascii=False, default=str) + "\n")
 
 

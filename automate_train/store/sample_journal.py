@@ -12,17 +12,15 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .files import is_count, read_json, write
 from .journal import Journal
 from .layout import SweepFolder
 
 
-@dataclass(frozen=True)
-class SentRequest:
+class SentRequest(NamedTuple):
     """A picture that was requested from a server, or was about to be."""
 
     picture: str

@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..config.keys import MASKED, NEUTRAL, SWEEP_ONLY, WHOLE_SWEEP, canonical, unset
 from ..config.layers import text_of
@@ -18,8 +17,7 @@ from ..errors import UserError, nearest
 from ..records import Setting
 
 
-@dataclass(frozen=True)
-class Axis:
+class Axis(NamedTuple):
     """Keys that move together (one, or a zip group) and the places that they take."""
 
     settings: tuple[tuple[tuple[str, Setting], ...], ...]
@@ -31,7 +29,9 @@ class Axis:
     """For each place the first one with the same digest: where they differ, the place repeats that one."""
     source: str
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """How many places it has."""
         return len(self.settings)
 
 

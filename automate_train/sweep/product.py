@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import product, repeat
 from math import prod
 from operator import getitem
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..config.keys import SWEEP_ONLY, unset
 from ..errors import UserError
@@ -31,15 +30,24 @@ MOST_POINTS = 10**15
 SLUG_BYTES = 120
 
 
-@dataclass(frozen=True)
+class Drop(NamedTuple):
+    """One condition of `exclude`."""
+
+    expression: str
+    applies: Callable[[Any], bool]
+    axes: tuple[int, ...]
+    """The indexes of the axes that it depends on."""
+
+
 class Sweep:
-    project: str
-    shared: Mapping[str, Setting]
-    axes: tuple[Axis, ...]
-    drops: tuple[tuple[str, Callable[[Any], bool], tuple[int, ...]], ...]
-    """(expression, function, indexes of the axes that it depends on)."""
-    number_start: int
-    base_digest: int
+    """The points of one sweep. What follows from its axes is computed once, when it is asked for."""
+
+    def __init__(
+        self, project: str, shared: Mapping[str, Setting], axes: tuple[Axis, ...], drops: tuple[Drop, ...],
+        number_start: int, base_digest: int,
+    ) -> None:  # fmt: skip
+        self.project, self.shared, self.axes, self.drops = project, shared, axes, drops
+        self.number_start, self.base_digest = number_start, base_digest
 
     def key_of(self, places: tuple[int, ...]) -> str:
         """16 hex digits: a sum over the options that change the model, so order and axes do not matter."""
@@ -70,13 +78,13 @@ class Sweep:
 
     @cached_property
     def size(self) -> int:
-        return prod(len(axis) for axis in self.axes)
+        return prod(axis.size for axis in self.axes)
 
     @cached_property
     def name_pieces(self) -> tuple[tuple[str, ...], ...]:
         """For each axis and place: `key=value`, zip groups joined."""
         return tuple(
-            tuple("_".join(f"{key}={texts[place]}" for key, texts in axis.texts.items()) for place in range(len(axis)))
+            tuple("_".join(f"{key}={texts[place]}" for key, texts in axis.texts.items()) for place in range(axis.size))
             for axis in self.axes
         )
 
@@ -90,7 +98,7 @@ class Sweep:
 
     @cached_property
     def _repeats(self) -> bool:
-        return any(axis.first != tuple(range(len(axis))) for axis in self.axes)
+        return any(axis.first != tuple(range(axis.size)) for axis in self.axes)
 
     def point(self, index: int) -> Run | Dropped:
         """The point at a place of the full product; `IndexError` outside of it."""
@@ -99,14 +107,14 @@ class Sweep:
         places = []
         rest = index
         for axis in reversed(self.axes):
-            rest, place = divmod(rest, len(axis))
+            rest, place = divmod(rest, axis.size)
             places.append(place)
         return self._make(index, tuple(reversed(places)))
 
     def points(self, start: int = 0) -> Iterator[Run | Dropped]:
         if start:
             return (self.point(index) for index in range(start, self.size))
-        places = product(*(range(len(axis)) for axis in self.axes))
+        places = product(*(range(axis.size) for axis in self.axes))
         if not self.drops and not self._repeats:
             return map(Run, repeat(self), range(self.size), places)
         return map(self._make, range(self.size), places)
@@ -118,9 +126,9 @@ class Sweep:
         if not self.axes:
             yield Run(self, 0, ())
         for number, axis in enumerate(self.axes):
-            for place in range(len(axis)):
-                step = prod(len(other) for other in self.axes[number + 1 :])
-                tries = (index for base in range(0, self.size, step * len(axis)) for index in range(base, base + step))
+            for place in range(axis.size):
+                step = prod(other.size for other in self.axes[number + 1 :])
+                tries = (index for base in range(0, self.size, step * axis.size) for index in range(base, base + step))
                 for _, index in zip(range(64), tries, strict=False):
                     found = self.point(index + place * step)
                     if isinstance(found, Run):
@@ -133,12 +141,12 @@ class Sweep:
             if first != places:
                 same = 0
                 for axis, place in zip(self.axes, first, strict=True):
-                    same = same * len(axis) + place
+                    same = same * axis.size + place
                 text = f"same settings as run {same + self.number_start}: the difference does not change the model"
                 return Dropped(index, text)
         run = Run(self, index, places)
-        for (text, applies, looks), seen in zip(self.drops, self._seen, strict=True):
-            where = tuple(places[axis] for axis in looks)
+        for (text, applies, axes), seen in zip(self.drops, self._seen, strict=True):
+            where = tuple(places[axis] for axis in axes)
             if where not in seen:
                 if len(seen) > 100_000:
                     seen.clear()
@@ -159,7 +167,7 @@ def expand(settings: Mapping[str, Setting], *, number_start: int = 0) -> Sweep:
     axes = []
     for group in groups(settings.get("zip"), lists):
         axis = make_axis({key: lists[key] for key in group})
-        if len(axis) == 1:
+        if axis.size == 1:
             shared.update(axis.settings[0])
         else:
             axes.append(axis)
@@ -169,8 +177,8 @@ def expand(settings: Mapping[str, Setting], *, number_start: int = 0) -> Sweep:
     for text in _texts(exclude):
         assert exclude is not None
         applies, names = compile_expression(text, {*shared, *axis_of}, str(exclude.source))
-        drops.append((text, applies, tuple(sorted({axis_of[name] for name in names if name in axis_of}))))
-    if prod(map(len, axes)) > MOST_POINTS:
+        drops.append(Drop(text, applies, tuple(sorted({axis_of[name] for name in names if name in axis_of}))))
+    if prod(axis.size for axis in axes) > MOST_POINTS:
         hint = "shorten some lists, or let them move together with zip"
         raise UserError(f"the lists make more than {MOST_POINTS:.0e} combinations", source=axes[0].source, hint=hint)
     base = sum(digest(key, setting.value) for key, setting in shared.items())

@@ -7,7 +7,7 @@ Covers: index ranges, a first index, what is done already. Not: the sweep (`prod
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..errors import UserError
 from ..records import Dropped, Run
@@ -19,8 +19,7 @@ EVERY_RUN = 512
 """Sweeps up to this size are checked run by run; larger ones so that every value of every axis is seen once."""
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(NamedTuple):
     sweep: Sweep
     ranges: tuple[range, ...]
     """Of indexes: ascending, and none overlaps another."""

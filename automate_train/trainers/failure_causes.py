@@ -10,13 +10,12 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..records import Outcome
 
 
-@dataclass(frozen=True)
-class Cause:
+class Cause(NamedTuple):
     name: str
     sentence: str
     advice: str

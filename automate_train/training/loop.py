@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from math import inf
 
 from ..errors import RunError, UserError
@@ -271,7 +270,7 @@ class Loop:
         self.tries[run.key] = tries
         if (prepared := self._prepare_one(run)) is not None:
             self.prepared.appendleft(prepared)
-        return replace(outcome, reason=f"{outcome.reason}; tried again ({tries} of {allowed})")
+        return outcome._replace(reason=f"{outcome.reason}; tried again ({tries} of {allowed})")
 
     def _heed_stop_request(self) -> None:
         """Level 1 starts nothing more (`halted`); level 2 ends what runs."""

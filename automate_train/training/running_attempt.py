@@ -7,7 +7,6 @@ it. Not: when to read, and what follows from it for other runs (`loop`), when a 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import UserError
@@ -21,35 +20,38 @@ from .placement import Held
 from .stop_rules import stopped
 
 
-@dataclass(eq=False)
 class RunningAttempt:
-    attempt: Attempt
-    record: RunRecord
-    folder: AttemptFolder
-    trainer: Trainer
-    handle: str
-    """What the executor calls it; "" when it had ended before we came."""
-    began: float
-    """Monotonic seconds."""
-    keep: Mapping[str, str]
-    progress: Progress
-    run: Run | None = None
-    """None where an earlier orchestrator started it."""
-    device_labels: str = ""
-    """Its devices as people call them: `GPU 0, GPU 1`."""
-    filling: tuple[Cache, ...] = ()
-    """Shared caches that it fills, as far as we know."""
-    cursor: int = 0
-    """How far its events have been read."""
-    oom_kills: int = field(default_factory=kernel_oom_kills)
-    """The kernel's count when we first saw it."""
-    ended_by_us: Outcome | None = None
-    seconds: float = 0.0
-    """How long it took, once it has ended."""
-    release_by: float = 0.0
-    """Monotonic seconds at which it has had time enough to release its devices."""
-    occupied: str = ""
-    """Who still holds its devices after that: `pid 1234 of run 3, which has ended`."""
+    def __init__(
+        self,
+        attempt: Attempt,
+        record: RunRecord,
+        folder: AttemptFolder,
+        trainer: Trainer,
+        handle: str,
+        began: float,
+        keep: Mapping[str, str],
+        progress: Progress,
+        run: Run | None = None,
+        device_labels: str = "",
+        filling: tuple[Cache, ...] = (),
+    ) -> None:
+        """`handle`: what the executor calls it; "" when it had ended before we came. `began`: monotonic seconds. `run`:
+        None where an earlier orchestrator started it. `device_labels`: its devices as people call them: `GPU 0, GPU 1`.
+        `filling`: shared caches that it fills, as far as we know."""
+        self.attempt, self.record, self.folder, self.trainer = attempt, record, folder, trainer
+        self.handle, self.began, self.keep, self.progress = handle, began, keep, progress
+        self.run, self.device_labels, self.filling = run, device_labels, filling
+        self.cursor = 0
+        """How far its events have been read."""
+        self.oom_kills = kernel_oom_kills()
+        """The kernel's count when we first saw it."""
+        self.ended_by_us: Outcome | None = None
+        self.seconds = 0.0
+        """How long it took, once it has ended."""
+        self.release_by = 0.0
+        """Monotonic seconds at which it has had time enough to release its devices."""
+        self.occupied = ""
+        """Who still holds its devices after that: `pid 1234 of run 3, which has ended`."""
 
     @property
     def id(self) -> int:
@@ -100,7 +102,7 @@ class RunningAttempt:
         except (OSError, UserError) as error:
             return Outcome("failed", code, f"its result cannot be read: {error}")
         if outcome.cause == failure_causes.KILLED.name and kernel_oom_kills() > self.oom_kills:
-            return replace(outcome, reason=failure_causes.KERNEL.text(), cause=failure_causes.KERNEL.name)
+            return outcome._replace(reason=failure_causes.KERNEL.text(), cause=failure_causes.KERNEL.name)
         return outcome
 
     def metrics(self) -> dict[str, Any]:

@@ -146,7 +146,7 @@ def test_best_refuses_when_two_runs_have_equally_many_stars(sweep: Sweep):
 def test_secrets_are_not_in_the_next_config(sweep: Sweep):
     sweep.options["wandb_api_key"] = "topsecret"
     run = next(iter(sweep.runs()))
-    sweep.begin(type(run)(**{**vars(run), "index": 9, "number": 9, "key": "e" * 16}))
+    sweep.begin(run._replace(index=9, number=9, key="e" * 16))
     done = command("best", sweep.path, "--run", "9")
     assert done.returncode == 0 and "topsecret" not in done.stdout
 

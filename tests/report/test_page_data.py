@@ -59,7 +59,7 @@ def test_an_option_that_changed_between_two_starts_is_an_axis_too(tmp_path: Path
     sweep.begin(run)
     sweep.options["max_train_epochs"] = 9
     (again,) = sweep.runs()
-    sweep.begin(type(again)(**{**vars(again), "key": "f" * 16}))
+    sweep.begin(again._replace(key="f" * 16))
     (_, changed) = data_of(sweep.build().path)["settings"]
     assert (changed["label"], changed["values"]) == ("max_train_epochs", ["3", "9"])
 

@@ -11,7 +11,6 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,10 +39,10 @@ def test_a_run_from_plan_to_success(tmp_path: Path):
     journal.add_checkpoint(begun.id, saved)
     journal.add_checkpoint(begun.id, saved)
     (opened,) = journal.open_attempts()
-    assert opened == replace(begun, handle="42 7 boot")
+    assert opened == begun._replace(handle="42 7 boot")
     journal.end(begun, Outcome("succeeded", 0, cause="x"), 130.0, {"loss": 0.5})
     first, second = journal.records()
-    ended = replace(opened, ended=130.0, outcome=Outcome("succeeded", 0, cause="x"), metrics={"loss": 0.5})
+    ended = opened._replace(ended=130.0, outcome=Outcome("succeeded", 0, cause="x"), metrics={"loss": 0.5})
     assert first.attempts == (ended,) and journal.record("k0") == first and journal.record("k9") is None
     assert (first.state, first.metrics, first.varied, second.state) == (
         "succeeded",
@@ -52,7 +51,7 @@ def test_a_run_from_plan_to_success(tmp_path: Path):
         "waiting",
     )
     assert journal.succeeded() == {"k0"} and journal.open_attempts() == []
-    assert journal.checkpoints("k0") == [replace(saved, attempt=1)]
+    assert journal.checkpoints("k0") == [saved._replace(attempt=1)]
 
 
 def test_a_later_attempt_gets_its_own_folder_and_number(tmp_path: Path):

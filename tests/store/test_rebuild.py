@@ -7,7 +7,6 @@ import os
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,7 +87,7 @@ def lose_journal(sweep: Path) -> None:
 def without_ids(records: Iterable[RunRecord]) -> list[RunRecord]:
     """Records without what an index alone knows: its numbers, and the handles of attempts that have ended."""
     return [
-        replace(record, attempts=tuple(replace(attempt, id=0, handle="") for attempt in record.attempts))
+        record._replace(attempts=tuple(attempt._replace(id=0, handle="") for attempt in record.attempts))
         for record in records
     ]
 
@@ -103,7 +102,7 @@ def test_nothing_is_lost_with_the_journal(automate_train, sweep_files, tmp_path:
     assert automate_train(*sweep_files(command, {"n_list": [0, 1, 2]}, on_failure="continue")).returncode == 1
     with closing(Journal(sweep.journal)) as journal:
         (unstartable,) = (record for record in journal.records() if record.index == 2)
-        begun = journal.begin(replace(unstartable, key="f" * 16, index=3, number=3, slug="never"), (), 1.0)
+        begun = journal.begin(unstartable._replace(key="f" * 16, index=3, number=3, slug="never"), (), 1.0)
         journal.end(begun, Outcome("failed", None, "could not be started: no such file"), 2.0, {"delivered": ["/l/x"]})
         note_counts(sweep, journal, {"left": 2, "done": 5})
     before = json.loads(automate_train("status", "out", "--json").stdout)

@@ -34,7 +34,7 @@ def history(run: Run, kind: OutcomeKind | None, ended: float = 2.0) -> RunHistor
     outcome = None if kind is None else Outcome(kind)
     attempt = Attempt(1, run.key, 1, f"{run.slug}/attempt-1", (), "", 1.0, ended if outcome else None, outcome)
     record = record_of(run)
-    return fold(type(record)(**{**vars(record), "attempts": (attempt,)}), [])
+    return fold(record._replace(attempts=(attempt,)), [])
 
 
 class Asked(Mapping[str, RunHistory]):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from sd_scripts_kit import attempt_of
 
@@ -39,7 +37,7 @@ def test_places_are_filled_in(tmp_path):
         "/bin/echo", "--lr=0.0001", "3", "p/0", "2", str(folder.path), str(folder.output), "{",
     )  # fmt: skip
     assert launch.gpus == 2 and launch.files == {} and "ACCELERATE_MIXED_PRECISION" not in launch.env
-    assert command.prepare(run, folder, replace(context, cpu=True)).gpus == 0
+    assert command.prepare(run, folder, context._replace(cpu=True)).gpus == 0
     assert (command.verdict(folder, 0).kind, command.verdict(folder, 3).kind) == ("succeeded", "failed")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +151,7 @@ def history(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
         monkeypatch.setattr(prepare, "load", lambda name: world)
         world.devices = context.devices
         loop = Loop(
-            replace(context, temp_dir=str(tmp_path), stop_on_failure=stop), Grid(points), {}, count, journal,
+            context._replace(temp_dir=str(tmp_path), stop_on_failure=stop), Grid(points), {}, count, journal,
             world, world, Delivery(folder), StopSignals(), [], lambda: world.time, lambda: 1000 + world.time,
         )  # type: ignore[arg-type]  # fmt: skip
         if before:

@@ -26,7 +26,7 @@ def ended(tmp_path):
         monkeypatch.setattr(running_attempt, "kernel_oom_kills", lambda: next(counts))
         folder = AttemptFolder(tmp_path)
         folder.exit_code.write_text(f"{code}\n")
-        one = RunningAttempt(ATTEMPT, RECORD, folder, command, "", 0.0, {}, Progress(), oom_kills=next(counts))
+        one = RunningAttempt(ATTEMPT, RECORD, folder, command, "", 0.0, {}, Progress())
         outcome = one.judge()
         return outcome.reason, outcome.cause
 

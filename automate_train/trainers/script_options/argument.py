@@ -9,16 +9,14 @@ from __future__ import annotations
 import json
 import math
 import reprlib
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...config.keys import MASKED
 from ...config.layers import text_of
 from ...errors import UserError, nearest
 
 
-@dataclass(frozen=True)
-class Argument:
+class Argument(NamedTuple):
     """One option of a trainer's script, named as in its config file (argparse's `dest`)."""
 
     name: str

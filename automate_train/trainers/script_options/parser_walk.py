@@ -11,7 +11,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from ...errors import UserError
@@ -175,14 +174,14 @@ class ParserWalk:
             parser.used = True
         elif method == "set_defaults":
             for name in kwargs.keys() & parser.arguments.keys():
-                parser.arguments[name] = replace(parser.arguments[name], default=known_default(kwargs[name]))
+                parser.arguments[name] = parser.arguments[name]._replace(default=known_default(kwargs[name]))
         elif method == "add_argument" and (argument := argument_of(node, args, kwargs, scope, self.modules)):
             known = parser.arguments.setdefault(argument.name, argument)
             # One name, two meanings (the branches of an unknown condition): either may hold.
             if (known.type, known.is_list) != (argument.type, argument.is_list):
-                known = replace(known, type="any", nargs=None, choices=None, dynamic=True)
+                known = known._replace(type="any", nargs=None, choices=None, dynamic=True)
             elif known.choices != argument.choices:
-                known = replace(known, choices=None, dynamic=True)
+                known = known._replace(choices=None, dynamic=True)
             parser.arguments[argument.name] = known
         return UNKNOWN
 

@@ -49,4 +49,4 @@ def sample_wait(options: Mapping[str, Setting]) -> Table:
     rule = sample_rule(values)
     if rule is None or not on_webui(values) or not on(values.get("should_wait_webui_process")):
         return {}
-    return {"wait_for_samples": SAMPLE_WAIT, "sample_opt": rule.unit, "sample_num": rule.count}
+    return {"wait_for_samples": SAMPLE_WAIT, "sample_opt": rule.unit, "sample_num": rule.every}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ...config.layers import text_of
 from ...config.sampling_options import sample_rule
@@ -56,7 +56,7 @@ class Options:
         if own is not None and rank(own) >= rank(source):
             return
         if name in self.accepted:
-            self.settings[name] = replace(source, value=value)
+            self.settings[name] = source._replace(value=value)
         elif needed:
             self.say(source, f"means {name}, which this trainer does not accept", "take it out")
 
@@ -80,7 +80,7 @@ class Options:
                     entries[key] = (rank(own), pair)
         texts = [text for _, text in entries.values() if text is not None]
         if texts and name in self.accepted:
-            self.settings[name] = replace(own or max(sources, key=rank), value=texts)
+            self.settings[name] = (own or max(sources, key=rank))._replace(value=texts)
         elif texts:
             self.say(sources[0], f"means {name}, which this trainer does not accept", "take it out")
 
@@ -148,7 +148,7 @@ def warmup(o: Options, document: Document) -> None:
         if steps is None:
             o.say(setting, "this trainer needs warm-up steps, and they cannot be counted", "give lr_warmup_steps")
         else:
-            o.settings["lr_warmup_steps"] = replace(setting, value=round(share * steps))
+            o.settings["lr_warmup_steps"] = setting._replace(value=round(share * steps))
     name = (text_in(o.settings.get("lr_scheduler")) or "constant").lower()
     if share and name == "constant" and "lr_scheduler_type" not in o.settings:
         o.say(setting, "lr_scheduler constant refuses a warm-up", "set lr_scheduler to constant_with_warmup")
@@ -178,7 +178,7 @@ def min_snr(o: Options) -> None:
         o.settings.pop("min_snr_gamma")
         if is_on(gamma):
             default = built_in("min_snr_gamma_value", 5)  # what upstream's documentation recommends
-            o.settings["min_snr_gamma"] = replace(gamma, value=(value or default).value)
+            o.settings["min_snr_gamma"] = gamma._replace(value=(value or default).value)
             return
     elif gamma is not None:
         o.unused("min_snr_gamma_value", "min_snr_gamma is a number itself")
@@ -225,4 +225,4 @@ def samples(o: Options, options: Mapping[str, Setting]) -> None:
     names = {"epoch": "sample_every_n_epochs", "step": "sample_every_n_steps"}
     if rule.unit and not (every is None and any(name in o.own for name in names.values())):
         source = o.ours.get("sample_num") or every or o.settings["sample_prompts"]
-        o.claim(names[rule.unit], rule.count, source, needed=False)
+        o.claim(names[rule.unit], rule.every, source, needed=False)

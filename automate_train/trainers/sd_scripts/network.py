@@ -7,7 +7,6 @@ network module does with its arguments.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from ...config.layers import text_of
 from ...records import Setting
@@ -151,7 +150,7 @@ def _scale_text_encoder(o: Options, setting: Setting, weight: str) -> None:
     scaled = [float(f"{rate * factor:.12g}") for rate in listed if rate is not None]  # 3 * 0.1 is 0.3
     if "text_encoder_lr" in o.accepted:
         many = isinstance(value, (list, tuple))
-        o.settings["text_encoder_lr"] = replace(setting, value=scaled if many else scaled[0])
+        o.settings["text_encoder_lr"] = setting._replace(value=scaled if many else scaled[0])
 
 
 def _all_one(weights: list[str]) -> bool:

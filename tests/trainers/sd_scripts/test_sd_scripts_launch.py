@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import sys
-from dataclasses import replace
 
 import golden
 import pytest
@@ -106,8 +105,8 @@ def test_the_seeds_two_files(bench):
     folder = make_pictures(bench.folder / "character_name_dataset" / "15_boy")
     runs = bench.runs({**TUNING, "images_folder": str(folder)}, DEFAULT)
     assert len(runs) == 12
-    context = replace(bench.context, project="character_name-test-debiased-loss")
-    run = replace(runs[7]) if hasattr(runs[7], "__dataclass_fields__") else runs[7]
+    context = bench.context._replace(project="character_name-test-debiased-loss")
+    run = runs[7]._replace() if hasattr(runs[7], "__dataclass_fields__") else runs[7]
     launch = sd_scripts.prepare(run, attempt_of(run, context), context)
     training = launch.files["training.toml"]
     assert "clip_skip = 2" in training and "unet_lr = 0.00025" in training
@@ -117,7 +116,7 @@ def test_the_seeds_two_files(bench):
 def replace_key(launch, key):
     """The run's key is the sweep's business: any change of its hash is none of the trainer's files."""
     files = {name: text.replace(key, "{key}") for name, text in launch.files.items()}
-    return replace(launch, files=files)
+    return launch._replace(files=files)
 
 
 def test_a_small_run(bench):
@@ -135,7 +134,7 @@ def test_two_gpus(bench):
 
 def test_on_the_cpu_by_plain_python_without_the_hook(bench):
     run = bench.run({"launcher": "python", "hook": False, "cuda_device": "1,2"})
-    context = replace(bench.context, cpu=True)
+    context = bench.context._replace(cpu=True)
     launch = sd_scripts.prepare(run, attempt_of(run, context), context)
     assert launch.gpus == 0 and launch.argv[1:] == (
         str(bench.repo / "train_network.py"),
@@ -161,7 +160,7 @@ def test_gpus_are_counted_never_named(bench, device, count):
 def test_threads_and_workers_share_the_cores(bench):
     cases = [(1, 16, "0", 16), (4, 16, "0", 4), (1, 16, "0,1", 8), (4, 2, "0", 1), (4, 16, "0,1", 4)]
     for slots, cores, gpus, each in cases:
-        bench.context = replace(bench.context, slots=slots, cores=cores)
+        bench.context = bench.context._replace(slots=slots, cores=cores)
         launch = bench.prepare({"cuda_device": gpus})
         assert launch.argv[launch.argv.index("--num_cpu_threads_per_process") + 1] == str(each)
         workers = toml.loads(launch.files["training.toml"])["max_data_loader_n_workers"]
@@ -213,7 +212,7 @@ def test_a_port_that_is_none_names_file_and_key(bench, value, devices):
 
 
 def test_fewer_ports_than_runs_at_a_time(bench):
-    bench.context = replace(bench.context, slots=8)
+    bench.context = bench.context._replace(slots=8)
     keys = {"cuda_device": "0,1", "port": 65530}
     assert bench.errors(keys) == [
         "error port: 8 runs at a time need a port each, and from 65530 to 65535 there are 6 (choose one up to 65528)"
@@ -222,12 +221,12 @@ def test_fewer_ports_than_runs_at_a_time(bench):
     assert bench.errors({**keys, "port": 65528}) == []
     with pytest.raises(UserError, match="port: 8 runs at a time"):
         bench.prepare(keys)
-    bench.context = replace(bench.context, slots=1)
+    bench.context = bench.context._replace(slots=1)
     assert bench.errors({**keys, "port": 65535}) == []
 
 
 def test_one_run_at_a_time_takes_the_first_free_port(bench):
-    bench.context = replace(bench.context, slots=1)
+    bench.context = bench.context._replace(slots=1)
     with socket.socket() as busy:
         busy.bind(("", 0))
         busy.listen()
@@ -250,7 +249,7 @@ def test_runs_at_one_time_do_not_try_each_others_ports(first):
 
 
 def test_a_range_without_a_free_port_is_a_problem(bench):
-    bench.context = replace(bench.context, slots=1)
+    bench.context = bench.context._replace(slots=1)
     with socket.socket() as busy:
         busy.bind(("", 65535))
         (problem,) = sd_scripts.problems(bench.run({"cuda_device": "0,1", "port": 65535}), bench.context)

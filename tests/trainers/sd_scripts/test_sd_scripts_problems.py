@@ -7,7 +7,6 @@ import string
 import subprocess
 import sys
 import time
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -82,7 +81,7 @@ def test_legal_oddities_only_warn(bench):
 
 
 def test_fp16_needs_a_gpu(bench):
-    bench.context = replace(bench.context, cpu=True)
+    bench.context = bench.context._replace(cpu=True)
     assert "set mixed_precision to no or bf16" in str(bench.errors({"precision_type": "fp16"}))
     assert bench.errors({"precision_type": "bf16"}) == []
 

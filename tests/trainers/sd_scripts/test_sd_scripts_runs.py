@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,7 +100,7 @@ def test_upstreams_scripts_are_understood(family, tmp_path):
     keys = {"repo_dir": REAL, "model_type": family, "model_file": "org/name", "images_folder": str(PICTURES)}
     rest = {"unet_lr": 1e-4, "text_encoder_lr": 5e-5, "lora_type": "LoRA", "network_dim": 8, "resolution": 512}
     (run,) = make_runs({**keys, **rest, "lr_scheduler": "cosine", "lr_warmup_ratio": 0.1, "optimizer": "AdamW"})
-    found = [problem for problem in sd_scripts.problems(run, replace(context)) if "package" not in problem.message]
+    found = [problem for problem in sd_scripts.problems(run, context._replace()) if "package" not in problem.message]
     assert found == []
     training = sd_scripts.prepare(run, attempt_of(run, context), context).files["training.toml"]
     own = f"networks.lora_{family}" if family not in ("", "sdxl") else "networks.lora"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -149,7 +148,7 @@ def test_what_is_everybodys_is_never_touched(double, tmp_path):
     server = WebUI(double.url, "at-1")
     server.problems()
     server.bring(ours)
-    request = replace(REQUEST, lora=ours)
+    request = REQUEST._replace(lora=ours)
     ticket = server.draw(request, 10)
     assert server.find(request, []) == ticket
     server.withdraw("ours", [ticket, ""])
