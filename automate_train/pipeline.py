@@ -77,6 +77,8 @@ class SweepRequest(NamedTuple):
     json: bool = False
     verbose: bool = False
     plain: bool = False
+    samples_must: bool = False
+    """A sample that is missing in the end makes the exit code 1, like a run that failed."""
     command: tuple[str, ...] = ()
     """The command line, without secrets."""
     in_background: tuple[str, ...] | None = None
@@ -94,6 +96,7 @@ class Plan(NamedTuple):
     plain: bool
     since: float = 0.0
     """Unix seconds: a run that has succeeded before is run again."""
+    samples_must: bool = False
 
     @property
     def folder(self) -> SweepFolder:
@@ -115,7 +118,9 @@ def run(request: SweepRequest) -> int:
         return 2 if refused else 0
     if request.in_background is not None:
         return _start_in_background(request.in_background, SweepFolder(context.temp_dir, context.project))
-    return execute(Plan(context, gpus, selection, _sampler_secrets(selection), request.plain, since))
+    return execute(
+        Plan(context, gpus, selection, _sampler_secrets(selection), request.plain, since, request.samples_must)
+    )
 
 
 def _context(
@@ -217,7 +222,8 @@ def execute(plan: Plan) -> int:
         for line in summary.lines(folder, journal, time.monotonic() - began, context.command, page):
             with contextlib.suppress(OSError):
                 print(line)
-    return 130 if stop.level else 1 if loop.failed else 0
+    short = plan.samples_must and sampler is not None and not sampler.all_made
+    return 130 if stop.level else 1 if loop.failed or short else 0
 
 
 def _count(selection: Selection) -> int:

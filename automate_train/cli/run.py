@@ -54,6 +54,7 @@ def parser() -> Parser:
     add("--rerun", action="store_true", help="run also what has already succeeded, as a new attempt")
     add("--background", action="store_true", help="go on without this terminal; print how to follow and stop it")
     add("--plain", action="store_true", help="lines instead of the live table")
+    add("--samples-must", action="store_true", help="exit with 1 when a WebUI's sample is missing in the end, too")
     add("-v", "--verbose", action="store_true", help="show each run's command in the plan")
     add("--version", action="store_true", help="print the version")
     return made
@@ -99,6 +100,7 @@ def _run(argv: Sequence[str], flags: Namespace) -> int:
             json=flags.json,
             verbose=flags.verbose,
             plain=flags.plain,
+            samples_must=flags.samples_must,
             command=masked(argv),
             in_background=without(argv, "--background") if flags.background else None,
         )

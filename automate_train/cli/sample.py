@@ -1,28 +1,36 @@
 """`automate-train sample DIR`: sample pictures that are missing, or of new prompts, on a WebUI.
 
-Covers: its flags, as the sampler's arguments. Not: the sampling (`sampling/session`).
+Covers: its flags and its config file, as the sampler's arguments. Not: the sampling (`sampling/session`).
 """
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Sequence
 
-from ..sampling.context import Limits
-from ..sampling.planner import SampleSelection
-from ..sampling.session import run
+from ..config.keys import unset
+from ..config.layers import merge, read
+from ..config.sampling_options import sampler_environment
+from ..errors import UserError
+from ..preflight.own_keys import problems
 from ..store.layout import find_sweep
 from .parser import Parser, ranges, seconds
+
+LIMITS = ("outage_limit", "wait_limit", "stuck_limit", "resume_queue", "nudge")
+"""Flags that stand for the key of the same name with `webui_` before it."""
 
 
 def parser() -> Parser:
     made = Parser(
         "sample",
         "Draw the missing samples of a sweep on its WebUIs, or new prompts with its checkpoints.\n"
-        "Users and passwords are read from AUTOMATE_TRAIN_WEBUI_AUTH and AUTOMATE_TRAIN_WEBUI_UPLOADER_AUTH.",
+        "Users and passwords: webui_auth and webui_uploader_auth in the file given with --config, or the environment\n"
+        "variables AUTOMATE_TRAIN_WEBUI_AUTH and AUTOMATE_TRAIN_WEBUI_UPLOADER_AUTH.",
     )
     made.sweep_dir()
     add = made.add_argument
+    add("--config", metavar="FILE", help="a config file whose webui_ keys are used instead of the sweep's own")
     add("--prompt-path", metavar="FILE", help="these prompts instead of the runs' own")
     add("--webui-url", metavar="URL", action="append", default=[], help="this server instead (repeatable)")
     add("--only", metavar="0,3,5-7", type=ranges, help="only the runs with these indexes")
@@ -33,8 +41,8 @@ def parser() -> Parser:
         help="give up pictures that have waited in a queue for so long (default 21600)")  # fmt: skip
     add("--stuck-limit", metavar="S", type=seconds,
         help="report a task of a queue that has run for so long (default 180)")  # fmt: skip
-    add("--resume-queue", action="store_true", help="resume a server's queue that somebody has paused")
-    add("--nudge", action="store_true", help="restart a stalled queue by drawing a small picture")
+    add("--resume-queue", action="store_true", default=None, help="resume a server's queue that somebody has paused")
+    add("--nudge", action="store_true", default=None, help="restart a stalled queue by drawing a small picture")
     add("--follow", action="store_true", help="standard input tells when there is something new (the sweep does this)")
     return made
 
@@ -43,13 +51,26 @@ def main(argv: Sequence[str]) -> int:
     """0: all samples are there, 1: some failed or are missing."""
     flags = parser().parse(argv)
     folder = find_sweep(flags.dir)
-    limits = {"outage": flags.outage_limit, "wait": flags.wait_limit, "stuck": flags.stuck_limit}
-    given = {name: value for name, value in limits.items() if value is not None}
+    above = _of_file(flags.config) if flags.config is not None else {}
+    above |= {f"webui_{name}": value for name in LIMITS if (value := getattr(flags, name)) is not None}
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both mean: take our things away and end
+    from ..sampling.planner import SampleSelection  # 60 ms for requests, which --help need not wait for
+    from ..sampling.session import run
+
     return run(
         folder,
         SampleSelection(flags.prompt_path, tuple(flags.webui_url), flags.only, flags.epochs),
         follow=flags.follow,
-        limits=Limits(resume=flags.resume_queue, nudge=flags.nudge, **given),
+        above=above,
+        environment={**os.environ, **sampler_environment(above)},
         say=lambda text: print(text.encode(errors="backslashreplace").decode(), flush=True),
     )
+
+
+def _of_file(path: str) -> dict[str, object]:
+    """The keys about image servers in a config file; `UserError` for a wrong value."""
+    settings, _ = merge([read(path, "config file")])
+    found = {key: each for key, each in settings.items() if key.startswith("webui_") and not unset(each.value)}
+    for wrong in problems(found):
+        raise UserError(wrong.message, source=wrong.source, key=wrong.key)
+    return {key: each.value for key, each in found.items()}

@@ -169,6 +169,15 @@ SAMPLING = (
         "user:password", environment="AUTOMATE_TRAIN_WEBUI_UPLOADER_AUTH"),
     Key("webui_lora_dir", "text", "sampling", "The WebUI's LoRA folder, where this machine can write to it; then no "
         "uploader is needed.", "/mnt/webui/models/Lora"),
+    Key("webui_outage_limit", "float", "sampling", "Seconds after which a WebUI that does not answer is given up.",
+        300, range=(0, MOST), scope="sweep"),
+    Key("webui_wait_limit", "float", "sampling", "Seconds that samples may wait in a queue that stands still; after "
+        "the last run webui_outage_limit, where that is less.", 3600, range=(0, MOST), scope="sweep"),
+    Key("webui_stuck_limit", "float", "sampling", "Seconds after which a task that still runs counts as stuck.",
+        600, range=(0, MOST), scope="sweep"),
+    Key("webui_resume_queue", "bool", "sampling", "Resume a WebUI's queue that a person or lack of memory has paused.",
+        True, scope="sweep"),
+    Key("webui_nudge", "bool", "sampling", "Free a stuck queue by drawing a small picture.", True, scope="sweep"),
     Key("should_wait_webui_process", "bool", "sampling", "Training pauses at a checkpoint until its samples are made.",
         True),
 )  # fmt: skip

@@ -8,8 +8,9 @@ nothing; a test compares the two). Not: prompts (`prompts`), which checkpoints a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .keys import SECRETS, WEBUI_SECRETS, on, unset
 
@@ -21,23 +22,23 @@ class SampleRule(NamedTuple):
     every: int = 1
 
 
-def sample_rule(options: Mapping[str, Any]) -> SampleRule | None:
+def sample_rule(options: Mapping[str, object]) -> SampleRule | None:
     """When a run is sampled; None: never, because `sample_opt` says None, "" or null."""
     if "sample_opt" in options and unset(options["sample_opt"]):
         return None
     try:
-        count = max(1, int(options.get("sample_num") or 1))
+        count = max(1, int(str(options.get("sample_num") or 1)))
     except (TypeError, ValueError):
         count = 1
     return SampleRule("step" if options.get("sample_opt") == "step" else "epoch", count)
 
 
-def on_webui(options: Mapping[str, Any]) -> bool:
+def on_webui(options: Mapping[str, object]) -> bool:
     """Whether a WebUI draws the samples, not the trainer itself."""
     return on(options.get("use_external_webui"))
 
 
-def webui_addresses(options: Mapping[str, Any]) -> list[str]:
+def webui_addresses(options: Mapping[str, object]) -> list[str]:
     """The servers of `webui_urls` and `webui_url`, each once."""
     several = options.get("webui_urls")
     listed = several if isinstance(several, list) else [] if unset(several) else str(several).split(",")
@@ -46,7 +47,9 @@ def webui_addresses(options: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(each for each in found if each))
 
 
-def sampler_environment(options: Mapping[str, Any]) -> dict[str, str]:
-    """The environment variables that carry a run's secrets to the sampler's process."""
+def sampler_environment(options: Mapping[str, object]) -> dict[str, str]:
+    """The environment variables that carry a run's secrets to the sampler's process; the servers' passwords may be in
+    ours instead of the options."""
     variables = {**SECRETS, **WEBUI_SECRETS}.items()
-    return {variable: str(options[key]) for key, variable in variables if not unset(options.get(key))}
+    ours = {variable: os.environ[variable] for variable in WEBUI_SECRETS.values() if variable in os.environ}
+    return ours | {variable: str(options[key]) for key, variable in variables if not unset(options.get(key))}

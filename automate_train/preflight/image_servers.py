@@ -8,7 +8,7 @@ Importing this costs 60 ms for requests, so `checks` does it only for sweeps tha
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from ..config.prompts import read_prompts
 from ..config.sampling_options import sample_rule, sampler_environment, webui_addresses
 from ..errors import Problem, UserError
 from ..records import Setting
-from ..sampling.servers.protocol import ServerError
+from ..sampling.servers.protocol import BaseModel, ServerError
 from ..sampling.servers.webui import payload
 from ..sampling.servers.webui.http import base_url
 from ..sampling.servers.webui.server import connect
@@ -35,6 +35,7 @@ class Probe:
     key: str
     options: Mapping[str, Any]
     found: list[Problem] = field(default_factory=list)
+    base_model: BaseModel | None = None
     done: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -45,6 +46,7 @@ class Probe:
         try:
             server = connect(self.url, "", self.options, sampler_environment(self.options))
             self.found = [each._replace(source=self.source, key=self.key) for each in server.problems()]
+            self.base_model = server.base_model
         except ServerError as error:
             self.found = [Problem("error", self.source, self.key, str(error))]
         finally:
@@ -74,6 +76,18 @@ def problems(options: Iterable[Mapping[str, Setting]]) -> Iterator[Problem]:
             text = f"{base_url(probe.url)} has not answered within {SECONDS:.0f} s"
             probe.found = [Problem("error", probe.source, probe.key, text, "is it busy, or behind a firewall?")]
         yield from probe.found
+    yield from _base_models(list(probes.values()))
+
+
+def _base_models(probes: Sequence[Probe]) -> Iterator[Problem]:
+    """Pictures of two base models could not be compared."""
+    known = [(probe, probe.base_model) for probe in probes if probe.base_model is not None]
+    for probe, base_model in known[1:]:
+        first, its = known[0]
+        if base_model.differs_from(its):
+            text = f"{base_url(probe.url)} has base model '{base_model}', and {base_url(first.url)} has '{its}'"
+            hint = "select the same one on both"
+            yield Problem("error", probe.source, probe.key, text, hint)
 
 
 def _probes(options: Mapping[str, Setting], values: Mapping[str, Any]) -> Iterator[Probe]:

@@ -61,6 +61,8 @@ class PlannedSample:
     seed: int
     prompt_digest: str = ""
     """sha256 of the prompt file."""
+    baseline: Path | None = None
+    """The same picture without the LoRA, where the prompt wants one too."""
 
     @property
     def seed_key(self) -> str:

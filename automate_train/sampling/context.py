@@ -7,12 +7,14 @@ server (`health`).
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..config.keys import on, unset
 from ..errors import UserError
 from .image_store import ImageStore
+from .servers.protocol import BaseModel
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,12 @@ class Limits:
     """Between two questions about the queue, at least: under two a second."""
     slowest: float = 4.0
     """The same while nothing changes."""
+    trouble: float = 5.0
+    """A server that does nothing for us for so long shares its batches with others that have nothing to do."""
+    memory: float = 30.0
+    """How long a picture waits for which a server had too little memory twice; then longer each time."""
     outage: float = 600.0
-    """A server that does not answer for so long is given up: other servers draw its batches."""
+    """A server that does not answer for so long is given up. When the sweep is over, nothing is waited for longer."""
     wait: float = 6 * 3600.0
     """How long our requests may wait in the queue of a server that answers: it is paused, or busy with others'."""
     wake: float = 3.0
@@ -36,6 +42,21 @@ class Limits:
     nudge: bool = False
     """Whether a stuck queue may be freed by a small picture."""
 
+    @staticmethod
+    def of(options: Mapping[str, object]) -> Limits:
+        """By the keys that are set."""
+
+        def seconds(key: str, default: float) -> float:
+            return default if unset(options.get(key)) else float(str(options[key]))
+
+        return Limits(
+            outage=seconds("webui_outage_limit", Limits.outage),
+            wait=seconds("webui_wait_limit", Limits.wait),
+            stuck=seconds("webui_stuck_limit", Limits.stuck),
+            resume=on(options.get("webui_resume_queue")),
+            nudge=on(options.get("webui_nudge")),
+        )
+
 
 @dataclass
 class SamplingContext:
@@ -45,6 +66,8 @@ class SamplingContext:
     store: ImageStore
     limits: Limits
     say: Callable[[str], None]
+    base_model: BaseModel | None = None
+    """What has drawn the sweep's first picture, where its prompt left that to the server."""
     changed: threading.Event = field(default_factory=threading.Event)
     """Set by every thread when something has happened that the session should look at."""
     stopping: threading.Event = field(default_factory=threading.Event)

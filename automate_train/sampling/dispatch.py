@@ -20,6 +20,10 @@ FIRST_ANSWERS = 3.0
 """Seconds in which servers may answer for the first time before the first of them gets everything."""
 
 
+REMOVE_SECONDS = 10.0
+"""How long a server may not answer, when all pictures are drawn, before its LoRAs are left to the next session."""
+
+
 class Dispatch:
     def __init__(self, context: SamplingContext, journal: SampleJournal) -> None:
         self.context, self.journal = context, journal
@@ -68,8 +72,10 @@ class Dispatch:
 
     def _take_back(self, server: ServerWorker) -> None:
         """Batches of a server that is gone wait again; it goes on with them if it is back first."""
-        others_have_room = any(other.has_room for other in self.servers if other is not server)
-        is_gone = bool(server.health.given_up) or (others_have_room and server.is_lost())
+        others_are_idle = not self.waiting and any(other.has_room for other in self.servers if other is not server)
+        is_gone = server.health.given_up or (
+            server.health.trouble_for > self.context.limits.trouble and others_are_idle
+        )
         for batch in server.batches:
             if not batch.left or batch.refused or batch.dropped:
                 continue
@@ -93,7 +99,8 @@ class Dispatch:
                 self.context.store.put(batch, sample, Result("failed", reasons[0]))
             self.context.store.close(batch)
             return True
-        first = [s for s in able if s.url == self._begun_on.get(batch.id) and not s.is_lost()]
+        trouble = self.context.limits.trouble
+        first = [s for s in able if s.url == self._begun_on.get(batch.id) and s.health.trouble_for <= trouble]
         fine = [s for s in first or able if s.answers and not any(each.batch.id == batch.id for each in s.batches)]
         seconds = {s.url: s.generator.seconds for s in fine}
         known = [each for each in seconds.values() if each]
@@ -127,4 +134,4 @@ class Dispatch:
     def _is_left_alone(self, server: ServerWorker) -> bool:
         if server.health.given_up or not server.batches:
             return True
-        return server.is_lost() and not any(batch.left and not batch.dropped for batch in server.batches)
+        return (server.is_lost() or server.health.trouble_for > REMOVE_SECONDS) and not server.drawing

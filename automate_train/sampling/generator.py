@@ -1,8 +1,8 @@
 """The thread of a server that has pictures drawn: asks for them, fetches them, has them accepted.
 
 Covers: all requests of a checkpoint made before waiting for the first, lost answers, how often to ask. Not: bringing
-the LoRA (`uploader`), queues that stand still (`queue_watch`), whether a picture is kept (`acceptance`), which server
-gets what (`dispatch`).
+the LoRA (`uploader`), queues that stand still (`queue_watch`), what becomes of a picture (`keep_or_retry`), which
+server gets what (`dispatch`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import threading
 import time
 
 from ..store.sample_journal import SampleJournal, SentRequest
-from .acceptance import Acceptance
 from .context import SamplingContext
 from .handover import Bring, Remove, ServerQueues
 from .health import ServerHealth
+from .keep_or_retry import KeepOrRetry
 from .queue_watch import QueueWatch
 from .server_batch import ServerBatch
 from .servers.protocol import Failed, ImageServer, Picture, Refused, Unavailable
@@ -57,8 +57,8 @@ class Generator:
 
     def _run(self) -> None:
         self.journal = SampleJournal(self.context.journal)  # a connection belongs to one thread
-        self.acceptance = Acceptance(self.server, self.context, self.journal)
-        self.queue_watch = QueueWatch(self.server, self.context.limits, self.health)
+        self.keep_or_retry = KeepOrRetry(self.server, self.context, self.journal)
+        self.queue_watch = QueueWatch(self.server, self.context, self.health)
         connected = lost = False
         while self._goes_on():
             try:
@@ -85,6 +85,9 @@ class Generator:
         self.queued = self.server.progress(()).queued
         self._next_poll = time.monotonic() + 2 * self.context.limits.poll  # `problems` has asked, too
         self.health.works("connection")
+        ours, theirs = self.context.base_model, self.server.base_model
+        if ours and theirs and theirs.differs_from(ours):
+            self.context.say(f"{self.server.url} has base model '{theirs}', and the sweep's pictures are by '{ours}'")
         self.is_ready = True
         self.context.changed.set()
 
@@ -108,8 +111,10 @@ class Generator:
         tickets = {ticket: (batch, path) for batch in self._batches for path, ticket in batch.tickets.items() if ticket}
         now = time.monotonic()
         if not tickets:
-            if any(batch.left for batch in self._batches):  # something has failed at once, and is asked for once more
-                return 0.01
+            if left := [
+                (batch, path) for batch in self._batches for path in batch.left
+            ]:  # they are asked for once more
+                return max(0.01, min(batch.not_before.get(path, 0.0) for batch, path in left) - now)
             if not self.context.batches_wait:
                 return None
             if now >= self._next_poll:
@@ -126,7 +131,7 @@ class Generator:
     def _request_all(self, batch: ServerBatch) -> None:
         """A queueing server gets all requests at once, so that its queue never runs dry; any other draws them here."""
         for path, sample in list(batch.left.items()):
-            if batch.tickets.get(path):
+            if batch.tickets.get(path) or time.monotonic() < batch.not_before.get(path, 0.0):
                 continue
             if batch.dropped or batch not in self._batches or self.context.stopping.is_set():
                 return
@@ -161,7 +166,7 @@ class Generator:
             batch, path = tickets[ticket]
             if path in batch.held_back or batch not in self._batches:
                 continue
-            answer = self.server.collect(ticket)
+            answer = self.server.collect(batch.left[path].request(batch.lora), ticket)
             if answer is None:  # those after it are not drawn either
                 in_vain = True
                 break
@@ -179,7 +184,7 @@ class Generator:
         return drawn > 0
 
     def _accept(self, batch: ServerBatch, path: str, answer: Picture | Failed) -> None:
-        bring_again = self.acceptance.accept(batch, path, answer)
+        bring_again = self.keep_or_retry.accept(batch, path, answer)
         if bring_again:
             self._batches.remove(batch)
             self.queues.jobs.put(Bring(batch))

@@ -28,11 +28,11 @@ class ServerHealth:
         self.given_up = ""
         """Why it is not asked again in this session."""
 
-    def failed(self, part: Part, reason: str) -> float:
-        """Seconds until the next try: more each time, with jitter."""
+    def failed(self, part: Part, reason: str, since: float | None = None) -> float:
+        """Seconds until the next try: more each time, with jitter. `since`: None for now."""
         if part not in self._since:
             self._context.say(reason if self._url in reason else f"{self._url}: {reason}")
-            self._since[part] = time.monotonic()
+            self._since[part] = time.monotonic() if since is None else since
             self._context.changed.set()
         self._reasons[part] = reason
         tries = self._tries[part] = self._tries.get(part, 0) + 1
@@ -51,6 +51,12 @@ class ServerHealth:
             self.given_up = reason
             self._context.say(f"{reason} (this server is not used)")
             self._context.changed.set()
+
+    @property
+    def trouble_for(self) -> float:
+        """For how many seconds it has done nothing for us."""
+        now = time.monotonic()
+        return max(self.silent_for(now), self.idle_for(now))
 
     def silent_for(self, now: float) -> float:
         """For how many seconds it has not answered."""

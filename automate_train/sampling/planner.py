@@ -126,12 +126,13 @@ class Planner:
             if not variant.baseline
         ]
         final = folder.final(stem) if not suffix else None
-        missing = tuple(each for each in samples if self.store.is_missing(each))
+        missing = self.store.to_make(samples)
         link = folder.pending / os.path.basename(checkpoint.path)
         batch = Batch(id_, missing, checkpoint, link, attempt.run_key, attempt.number, final)
         if not missing:
             self.store.close(batch)
-        elif keep(folder, checkpoint.path, link):
+        elif keep(checkpoint.path, link):
+            self.store.begin(missing)
             yield batch
         else:
             self._problem(f"{checkpoint.path} is gone: its {len(missing)} missing samples cannot be made")
@@ -145,19 +146,22 @@ class Planner:
         samples = []
         for variant in variants(prompts.prompts):
             if variant.baseline:
-                prompt = prompts.prompts[variant.number]
-                # What a WebUI is sent, as in the first edition: the baselines of its sweeps are found.
-                sent = parameters(SampleRequest(prompt, self._seed(variant.number, prompt)))
-                digest = hashlib.sha256(json.dumps(sent, sort_keys=True).encode()).hexdigest()[:8]
-                png = self.folder.baselines.absolute() / f"{variant.number:02d}_{digest}.png"
-                samples.append(self._sample(png, variant, prompts))
-        missing = tuple(each for each in samples if self.store.is_missing(each))
-        if missing:
+                samples.append(self._sample(self._baseline(variant.number, prompts), variant, prompts))
+        if missing := self.store.to_make(samples):
+            self.store.begin(missing)
             yield Batch(id_, missing)
 
+    def _baseline(self, number: int, prompts: PromptFile) -> Path:
+        """Its name comes from what a WebUI is sent, as in the first edition: the baselines of its sweeps are found."""
+        prompt = prompts.prompts[number]
+        sent = parameters(SampleRequest(prompt, self._seed(number, prompt)))
+        digest = hashlib.sha256(json.dumps(sent, sort_keys=True).encode()).hexdigest()[:8]
+        return self.folder.baselines.absolute() / f"{number:02d}_{digest}.png"
+
     def _sample(self, png: Path, variant: Variant, prompts: PromptFile) -> PlannedSample:
-        prompt = prompts.prompts[variant.number]
-        return PlannedSample(png, prompt, variant, self._seed(variant.number, prompt), prompts.digest)
+        number, prompt = variant.number, prompts.prompts[variant.number]
+        baseline = self._baseline(number, prompts) if prompt.baseline and not variant.baseline else None
+        return PlannedSample(png, prompt, variant, self._seed(number, prompt), prompts.digest, baseline)
 
     def _seed(self, number: int, prompt: Prompt) -> int:
         return self.sample_journal.seed(prompt_key(number, prompt)) if prompt.seed is None else prompt.seed
@@ -197,20 +201,19 @@ def _cwd(attempt: AttemptFolder) -> str:
     return read_launch(attempt).cwd or os.getcwd()
 
 
-def keep(folder: AttemptFolder, path: str, link: Path) -> bool:
+def keep(path: str, link: Path) -> bool:
     """A name of our own for the checkpoint, before `save_last_n_epochs` takes the first one away."""
     if link.exists():
         return True
-    file = Path(path) if os.path.exists(path) else folder.output / os.path.basename(path)  # the sweep was moved
-    if not file.is_file():
+    if not os.path.isfile(path):
         return False
     link.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.link(file, link)
+        os.link(path, link)
     except OSError:
         half = link.with_name(f".{link.name}.half")
         try:
-            shutil.copyfile(file, half)
+            shutil.copyfile(path, half)
             half.replace(link)
         except OSError:
             return False

@@ -28,6 +28,8 @@ class SamplerProcess:
         self._child: ChildProcess | None = None
         self._starts = 0
         self._nothing_more = self._stopped = False
+        self.all_made = False
+        """It has ended, and every sample is there."""
 
     @property
     def wake_on(self) -> tuple[int, ...]:
@@ -82,6 +84,7 @@ class SamplerProcess:
         code = code if code is not None else self._child.exit_code
         if code is None:
             return
+        self.all_made = code == 0
         self._child.close()
         self._child = None
         if self._stopped or (self._nothing_more and code in DONE):

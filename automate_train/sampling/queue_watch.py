@@ -10,14 +10,14 @@ from __future__ import annotations
 import contextlib
 import time
 
-from .context import Limits
+from .context import SamplingContext
 from .health import ServerHealth
 from .servers.protocol import ImageServer, Progress, ServerError
 
 
 class QueueWatch:
-    def __init__(self, server: ImageServer, limits: Limits, health: ServerHealth) -> None:
-        self._server, self._limits, self._health = server, limits, health
+    def __init__(self, server: ImageServer, context: SamplingContext, health: ServerHealth) -> None:
+        self._server, self._context, self._health = server, context, health
         self._idle_since: float | None = None
         self._current: str | None = None
         self._current_since = self._last_change = time.monotonic()
@@ -32,11 +32,11 @@ class QueueWatch:
 
     def look(self, progress: Progress, changed: bool) -> None:
         """Requests of ours wait. `changed`: one of them was answered since the last look."""
-        now, limits = time.monotonic(), self._limits
+        now, limits = time.monotonic(), self._context.limits
         if changed:
             self._last_change = now
         if progress.paused:
-            todo = " (resuming it)" if limits.resume else ": resume it there, or give --resume-queue"
+            todo = " (resuming it)" if limits.resume else ": resume it there, or set webui_resume_queue to true"
             self._health.failed("paused", f"{self._server.url}: its queue is paused{todo}")
             self._idle_since = None
             if limits.resume:
@@ -52,9 +52,8 @@ class QueueWatch:
             self._idle_since = now
         self._look_at_current(progress.current, now)
         if now - self._last_change > limits.wait:
-            self._health.failed(
-                "waiting", f"{self._server.url}: our requests have waited there for {limits.wait:.0f} s"
-            )
+            reason = f"{self._server.url}: our requests have waited there for {limits.wait:.0f} s"
+            self._health.failed("waiting", reason, self._last_change)
         elif changed:
             self._health.works("waiting")
 
@@ -63,10 +62,10 @@ class QueueWatch:
             self._current, self._current_since, self._unblocked = current, now, False
             self._health.works("stuck")
             return
-        limits = self._limits
+        limits = self._context.limits
         if now - self._current_since <= limits.stuck:
             return
-        todo = "freeing it by a small picture" if limits.nudge else "restart that server, or give --nudge"
+        todo = "freeing it by a small picture" if limits.nudge else "restart that server, or set webui_nudge to true"
         self._health.failed("stuck", f"{self._server.url}: its queue is stuck at one task: {todo}")
         if limits.nudge and not self._unblocked:
             self._unblocked = True

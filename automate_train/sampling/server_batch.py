@@ -31,6 +31,10 @@ class ServerBatch:
     tickets: dict[str, Ticket] = field(default_factory=dict)
     """Picture's path -> the server's name for the request; empty: the server has not answered, and may have it."""
     tries: Counter[str] = field(default_factory=Counter)
+    out_of_memory: Counter[str] = field(default_factory=Counter)
+    """Picture's path -> how often the server had too little memory for it."""
+    not_before: dict[str, float] = field(default_factory=dict)
+    """Picture's path -> monotonic seconds until which it is not asked for again."""
     probe: str = ""
     """The picture that is drawn once more to see whether the LoRA is used at all; others without it are held back."""
     held_back: set[str] = field(default_factory=set)

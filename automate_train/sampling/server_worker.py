@@ -5,7 +5,6 @@ Covers: what the dispatcher may ask of a server. Not: which batch it gets (`disp
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 
 from ..store.sample_journal import SampleJournal
@@ -110,6 +109,4 @@ class ServerWorker:
 
     def is_lost(self) -> bool:
         """Whether it has not answered, or has done nothing for us, for longer than we wait."""
-        now = time.monotonic()
-        idle = max(self.health.silent_for(now), self.health.idle_for(now))
-        return bool(self.health.given_up) or idle > self.context.limits.outage
+        return bool(self.health.given_up) or self.health.trouble_for > self.context.limits.outage

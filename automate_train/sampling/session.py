@@ -7,26 +7,26 @@ Covers: planning, giving out, ending, in a loop that can be read aloud; the pipe
 from __future__ import annotations
 
 import os
+import shlex
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ..config.sampling_options import webui_addresses
 from ..machine import lock
 from ..store.layout import SweepFolder
 from ..store.sample_journal import SampleJournal, note_counts
 from ..store.sweep_file import sweep_id
-from .batch import Batch
 from .context import Limits, SamplingContext
 from .dispatch import Dispatch
 from .image_store import ImageStore
 from .planner import Planner, SampleSelection
 from .schedule import lora_folder
 from .server_worker import ServerWorker
-from .servers.protocol import ServerError
+from .servers.protocol import BaseModel, ServerError
 from .servers.webui.server import connect
 from .tracker_backfill import TrackerBackfill
 
@@ -35,18 +35,18 @@ LAST_REMOVALS, LAST_REMOVALS_SILENT = 10.0, 1.0
 
 
 def run(
-    folder: SweepFolder, selection: SampleSelection, *, follow: bool = False, limits: Limits | None = None,
-    say: Callable[[str], None] = print, environment: Mapping[str, str] = os.environ,
+    folder: SweepFolder, selection: SampleSelection, *, follow: bool = False, above: Mapping[str, object] | None = None,
+    limits: Limits | None = None, say: Callable[[str], None] = print, environment: Mapping[str, str] = os.environ,
 ) -> int:  # fmt: skip
     """Make the samples that are missing. 0: all are there; 1: some are marked as failed, or could not be made.
 
-    `follow`: standard input is a pipe from the sweep (see `SweepPipe`). `environment`: where the servers' passwords
-    are. `UserError`: another sampler is at work on this sweep.
+    `follow`: standard input is a pipe from the sweep (see `SweepPipe`). `above`: options above those of the runs.
+    `environment`: where the servers' passwords are. `UserError`: another sampler is at work on this sweep.
     """
     with ExitStack() as stack:
         _hold(stack, folder.sampler_lock, wait=follow)
         sample_journal = stack.enter_context(closing(SampleJournal(folder.journal)))
-        return Session(folder, selection, sample_journal, limits or Limits(), say, environment, follow).run()
+        return Session(folder, selection, sample_journal, above or {}, limits, say, environment, follow).run()
 
 
 def _hold(stack: ExitStack, file: Path, wait: bool) -> None:
@@ -58,14 +58,20 @@ def _hold(stack: ExitStack, file: Path, wait: bool) -> None:
 
 class Session:
     def __init__(
-        self, folder: SweepFolder, selection: SampleSelection, sample_journal: SampleJournal, limits: Limits,
-        say: Callable[[str], None], environment: Mapping[str, str], follow: bool,
+        self, folder: SweepFolder, selection: SampleSelection, sample_journal: SampleJournal,
+        above: Mapping[str, object], limits: Limits | None, say: Callable[[str], None],
+        environment: Mapping[str, str], follow: bool,
     ) -> None:  # fmt: skip
-        self.folder, self.selection, self.sample_journal = folder, selection, sample_journal
-        self.say, self.environment = say, environment
+        self.folder, self.selection, self.sample_journal, self.above = folder, selection, sample_journal, above
+        self.say, self.environment, self.follow = say, environment, follow
         self.has_problems = False
-        store = ImageStore(redo_failed=not follow)
-        self.context = SamplingContext(folder.journal, sweep_id(folder, sample_journal.journal), store, limits, say)
+        store = ImageStore(folder, say)
+        sweep, journal = sweep_id(folder, sample_journal.journal), sample_journal.journal
+        options = next((run.options for run in journal.records() if selection.wants(run)), {})
+        limits = limits or Limits.of({**options, **above})
+        self.context = SamplingContext(folder.journal, sweep, store, limits, say)
+        if base := sample_journal.first_base_model():
+            self.context.base_model = BaseModel.read(base)
         self.planner = Planner(folder, sample_journal, selection, store)
         self.dispatch = Dispatch(self.context, sample_journal)
         self.backfill = TrackerBackfill(say)
@@ -74,7 +80,7 @@ class Session:
         """Servers of earlier sessions, from which our things are only removed."""
         self._opened: set[str] = set()
         """Addresses as they are written."""
-        self._noted: dict[str, Any] = {}
+        self._noted: dict[str, object] = {}
 
     def run(self) -> int:
         closed_at = 0.0
@@ -89,21 +95,29 @@ class Session:
                 self.dispatch.step()
                 self._backfill_trackers()
                 self._note()
-                closed_at = closed_at or (time.monotonic() if closed else 0.0)
+                if closed and not closed_at:
+                    closed_at = time.monotonic()
+                    self._limit_the_end()
                 idle = self.dispatch.is_over and not self.backfill.is_busy
                 if closed and idle:
                     break
                 if closed and not self.dispatch.is_over and self.dispatch.is_hopeless(closed_at):
-                    left = list(self.dispatch.unfinished())
+                    for batch in self.dispatch.unfinished():
+                        self.context.store.let_training_go_on(batch, "no server answers\n")
                     self._stop()
-                    return self._summary(left)
+                    return self._summary()
                 self.context.changed.wait(None if idle else 0.5)
         except BaseException:
             self._stop()
             raise
-        left = list(self.dispatch.unfinished())
         self._end()
-        return self._summary(left)
+        return self._summary()
+
+    def _limit_the_end(self) -> None:
+        """A sweep that is over does not wait for a queue that stands still as long as one that trains."""
+        limits = self.context.limits
+        if self.follow:
+            self.context.limits = replace(limits, wait=min(limits.wait, limits.outage))
 
     def _say_problem(self, text: str) -> None:
         self.has_problems = True
@@ -132,16 +146,17 @@ class Session:
                 worker.remove_leftovers(self.sample_journal, [])
                 worker.uploader.start()
 
-    def _addresses(self) -> dict[str, Mapping[str, Any]]:
+    def _addresses(self) -> dict[str, Mapping[str, object]]:
         """Each with the options of a run that is sampled there."""
-        found: dict[str, Mapping[str, Any]] = {}
+        found: dict[str, Mapping[str, object]] = {}
         for run in self.sample_journal.journal.records():
             if run.attempts and self.selection.wants(run):
-                for url in self.selection.urls or webui_addresses(run.options):
-                    found.setdefault(url, run.options)
+                options = {**run.options, **self.above}
+                for url in self.selection.urls or webui_addresses(options):
+                    found.setdefault(url, options)
         return found
 
-    def _worker(self, url: str, options: Mapping[str, Any]) -> ServerWorker | None:
+    def _worker(self, url: str, options: Mapping[str, object]) -> ServerWorker | None:
         try:
             return ServerWorker(connect(url, lora_folder(self.context.sweep), options, self.environment), self.context)
         except ServerError as error:
@@ -158,16 +173,12 @@ class Session:
 
     def _note(self) -> None:
         """For `status`: how many pictures are made and how many are left."""
-        left = sum(len(batch.samples) for batch in self.dispatch.unfinished())
         problems = {each.url: each.health.problem for each in self.dispatch.servers if each.health.problem}
-        made = {state.replace(" ", "_"): count for state, count in self._states().items()}
-        now = {"left": left, "servers": problems, **made}
+        made = {state.replace(" ", "_"): count for state, count in self.context.store.counts.items()}
+        now = {"left": self.context.store.left, "servers": problems, **made}
         if now != self._noted:
             self._noted = now
             note_counts(self.folder, self.sample_journal.journal, now)
-
-    def _states(self) -> dict[str, int]:
-        return dict(self.context.store.states)
 
     def _stop(self) -> None:
         """A person has stopped us, or nothing more can be done: remove what is ours, and do not take long."""
@@ -188,21 +199,33 @@ class Session:
             worker.finish()
         _wait_for_uploaders(everywhere, time.monotonic() + LAST_REMOVALS)
 
-    def _summary(self, left: Sequence[Batch]) -> int:
-        """The exit code. `left`: batches that no server has drawn."""
-        states = self._states()
-        done = states.pop("done", 0)
-        if done or states:
-            self.say(", ".join([f"{done} samples", *(f"{count} {state}" for state, count in states.items())]))
+    def _summary(self) -> int:
+        """Say how the sweep's samples stand and what is left on servers; the exit code."""
+        store, left = self.context.store, self.context.store.left
+        counts = store.counts
+        parts = [f"{count} {state}" for state, count in (*counts.items(), ("missing", left)) if count]
+        all_of_them = counts.total() + left
+        if store.planned:
+            self.say(f"{_counted(all_of_them, 'sample')}: {', '.join(parts)}")
+        elif not self.follow:
+            self.say(f"nothing to do: {', '.join(parts) or 'no checkpoint of this sweep is to be sampled'}")
+        command = f"automate-train sample {shlex.quote(str(self.folder.path))}"
         if left:
-            for batch in left:
-                self.context.store.let_training_go_on(batch, "no server answers\n")
-            count = sum(len(batch.samples) for batch in left)
-            self.say(f"{count} samples are missing: `automate-train sample` makes them")
-        return 1 if left or states or self.has_problems else 0
+            self.say(f"{_counted(left, 'sample')} {'are' if left > 1 else 'is'} missing: `{command}` makes them")
+        if marked := counts.total() - counts["done"]:
+            self.say(f"{marked} {'are' if marked > 1 else 'is'} marked as not done: `{command}` tries them again")
+        for url in sorted(self.sample_journal.servers()):
+            loras = _counted(len(self.sample_journal.uploads(url)), "LoRA")
+            requests = _counted(len(self.sample_journal.requests(url)), "request")
+            self.say(f"{url}: {loras} and {requests} of ours are left there: `{command}` removes them")
+        return 0 if store.all_done and not self.has_problems else 1
 
 
-def _wait_for_uploaders(workers: Sequence[ServerWorker], deadline: float) -> None:
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def _wait_for_uploaders(workers: list[ServerWorker], deadline: float) -> None:
     for worker in workers:
         soon = LAST_REMOVALS_SILENT if worker.health.silent_for(time.monotonic()) else LAST_REMOVALS
         if not worker.health.given_up:

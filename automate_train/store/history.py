@@ -164,8 +164,8 @@ class RunHistory(NamedTuple):
 class AttemptHistory:
     """What one attempt has reported; more events may follow."""
 
-    def __init__(self, number: int, start: int, *, with_curves: bool) -> None:
-        self.number, self.with_curves = number, with_curves
+    def __init__(self, folder: AttemptFolder, start: int, *, with_curves: bool) -> None:
+        self.folder, self.with_curves = folder, with_curves
         self.progress = Progress(start, step=start)
         self.checkpoints: dict[str, Checkpoint] = {}
         self.curves = Curves()
@@ -173,10 +173,14 @@ class AttemptHistory:
     def take(self, events: Iterable[Event]) -> None:
         for event in events:
             self.progress = after(self.progress, event)
-            if (saved := checkpoint_of(event, self.number)) is not None:
-                self.checkpoints[saved.path] = saved
+            if (saved := checkpoint_of(event, self.folder.number)) is not None:
+                self.add(saved)
             if self.with_curves and event.kind == "metrics":
                 self.curves.add(event, event.at - (self.progress.since or event.at))
+
+    def add(self, saved: Checkpoint) -> None:
+        path = self.folder.now(saved.path)
+        self.checkpoints[path] = saved._replace(path=path)
 
     def end(self, metrics: Mapping[str, Any]) -> None:
         """The attempt has ended, and its events need not be read: what it left stands for them."""
@@ -255,17 +259,20 @@ class Histories(Mapping[str, RunHistory]):
         """From all events of the attempts."""
         attempts = []
         for attempt in record.attempts:
-            history = AttemptHistory(attempt.number, self._start(attempt), with_curves=True)
-            history.take(self._read(record, self._folder.attempt(attempt.folder), 0)[0])
+            folder = self._folder.attempt(attempt.folder)
+            history = AttemptHistory(folder, self._start(attempt), with_curves=True)
+            history.take(self._read(record, folder, 0)[0])
             attempts.append((attempt, history))
         return fold(record, attempts)
 
     def _brief(self, record: RunRecord, attempt: Attempt, saved: Sequence[Checkpoint]) -> AttemptHistory:
-        known = self._open.pop(attempt.folder, None)
-        history, cursor = known or (AttemptHistory(attempt.number, self._start(attempt), with_curves=False), 0)
-        history.checkpoints |= {each.path: each for each in saved if each.attempt == attempt.number}
+        known, folder = self._open.pop(attempt.folder, None), self._folder.attempt(attempt.folder)
+        history, cursor = known or (AttemptHistory(folder, self._start(attempt), with_curves=False), 0)
+        for each in saved:
+            if each.attempt == attempt.number:
+                history.add(each)
         if known or attempt.outcome is None:
-            events, cursor = self._read(record, self._folder.attempt(attempt.folder), cursor)
+            events, cursor = self._read(record, folder, cursor)
             history.take(events)
         if attempt.outcome is not None:
             history.end(attempt.metrics)

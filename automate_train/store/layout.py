@@ -126,6 +126,12 @@ class AttemptFolder:
         number = self.path.name.removeprefix("attempt-")
         return int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else 0
 
+    def now(self, path: str) -> str:
+        """Where a file is that the trainer has reported: the sweep may have been moved or copied since."""
+        inside = f"{os.sep}{self.path.parent.name}{os.sep}{self.path.name}{os.sep}"
+        _, found, rest = path.rpartition(inside)
+        return os.path.join(self.path, rest if found else path)
+
     def final(self, checkpoint: str) -> Path:
         """Tells a training that waits for a checkpoint's samples to go on. `checkpoint`: its name without ending."""
         return self.samples / f"{checkpoint}.final"

@@ -19,6 +19,9 @@ from .files import is_count, read_json, write
 from .journal import Journal
 from .layout import SweepFolder
 
+BASE_MODEL = "sample_base_model"
+"""The note of the journal that names it."""
+
 
 class SentRequest(NamedTuple):
     """A picture that was requested from a server, or was about to be."""
@@ -36,6 +39,7 @@ class SampleJournal:
     def __init__(self, path: Path) -> None:
         self.journal = Journal(path)
         self.db = self.journal.db
+        self._folder = os.path.abspath(path.parent)
         self.db.execute("pragma busy_timeout = 30000")  # the sweep and our other threads write, too
 
     def close(self) -> None:
@@ -60,6 +64,14 @@ class SampleJournal:
                 return digest
         return known
 
+    def first_base_model(self, found: str = "") -> str:
+        """What has drawn the sweep's first picture; `found`, where it is the first. Empty: there is none yet."""
+        with self.journal.transaction():
+            known = self.journal.notes().get(BASE_MODEL)
+            if not isinstance(known, str) and found:
+                self.journal.note(**{BASE_MODEL: found})
+        return known if isinstance(known, str) else found
+
     # LoRAs on servers
 
     def record_upload(self, server: str, name: str, batch: str) -> None:
@@ -81,19 +93,26 @@ class SampleJournal:
 
     def record_request(self, server: str, sent: SentRequest) -> None:
         """Before the request, with an empty ticket, and again with the answer."""
-        values = (server, sent.picture, sent.lora, sent.ticket)
+        values = (server, self._inside(sent.picture), sent.lora, sent.ticket)
         with self.journal.transaction():
             self.db.execute("insert or replace into sample_request values (?, ?, ?, ?)", values)
 
     def requests(self, server: str, lora: str | None = None) -> list[SentRequest]:
         """Of one LoRA ("": the baselines), or all."""
         query = "select picture, lora, ticket from sample_request where server = ?"
-        sent = [SentRequest(*row) for row in self.db.execute(query, (server,))]
+        rows = self.db.execute(query, (server,))
+        sent = [SentRequest(os.path.join(self._folder, picture), *others) for picture, *others in rows]
         return [each for each in sent if lora is None or each.lora == lora]
 
     def forget_request(self, server: str, picture: str) -> None:
         with self.journal.transaction():
-            self.db.execute("delete from sample_request where server = ? and picture = ?", (server, picture))
+            self.db.execute(
+                "delete from sample_request where server = ? and picture = ?", (server, self._inside(picture))
+            )
+
+    def _inside(self, picture: str) -> str:
+        """Its path in the sweep's folder, which may be moved."""
+        return picture.removeprefix(f"{self._folder}{os.sep}")
 
     def servers(self) -> set[str]:
         """Where something of ours may still be."""
@@ -123,6 +142,8 @@ def _restore_pictures(journal: Journal, pictures: Path, run_key: str) -> None:
         key, digest, seed = (about.get(name) for name in ("prompt_key", "prompt_digest", "seed"))
         if isinstance(key, str) and key and is_count(seed):
             journal.db.execute("insert or ignore into sample_seed values (?, ?)", (key, seed))
+        if isinstance(base := about.get("base_model"), str) and base and about.get("state") == "done":
+            journal.db.execute("insert or ignore into note values (?, ?)", (BASE_MODEL, json.dumps(base)))
         # A name that ends with a digest's start is of another prompt file than the run's own.
         if run_key and isinstance(digest, str) and not file.stem.endswith(f"_p{digest[:4]}"):
             journal.db.execute("insert or ignore into note values (?, ?)", (_note_of(run_key), json.dumps(digest)))

@@ -86,6 +86,19 @@ def test_without_a_server_nothing_starts(automate_train, files, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(("flags", "code"), [((), 0), (("--samples-must",), 1)])
+def test_a_sample_that_fails_counts_where_that_is_wished(automate_train, files, tmp_path, flags, code):
+    with webui_kit.running(tmp_path / "server", seconds=0.01) as double:
+        double.fault({"on": "POST /upload_lora_model", "what": "early", "status": 413, "times": -1})
+        done = automate_train(*files(double.url), *flags)
+        assert done.returncode == code and "samples: 8 failed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_help_of_sample_needs_no_network_library():
+    code = "import sys; from automate_train.cli.sample import parser; parser(); sys.exit('requests' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 @pytest.mark.slow
 def test_new_prompts_for_a_sweep_that_is_over(automate_train, files, tmp_path):
     with webui_kit.running(tmp_path / "server", seconds=0.05) as double:

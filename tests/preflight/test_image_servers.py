@@ -67,6 +67,33 @@ def test_a_paused_queue_is_a_warning(double, tmp_path):
     assert found.severity == "warning" and "paused" in str(found)
 
 
+@pytest.mark.parametrize(
+    ("settings", "severity", "words"),
+    [
+        ({"samples_format": "jpg"}, "error", "saves samples as jpg"),
+        ({"lora_hashes": False}, "warning", "Lora hashes"),
+    ],
+)
+def test_settings_of_a_server_that_spoil_every_picture(double, tmp_path, settings, severity, words):
+    double.set(**settings)
+    [found] = found_in([options(tmp_path, webui_url=double.url)])
+    assert found.severity == severity and words in str(found)
+
+
+def test_two_servers_with_different_base_models(double, tmp_path):
+    with running(tmp_path / "second", model="other_model") as second:
+        [found] = found_in([options(tmp_path, webui_urls=[double.url, second.url])])
+    assert found.severity == "error" and "base_model" in str(found) and "other_model" in str(found)
+
+
+def test_passwords_may_be_in_the_environment(double, tmp_path, monkeypatch):
+    double.set(auth="bob:secret")
+    [found] = found_in([options(tmp_path, webui_url=double.url)])
+    assert "AUTOMATE_TRAIN_WEBUI_AUTH" in str(found)
+    monkeypatch.setenv("AUTOMATE_TRAIN_WEBUI_AUTH", "bob:secret")
+    assert found_in([options(tmp_path, webui_url=double.url)]) == []
+
+
 def test_a_shared_folder_needs_no_uploader(double, tmp_path):
     double.set(uploader=False)
     assert found_in([options(tmp_path, webui_url=double.url, webui_lora_dir=str(tmp_path))]) == []

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,8 @@ def test_a_queue_that_does_not_move_is_asked_ever_less(tmp_path: Path):
         until(lambda: double.log()["tasks"])
         time.sleep(6)
         polls = [each["at"] for each in double.asked("/agent-scheduler/v1/queue")][1:]
-        assert len(polls) <= 6 and polls[-1] - polls[-2] > 1.4 * (polls[1] - polls[0])
+        gaps = [later - first for first, later in pairwise(polls)]
+        assert len(polls) <= 6 and gaps[-1] > 1.4 * min(gaps)
         double.control(paused=False, tasks=[{"prompt": "theirs"}])
         assert process.communicate(timeout=30) and process.returncode == 0
 
@@ -97,6 +99,20 @@ def test_a_dead_server_gives_its_share_to_the_other(tmp_path: Path):
         assert sweep.sample()[0] == 0  # nothing is left to draw, but the files there are ours
         assert_clean(one)
         assert [task for task in one.log()["tasks"] if task["status"] == "pending"] == []
+
+
+def test_an_idle_server_does_not_wait_until_the_other_is_given_up(tmp_path: Path):
+    """That would take ten minutes."""
+    with running(tmp_path / "s1", seconds=0.5) as one, running(tmp_path / "s2", seconds=0.05) as two:
+        sweep = Sweep(tmp_path / "a", [one.url, two.url], "a cat\na dog\na cow\n")
+        sweep.run("k0", epochs=4)
+        process = sweep.start()
+        until(lambda: len(one.log()["tasks"]) >= 3)
+        one.kill()
+        said = process.communicate(timeout=60)[0]
+        assert process.returncode == 0 and sweep.states() == {"done": 12}, said
+        assert f"{one.url}: " in said and "of ours are left there" in said
+        assert_clean(two)
 
 
 def test_a_server_that_refuses_the_size_leaves_it_to_the_other(tmp_path: Path):

@@ -105,15 +105,15 @@ PROMPT = Prompt("a cat", "ugly", {"width": 64, "height": 96, "steps": 4})
 
 def drawn(server: ImageServer, request: SampleRequest) -> Picture | Failed:
     found = server.draw(request, 30)
-    return found if isinstance(found, (Picture, Failed)) else collected(server, found)
+    return found if isinstance(found, (Picture, Failed)) else collected(server, request, found)
 
 
-def collected(server: ImageServer, ticket: str) -> Picture | Failed:
+def collected(server: ImageServer, request: SampleRequest, ticket: str) -> Picture | Failed:
     def finished() -> Picture | Failed | None:
         progress = server.progress([ticket])
         if progress.current is None:  # as `sampling.queue_watch` does it
             server.wake()
-        return server.collect(ticket) if ticket in progress.finished else None
+        return server.collect(request, ticket) if ticket in progress.finished else None
 
     return until(finished)
 
@@ -121,6 +121,7 @@ def collected(server: ImageServer, ticket: str) -> Picture | Failed:
 def test_a_server_without_problems_is_not_changed_by_asking(backend: Backend, server: ImageServer):
     assert [each for each in server.problems() if each.severity == "error"] == []
     assert backend.files() == ["theirs"] and server.listed() == []
+    assert server.base_model is None or server.base_model.name == "base_model"
     assert server.progress([]).queued == 0 and not server.progress([]).paused
 
 
@@ -222,7 +223,7 @@ def test_a_lost_answer_to_a_request_is_found_again(backend: Backend, server: Ima
         assert server.find(request, [ticket]) is None
         assert server.find(SampleRequest(PROMPT, 8, lora), []) is None
         server.wake()
-        assert server.verify(request, _picture(collected(server, ticket))).state == "done"
+        assert server.verify(request, _picture(collected(server, request, ticket))).state == "done"
 
 
 def test_a_paused_queue_is_told_and_goes_on(backend: Backend, server: ImageServer, lora: Lora):
@@ -233,10 +234,11 @@ def test_a_paused_queue_is_told_and_goes_on(backend: Backend, server: ImageServe
     if backend.queues:
         progress = server.progress([str(ticket) for ticket in tickets])
         assert progress.finished == () and progress.queued == 2 and progress.paused
-        assert server.collect(str(tickets[0])) is None
+        assert server.collect(SampleRequest(PROMPT, 1, lora), str(tickets[0])) is None
     server.wake()
-    for ticket in tickets:
-        assert isinstance(ticket if isinstance(ticket, Picture) else collected(server, str(ticket)), Picture)
+    for seed, ticket in zip((1, 2), tickets, strict=True):
+        request = SampleRequest(PROMPT, seed, lora)
+        assert isinstance(ticket if isinstance(ticket, Picture) else collected(server, request, str(ticket)), Picture)
 
 
 def test_requests_are_withdrawn(backend: Backend, server: ImageServer, lora: Lora):

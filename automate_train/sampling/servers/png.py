@@ -1,7 +1,8 @@
 """A PNG from a server, which is not trusted.
 
-Covers: base64 -> bytes; whether they are a whole PNG within limits; its text chunks. Pixels are never decoded, so that
-a decompression bomb stays harmless. Not: what the text proves (each server's own module), saving (`image_store`).
+Covers: base64 -> bytes; whether they are a whole PNG within limits; its text chunks; whether two hold the same
+pixels. Pixels are never decoded, so that a decompression bomb stays harmless. Not: what the text proves (each server's
+own module), saving (`image_store`).
 """
 
 from __future__ import annotations
@@ -74,6 +75,15 @@ def read_png(data: bytes) -> Png:
         elif kind == b"IEND":
             return Png(data[: place + 4], width, height, texts)
     raise BadPicture("a picture is not complete")
+
+
+def same_pixels(one: bytes, other: bytes) -> bool:
+    """Whether two whole PNGs of one program show the same, whatever their texts say."""
+    first, second = (
+        [data[place : place + length] for kind, place, length in _chunks(data) if kind in (b"IHDR", b"IDAT")]
+        for data in (one, other)
+    )
+    return first == second
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -70,6 +70,8 @@ class Picture:
     """What the server says of how it was drawn, in its own form; may be empty."""
     width: int
     height: int
+    others: tuple[bytes, ...] = ()
+    """PNGs that came with it and were not asked for: a map, a copy before the highres fix."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,31 @@ class Progress:
     paused: bool = False
 
 
+@dataclass(frozen=True)
+class BaseModel:
+    """What draws where there is no LoRA."""
+
+    name: str
+    """Without folders and ending."""
+    hash: str = ""
+    """The first digits of it, or all; empty: not known."""
+
+    def differs_from(self, other: BaseModel) -> bool:
+        """By the hashes, where both are known."""
+        if self.hash and other.hash:
+            return not (self.hash.startswith(other.hash) or other.hash.startswith(self.hash))
+        return bool(self.name and other.name) and self.name.lower() != other.name.lower()
+
+    @staticmethod
+    def read(text: str) -> BaseModel:
+        """From `name [hash]` or a name."""
+        name, bracket, digest = text.removesuffix("]").rpartition(" [")
+        return BaseModel(name, digest) if bracket else BaseModel(text)
+
+    def __str__(self) -> str:
+        return f"{self.name} [{self.hash[:10]}]" if self.hash else self.name
+
+
 State = Literal["done", "base model only", "wrong checkpoint"]
 
 
@@ -106,6 +133,8 @@ class Verdict:
     """For a person; empty for "done"."""
     names_loras: bool = True
     """False: the server does not say which LoRAs it has used, so asking once more proves nothing either."""
+    base: BaseModel | None = None
+    """What the picture was drawn by, where the prompt leaves that to the server and the server tells it."""
 
 
 class ImageServer(Protocol):
@@ -120,6 +149,10 @@ class ImageServer(Protocol):
     def problems(self) -> list[Problem]:
         """What is wrong with it, as far as asking shows, with an empty source and key; an error: it is of no use.
         Nothing on the server is changed. `Unavailable`: it does not answer."""
+
+    @property
+    def base_model(self) -> BaseModel | None:
+        """What it draws with where a prompt names no model, as `problems` found it; None: it does not say."""
 
     # LoRAs
 
@@ -145,15 +178,16 @@ class ImageServer(Protocol):
     def progress(self, tickets: Sequence[Ticket]) -> Progress:
         """How the queue stands with our tickets, the oldest first, by one question whatever their number."""
 
-    def collect(self, ticket: Ticket) -> Picture | Failed | None:
-        """What has become of a request; None: it still waits or is being drawn."""
+    def collect(self, request: SampleRequest, ticket: Ticket) -> Picture | Failed | None:
+        """What has become of a request that `draw` has queued; None: it still waits or is being drawn."""
 
     def withdraw(self, lora: str, tickets: Collection[Ticket]) -> None:
         """These requests will not be drawn any more; fine where they are over. An empty ticket stands for a request
         whose answer was lost: whatever waits for this LoRA is withdrawn."""
 
-    def verify(self, request: SampleRequest, picture: Picture) -> Verdict:
-        """The proof that the LoRA was used, and the base model that the prompt names."""
+    def verify(self, request: SampleRequest, picture: Picture, base: BaseModel | None = None) -> Verdict:
+        """The proof that the LoRA was used, and the right base model: the one that the prompt names, else `base`, which
+        has drawn the sweep's other pictures (None: there are none yet)."""
 
     def parameters(self, request: SampleRequest) -> dict[str, Any]:
         """What is sent for a request, with images named and not included, for the JSON file beside the picture; its

@@ -1,5 +1,6 @@
 """Draws: small real PNGs with the infotext a WebUI writes, one job at a time."""
 
+import hashlib
 import random
 import re
 import struct
@@ -32,6 +33,12 @@ class Drawing:
                 self._log.add("pictures", who=who, prompt=params.get("prompt", ""), seed=seed + number)
             with self._log.lock:
                 self._log.busy_seconds += time.monotonic() - began
+        if params.get("enable_hr") and self._settings.before_highres:
+            made.insert(0, (png(*_size({**params, "enable_hr": False}), seed, made[0][1]), made[0][1]))
+        if any(
+            unit.get("enabled") for unit in params.get("alwayson_scripts", {}).get("controlnet", {}).get("args", ())
+        ):
+            made.append((png(*map(int, self._settings.map_size.split("x")), seed + 1, ""), ""))
         if count > 1:
             width, height = _size(params)
             made.insert(0, (png(width * count, height, seed, made[0][1]), made[0][1]))
@@ -47,19 +54,31 @@ class Drawing:
         model = "surprise_model" if fault.get("task") == "wrong-model" else self.model
         text = f"{params.get('prompt', '')}\nNegative prompt: {params.get('negative_prompt', '')}\n"
         text += f"Steps: {params.get('steps', 20)}, Sampler: {params.get('sampler_name', 'Euler')}, Seed: {seed}, "
-        text += f"Size: {width}x{height}, Model hash: {zlib.crc32(model.encode()):010x}, Model: {model}"
+        text += f"Size: {width}x{height}, Model hash: {model_hash(model)[:10]}, Model: {model}"
         tags = re.findall(r"<lora:([^:>]+)[^>]*>", str(params.get("prompt", "")))
         if self._settings.rescan and any(tag not in self._loras.listed for tag in tags):
             self._loras.refresh()
-        used = [] if fault.get("task") == "no-lora" else [u for tag in tags if (u := self._loras.loaded(tag))]
-        if used and self._settings.lora_hashes:
+        used = (
+            []
+            if fault.get("task") == "no-lora"
+            else [u for tag in tags if (u := self._loras.loaded(tag, self._settings.hash_of_file))]
+        )
+        if used and self._settings.sdnext:
+            text += ', LoRA networks: "' + ", ".join(f"{name}:1.0" for name, _ in used) + '"'
+        elif used and self._settings.lora_hashes:
             text += ', Lora hashes: "' + ", ".join(f"{name}: {digest}" for name, digest in used) + '"'
         text += ", Version: v1.9.4"
-        return png(width, height, seed, text if self._settings.infotext else ""), text
+        colour = seed + (0 if self._settings.no_effect else sum(int(digest[:4], 16) for _, digest in used))
+        return png(width, height, colour, text if self._settings.infotext else ""), text
 
 
 def _size(params: dict) -> tuple[int, int]:
-    return int(params.get("width", 64)), int(params.get("height", 64))
+    scale = float(params.get("hr_scale", 2)) if params.get("enable_hr") else 1
+    return int(params.get("width", 64) * scale), int(params.get("height", 64) * scale)
+
+
+def model_hash(model: str) -> str:
+    return hashlib.sha256(model.encode()).hexdigest()
 
 
 def png(width: int, height: int, seed: int, text: str) -> bytes:

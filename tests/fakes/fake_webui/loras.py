@@ -75,12 +75,14 @@ class LoraFolder:
             alias = metadata.get("ss_output_name", path.stem)
             self.listed[path.stem] = {"name": path.stem, "alias": alias, "path": str(path), "metadata": metadata}
 
-    def loaded(self, tag: str) -> tuple[str, str] | None:
+    def loaded(self, tag: str, of_file: bool = False) -> tuple[str, str] | None:
         """(name, 12 hex) of what a tag loads: looked up among names, then aliases; None if the file is gone."""
         entry = self.listed.get(tag) or next((e for e in self.listed.values() if e["alias"] == tag), None)
         if entry is None or not Path(entry["path"]).is_file():
             return None
         metadata, start = header(Path(entry["path"]))
+        if of_file:
+            return entry["name"], hashlib.sha256(Path(entry["path"]).read_bytes()).hexdigest()[:12]
         if metadata.get("sshs_model_hash"):
             return entry["name"], metadata["sshs_model_hash"][:12]
         with open(entry["path"], "rb") as stream:

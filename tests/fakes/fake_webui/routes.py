@@ -8,6 +8,8 @@ import time
 import zipfile
 from pathlib import Path
 
+from drawing import model_hash
+
 QUEUE = "/agent-scheduler/v1"
 FREE = ("/sdapi/v1/loras", "/sdapi/v1/refresh-loras", f"{QUEUE}/samplers", f"{QUEUE}/sd-models")
 NOT_FOUND = (404, {"detail": "Not Found"})
@@ -38,7 +40,15 @@ def answer(webui, request):
 def sdapi(webui, request):
     match (request.method, request.path):
         case ("GET", "/sdapi/v1/options"):
-            return 200, {"sd_model_checkpoint": webui.drawing.model, "queue_paused": webui.tasks.paused}
+            model, settings = webui.drawing.model, webui.settings
+            return 200, {
+                "sd_model_checkpoint": f"{model}.safetensors",
+                "sd_checkpoint_hash": model_hash(model),
+                "samples_format": settings.samples_format,
+                "lora_add_hashes_to_infotext": settings.lora_hashes,
+                "save_images_before_highres_fix": settings.before_highres,
+                "queue_paused": webui.tasks.paused,
+            }
         case ("GET", "/sdapi/v1/loras"):
             return 200, list(webui.loras.listed.values())
         case ("POST", "/sdapi/v1/refresh-loras"):

@@ -20,6 +20,12 @@ class Settings:
     lora_hashes: bool = True  # the option "Add Lora hashes to infotext"
     old_results: bool = False  # the old address /results/{id} only
     rescan: bool = False  # as the real one: look at the folder again when a name is unknown
+    hash_of_file: bool = False  # as Forge: Lora hashes are of the whole file, not of the tensors
+    sdnext: bool = False  # as SD.Next: the infotext names its LoRAs under LoRA networks, without hashes
+    samples_format: str = "png"
+    map_size: str = "32x32"  # of the map that ControlNet adds after the picture, without an infotext
+    before_highres: bool = False  # the option "Save a copy of image before applying highres fix"
+    no_effect: bool = False  # the LoRA is read and changes nothing
     unknown_fails: bool = False  # as Forge: a LoRA that is not listed fails the task
     model: str = "base_model"
     models: str = "base_model,other_model"

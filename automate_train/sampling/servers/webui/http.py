@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import requests
 
+from ....config.keys import WEBUI_SECRETS
 from ..protocol import Refused, Unavailable
 from .server_words import error_text, one_line
 
@@ -209,9 +210,10 @@ class Http:
         pair = self._auths[uploader]
         key = "webui_uploader_auth" if uploader and self._own_uploader_auth else "webui_auth"
         more = " (the uploader's users can be others than the WebUI's)" if uploader else ""
+        where = f", in a config file (automate-train sample: --config FILE) or in {WEBUI_SECRETS[key]}"
         if pair is None:
-            return f'{self.url} wants a user and a password: set {key} to "user:password"{more}'
-        return f"{self.url} does not know user {pair[0].decode()!r} with this password: check {key}{more}"
+            return f'{self.url} wants a user and a password: set {key} to "user:password"{more}{where}'
+        return f"{self.url} does not know user {pair[0].decode()!r} with this password: check {key}{more}{where}"
 
 
 def _why(broken: requests.ConnectionError) -> str:

@@ -1,7 +1,7 @@
 """A LoRA's file before and during its upload.
 
-Covers: whether it is whole, its two hashes (the uploader's and the one in an infotext), the streamed multipart body. A
-file is read in blocks of 64 KiB, except for its header, so that memory stays small. Not: requests (`loras`).
+Covers: whether it is whole, its hashes (the uploader's and those that an infotext may show), the streamed multipart
+body. A file is read in blocks of 64 KiB, except for its header, so that memory stays small. Not: requests (`loras`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 from ..protocol import LoraRefused, Unavailable
 
@@ -33,13 +33,14 @@ def checked(name: str, folder: str) -> str:
     return f"{folder}/{name}.safetensors"
 
 
-def whole(file: Path) -> dict[str, Any]:
-    """The metadata of a complete .safetensors file; `LoraRefused` for half a file, which the uploader would take."""
+def check_whole(file: Path) -> None:
+    """`LoraRefused` for half a .safetensors file, which the uploader would take."""
     with open(file, "rb") as stream:
-        return _header(stream, file)
+        _header(stream, file)
 
 
-def _header(stream: Any, file: Path) -> dict[str, Any]:
+def _header(stream: BinaryIO, file: Path) -> dict[str, object]:
+    """The metadata; the stream stands at the first tensor then."""
     size = file.stat().st_size
     length = int.from_bytes(stream.read(8), "little")
     if not 2 <= length <= min(HEADER_MOST, size - 8):
@@ -66,16 +67,19 @@ def uploader_hash(file: Path) -> str:
     return digest.hexdigest()
 
 
-def lora_hash(file: Path) -> str:
-    """The 12 hex that an infotext shows for this LoRA under `Lora hashes`; `LoraRefused` if the file is not whole."""
+def lora_hashes(file: Path) -> frozenset[str]:
+    """The 12 hex, one of which an infotext shows for this LoRA: A1111's (its metadata's `sshs_model_hash`, else that of
+    the tensors) and Forge's (of the whole file). `LoraRefused` if the file is not whole."""
     with open(file, "rb") as stream:
         kept = _header(stream, file).get("sshs_model_hash")
-        if isinstance(kept, str) and kept:
-            return kept[:12]
-        digest = hashlib.sha256()
+        tensors, start = hashlib.sha256(), stream.tell()
+        stream.seek(0)
+        whole = hashlib.sha256(stream.read(start))
         while block := stream.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()[:12]
+            tensors.update(block)
+            whole.update(block)
+    of_tensors = kept if isinstance(kept, str) and kept else tensors.hexdigest()
+    return frozenset({of_tensors[:12].lower(), whole.hexdigest()[:12]})
 
 
 class Body:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..protocol import LoraRefused, NameTaken, Refused, Unavailable
 from .http import MIB, READ_S, Http
-from .lora_file import BLOCK, NAME, Body, checked, uploader_hash, whole
+from .lora_file import BLOCK, NAME, Body, check_whole, checked, uploader_hash
 
 LIST = "/sdapi/v1/loras"
 
@@ -33,7 +33,7 @@ class Loras:
         small request. `NameTaken`: the name is another file's; `LoraRefused`: the local file is not whole."""
         where = checked(name, self._folder)
         try:
-            whole(file)
+            check_whole(file)
             try:
                 self._files.bring(file, where)
             except NameTaken:

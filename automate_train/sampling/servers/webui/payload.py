@@ -58,12 +58,11 @@ def without_lora(text: str, lora: object) -> str:
     return re.sub(rf"<(lora|lyco):{re.escape(lora)}(:[^>]*)?>", "", text).replace(lora, "").strip()
 
 
-def wanted_model(prompt: Prompt) -> str | None:
-    """The base model that the prompt names, if it does."""
+def wanted_model(prompt: Prompt) -> object:
+    """The base model that the prompt names, as a WebUI understands it; None: it names none."""
     settings = prompt.fields.get("override_settings")
     named = settings.get("sd_model_checkpoint") if isinstance(settings, dict) else None
-    found = prompt.fields.get("checkpoint") or named
-    return str(found) if found else None
+    return prompt.fields.get("checkpoint") or named
 
 
 def _weighed(tag: re.Match[str], weight: str) -> str:

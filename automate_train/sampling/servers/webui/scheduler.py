@@ -16,8 +16,9 @@ from typing import Any
 
 from ..png import LARGEST
 from ..protocol import Failed, Picture, Progress, Refused, Ticket, Unavailable
+from .drawn_pictures import picked
 from .http import Http, TooLarge
-from .txt2img import PICTURES, pictures
+from .txt2img import PICTURES
 
 ROOT = "/agent-scheduler/v1"
 WAITING = f"{ROOT}/queue"
@@ -59,26 +60,25 @@ class Scheduler:
             if not isinstance(rows, list) or len(rows) < PAGE:
                 return
 
-    def collect(self, ticket: Ticket) -> Picture | Failed | None:
+    def collect(self, body: dict[str, Any], ticket: Ticket) -> Picture | Failed | None:
         try:
-            found = self._result(ticket)
+            return self._result(body, ticket)
         except TooLarge as error:  # the fault of this picture, not of the server
             return Failed(str(error))
-        return found[0] if isinstance(found, list) else found
 
-    def _result(self, task_id: str) -> list[Picture] | Failed | None:
+    def _result(self, body: dict[str, Any], task_id: str) -> Picture | Failed | None:
         """Only pictures are a success: `success: true` with nothing in it is not."""
         status, answer = self._results(task_id)
         if answer is None:  # 500: old schedulers answer it for ever without infotext, so look whether the task is done
             if self._task(task_id).get("status") != "done":
                 raise Unavailable(f"{self._http.url} answered for the results of task {task_id} with {status}")
-            return self._zipped(task_id)
+            return self._zipped(body, task_id)
         data, message = answer.get("data"), self._http.says(answer.get("message", ""))
         if answer.get("success") is True:
             if not isinstance(data, list) or not data:
                 return Failed("done, but its pictures are gone from the server's disk")
             each = [entry if isinstance(entry, dict) else {} for entry in data]
-            return pictures((one.get("image"), one.get("infotext")) for one in each)
+            return picked(((one.get("image"), one.get("infotext")) for one in each), body)
         if message in ("Task is pending", "Task is running"):
             return None
         if message in ("Task is failed", "Task is interrupted"):
@@ -101,15 +101,17 @@ class Scheduler:
     def _path(self, task_id: str, old: bool) -> str:
         return f"{ROOT}/results/{task_id}" if old else f"{ROOT}/task/{task_id}/results"
 
-    def _zipped(self, task_id: str) -> Failed | list[Picture]:
+    def _zipped(self, body: dict[str, Any], task_id: str) -> Picture | Failed:
         path = self._path(task_id, self._old_results)
         answer = self._http.ask("GET", path, query={"zip": "true"}, allow=(404, 500), limit=PICTURES)
         if answer.status != 200:
             return Failed(f"done, but the server cannot give the picture ({answer.status}): {UPDATE}")
         try:
             with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
-                found = pictures((_unpacked(archive, entry), "") for entry in archive.infolist()[:100])
-            return found or Failed(f"done, but without a picture: {UPDATE}")
+                entries = archive.infolist()[:100]
+                if not entries:
+                    return Failed(f"done, but without a picture: {UPDATE}")
+                return picked(((_unpacked(archive, entry), "") for entry in entries), body)
         except (zipfile.BadZipFile, EOFError, OSError, ValueError, RuntimeError, NotImplementedError):
             raise Unavailable(f"{self._http.url} answered {path} with a broken zip file") from None
 

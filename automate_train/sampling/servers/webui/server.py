@@ -7,12 +7,14 @@ when to call again and how often (`sampling`).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ....config.keys import WEBUI_SECRETS, unset
 from ....errors import Problem, UserError
 from ..protocol import (
+    BaseModel,
     Failed,
     ImageServer,
     Lora,
@@ -26,8 +28,8 @@ from ..protocol import (
     Verdict,
 )  # fmt: skip
 from .http import Http
-from .infotext import verdict
-from .lora_file import lora_hash
+from .lora_file import lora_hashes
+from .lora_proof import named_model, verdict
 from .loras import LIST, Loras
 from .payload import parameters, payload, wanted_model
 from .scheduler import WAITING, Scheduler
@@ -56,8 +58,9 @@ class WebUI:
         self._loras = Loras(self._http, folder, lora_dir)
         self._has_shared_folder = bool(lora_dir)
         self._way: Scheduler | AtOnce | None = None
-        self._hashes: dict[Path, str] = {}
-        """File of a LoRA -> what an infotext shows of it."""
+        self._hashes: dict[Path, frozenset[str]] = {}
+        """File of a LoRA -> what an infotext may show of it."""
+        self.base_model: BaseModel | None = None
 
     @property
     def url(self) -> str:
@@ -75,9 +78,10 @@ class WebUI:
         if options.status == 404:
             raise Refused(f"{self.url} has no /sdapi/v1 (404): start the WebUI with --api (or the address is wrong)")
         try:
-            self._http.parsed(options, "/sdapi/v1/options")
+            settings = self._http.parsed(options, "/sdapi/v1/options")
         except Unavailable:
             raise Refused(f"{self.url} is not a WebUI: it answers /sdapi/v1/options with something else") from None
+        yield from self._problems_of(settings)
         with self._http.open("GET", LIST, allow=(404,)) as answer:  # not read: it can be very long
             if answer.status_code == 404:
                 raise Refused(f"{self.url} has no list of LoRAs (404): enable its built-in extension Lora")
@@ -97,6 +101,18 @@ class WebUI:
             hint = "resume it in the WebUI: samples wait until then"
             yield Problem("warning", "", "", f"{self.url}: its queue is paused", hint)
         self._way = self._way or (Scheduler(self._http) if queue is not None else AtOnce(self._http))
+
+    def _problems_of(self, settings: Mapping[str, object]) -> Iterator[Problem]:
+        """Settings of the server that spoil pictures; what is not told is taken for right."""
+        form = str(settings.get("samples_format") or "png")
+        if form.lower() != "png":
+            hint = "choose png in its settings"
+            yield Problem("error", "", "", f"{self.url} saves samples as {form}: none of them can be used", hint)
+        if settings.get("lora_add_hashes_to_infotext") is False:
+            text = f"{self.url} does not add Lora hashes to the infotext: every sample is marked as base model only"
+            yield Problem("warning", "", "", text, "switch that option on in its settings, under Extra Networks")
+        model, digest = named_model(settings.get("sd_model_checkpoint")), settings.get("sd_checkpoint_hash")
+        self.base_model = replace(model, hash=digest.lower()) if model and isinstance(digest, str) and digest else model
 
     def _asked(self, path: str, **options: Any) -> dict[str, Any] | None:
         """The answer of an extension; None for 404, which also means that it failed to load when the WebUI started."""
@@ -122,7 +138,7 @@ class WebUI:
     def bring(self, lora: Lora) -> None:
         try:
             if lora.file not in self._hashes:
-                self._hashes[lora.file] = lora_hash(lora.file)
+                self._hashes[lora.file] = lora_hashes(lora.file)
             self._loras.upload(lora.file, lora.name)
             self._loras.show(lora.name)
         except OSError as error:
@@ -156,15 +172,17 @@ class WebUI:
     def progress(self, tickets: Sequence[Ticket]) -> Progress:
         return self._drawing.progress(tickets)
 
-    def collect(self, ticket: Ticket) -> Picture | Failed | None:
-        return self._drawing.collect(ticket)
+    def collect(self, request: SampleRequest, ticket: Ticket) -> Picture | Failed | None:
+        return self._drawing.collect(parameters(request), ticket)
 
     def withdraw(self, lora: str, tickets: Collection[Ticket]) -> None:
         self._drawing.withdraw(lora, tickets)
 
-    def verify(self, request: SampleRequest, picture: Picture) -> Verdict:
-        name, hash12 = (request.lora.name, self._hashes.get(request.lora.file, "")) if request.lora else (None, "")
-        return verdict(picture.infotext, name, hash12, wanted_model(request.prompt))
+    def verify(self, request: SampleRequest, picture: Picture, base: BaseModel | None = None) -> Verdict:
+        name, hashes = (request.lora.name, self._hashes.get(request.lora.file, ())) if request.lora else (None, ())
+        named = named_model(wanted_model(request.prompt))
+        found = verdict(picture.infotext, name, hashes, named or base)
+        return found if named is None else replace(found, base=None)
 
     def parameters(self, request: SampleRequest) -> dict[str, Any]:
         return parameters(request)

@@ -14,7 +14,7 @@ from webui_kit import Double, lora, running
 
 from automate_train.sampling.servers.protocol import NameTaken, Refused, Unavailable
 from automate_train.sampling.servers.webui.http import Http
-from automate_train.sampling.servers.webui.lora_file import lora_hash, uploader_hash
+from automate_train.sampling.servers.webui.lora_file import lora_hashes, uploader_hash
 from automate_train.sampling.servers.webui.loras import Loras
 from automate_train.sampling.servers.webui.scheduler import Scheduler
 
@@ -235,11 +235,13 @@ def test_the_uploaders_hash(tmp_path):
         assert uploader_hash(tmp_path / "f") == digest
 
 
-def test_the_hash_of_the_infotext(tmp_path):
+def test_the_hashes_of_the_infotext(tmp_path):
+    """A1111's and Forge's."""
     named = lora(tmp_path / "a.safetensors", metadata={"sshs_model_hash": "0123456789abcdef"})
-    assert lora_hash(named) == "0123456789ab"
+    assert lora_hashes(named) == {"0123456789ab", hashlib.sha256(named.read_bytes()).hexdigest()[:12]}
     bare = lora(tmp_path / "b.safetensors", tensors=1000, fill=7)
-    assert lora_hash(bare) == hashlib.sha256(b"\7" * 1000).hexdigest()[:12]
+    ours = {hashlib.sha256(data).hexdigest()[:12] for data in (b"\7" * 1000, bare.read_bytes())}
+    assert lora_hashes(bare) == ours
 
 
 def test_a_shared_folder_replaces_the_uploader(tmp_path, file):

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from webui_kit import Double, lora, running, until
 
-from automate_train.sampling.servers.protocol import Failed, Picture, Progress, Refused, Unavailable
+from automate_train.sampling.servers.protocol import BaseModel, Failed, Picture, Progress, Refused, Unavailable
 from automate_train.sampling.servers.webui.http import Http
-from automate_train.sampling.servers.webui.infotext import verdict
-from automate_train.sampling.servers.webui.lora_file import lora_hash
+from automate_train.sampling.servers.webui.lora_file import lora_hashes
+from automate_train.sampling.servers.webui.lora_proof import verdict
 from automate_train.sampling.servers.webui.loras import Loras
 from automate_train.sampling.servers.webui.scheduler import Scheduler
 from automate_train.sampling.servers.webui.txt2img import txt2img
@@ -34,7 +34,7 @@ def double(tmp_path: Path) -> Iterator[Double]:
 
 
 def final(client: Scheduler, task_id: str, seconds: float = 15) -> Failed | Picture:
-    return until(lambda: client.collect(task_id), seconds)
+    return until(lambda: client.collect(PROMPT, task_id), seconds)
 
 
 def test_a_picture_with_our_lora(double, tmp_path):
@@ -43,7 +43,7 @@ def test_a_picture_with_our_lora(double, tmp_path):
     bring(double, file)
     made = final(client, client.draw({**PROMPT, "prompt": "한글 <lora:ours:0.8>"}))
     assert made.png.startswith(b"\x89PNG") and (made.width, made.height) == (64, 64)
-    assert verdict(made.infotext, "ours", lora_hash(file), "base_model.safetensors").state == "done"
+    assert verdict(made.infotext, "ours", lora_hashes(file), BaseModel("base_model")).state == "done"
     assert "Seed: 7," in made.infotext and "한글" in made.infotext
 
 
@@ -60,14 +60,14 @@ def test_a_picture_that_is_not_what_was_asked_for(double, tmp_path, fault, state
     bring(double, file)
     double.fault({"task": fault})
     made = final(client, client.draw(PROMPT))
-    found = verdict(made.infotext, "ours", lora_hash(file), "base_model")
+    found = verdict(made.infotext, "ours", lora_hashes(file), BaseModel("base_model"))
     assert found.state == state and words in found.reason
 
 
 def test_a_grid_is_left_out(double):
     client = Scheduler(Http(double.url))
     made = final(client, client.draw({**PROMPT, "batch_size": 3}))
-    assert "Seed: 7," in made.infotext and made.width == 64
+    assert len(made.others) == 3 and "Seed: 7," in made.infotext and made.width == 64
 
 
 def test_several_wait_and_none_ever_shows_as_running(double):
@@ -78,10 +78,10 @@ def test_several_wait_and_none_ever_shows_as_running(double):
     progress = client.progress(ids)
     assert progress.current.startswith("task(txt2img-") and not progress.paused
     assert progress.finished == () and progress.queued == 3
-    assert client.collect(ids[0]) is None
+    assert client.collect(PROMPT, ids[0]) is None
     client.withdraw("", [ids[2]])
     assert all(isinstance(final(client, each), Picture) for each in ids[:2])
-    assert client.collect(ids[2]) == Failed("Task not found")
+    assert client.collect(PROMPT, ids[2]) == Failed("Task not found")
     client.withdraw("", [ids[2]])  # gone is what was wanted
     assert len(double.log()["pictures"]) == 2
 
@@ -94,7 +94,7 @@ def test_an_idle_queue_is_woken(double):
     task_id = client.draw(PROMPT)
     client.wake()  # at once: in vain
     until(lambda: not double.log()["runner"])
-    assert client.collect(task_id) is None
+    assert client.collect(PROMPT, task_id) is None
     assert client.progress([task_id]) == Progress((), 1)
     client.wake()
     assert isinstance(final(client, task_id), Picture)
@@ -117,9 +117,9 @@ def test_failures_and_their_reasons(double):
     double.fault({"task": "fail", "reason": "KeyError:\n 'x' " + "y" * 5000})
     until(lambda: client.wake() is None and client.progress(()).queued == 0)
     task_id = client.draw(PROMPT)
-    until(lambda: client.wake() is None and isinstance(client.collect(task_id), Failed))
-    assert client.collect(task_id).reason.startswith("failed: KeyError: 'x' yyy")
-    assert len(client.collect(task_id).reason) < 400
+    until(lambda: client.wake() is None and isinstance(client.collect(PROMPT, task_id), Failed))
+    assert client.collect(PROMPT, task_id).reason.startswith("failed: KeyError: 'x' yyy")
+    assert len(client.collect(PROMPT, task_id).reason) < 400
 
 
 def test_out_of_memory_pauses_the_queue_for_all(double):
@@ -142,7 +142,7 @@ def test_without_infotext_the_zip_has_the_picture(tmp_path, old):
         client = Scheduler(Http(double.url))
         made = final(client, client.draw(PROMPT))
         assert made.png.startswith(b"\x89PNG") and made.infotext == ""
-        assert "nothing proves" in verdict(made.infotext, "ours", "", None).reason
+        assert "nothing proves" in verdict(made.infotext, "ours", (), None).reason
 
 
 def test_without_infotext_and_zip_it_is_final(double):
@@ -151,7 +151,7 @@ def test_without_infotext_and_zip_it_is_final(double):
     task_id = client.draw(PROMPT)
     until(lambda: double.log()["tasks"][0]["status"] == "done")
     double.fault({"on": RESULTS, "what": "error-before", "times": -1})
-    assert "update the agent scheduler" in client.collect(task_id).reason
+    assert "update the agent scheduler" in client.collect(PROMPT, task_id).reason
 
 
 def test_a_500_for_a_task_that_still_waits_is_no_failure(double):
@@ -160,8 +160,8 @@ def test_a_500_for_a_task_that_still_waits_is_no_failure(double):
     task_id = client.draw(PROMPT)
     double.fault({"on": RESULTS, "what": "error-before"})
     with pytest.raises(Unavailable):
-        client.collect(task_id)
-    assert client.collect(task_id) is None
+        client.collect(PROMPT, task_id)
+    assert client.collect(PROMPT, task_id) is None
 
 
 @pytest.mark.parametrize("what", ["html", "cut-before", "cut-after", "cut-answer"])
@@ -170,7 +170,7 @@ def test_a_poll_that_gets_lost_costs_nothing(double, what):
     task_id = client.draw(PROMPT)
     double.fault({"on": RESULTS, "what": what, "status": 504})
     with pytest.raises(Unavailable, match=double.url):
-        client.collect(task_id)
+        client.collect(PROMPT, task_id)
     assert isinstance(final(client, task_id), Picture)
 
 
@@ -181,7 +181,7 @@ def test_a_restart_keeps_the_tasks(double):
     until(lambda: client.progress(()).current)
     double.kill()
     with pytest.raises(Unavailable, match=r"(refuses|broke) the connection"):
-        client.collect(ids[0])
+        client.collect(PROMPT, ids[0])
     double.start()
     assert all(isinstance(final(client, each), Picture) for each in ids)
 
@@ -190,7 +190,7 @@ def test_a_server_without_its_scheduler(double):
     client = Scheduler(Http(double.url))
     task_id = client.draw(PROMPT)
     double.set(scheduler=False)
-    for call in (lambda: client.collect(task_id), lambda: client.withdraw("", [task_id])):
+    for call in (lambda: client.collect(PROMPT, task_id), lambda: client.withdraw("", [task_id])):
         with pytest.raises(Refused, match="404"):
             call()
     double.set(scheduler=True)
@@ -247,6 +247,6 @@ def test_a_stuck_queue_is_freed_by_a_small_job(double):
     client.wake()
     until(lambda: double.log()["tasks"][0]["status"] == "failed")
     client.wake()
-    assert client.collect(task_id) is None
+    assert client.collect(PROMPT, task_id) is None
     txt2img(Http(double.url), PROMPT, 30)
     assert isinstance(final(client, task_id), Picture)

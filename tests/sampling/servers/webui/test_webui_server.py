@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,11 +82,12 @@ def test_a_wrong_password_names_the_user_and_never_the_password(tmp_path, monkey
                 server.bring(Lora("ours", lora(tmp_path / "a.safetensors")))
             assert wrong.value.__cause__ is None
         host = double.url
+        where = ", in a config file (automate-train sample: --config FILE) or in AUTOMATE_TRAIN_WEBUI"
         assert said == [
-            f"error: {host} does not know user 'bob' with this password: check webui_auth",
+            f"error: {host} does not know user 'bob' with this password: check webui_auth{where}_AUTH",
             f"error: {host} does not know user 'eve' with this password: check webui_uploader_auth "
-            "(the uploader's users can be others than the WebUI's)",
-            f'error: {host} wants a user and a password: set webui_auth to "user:password"',
+            f"(the uploader's users can be others than the WebUI's){where}_UPLOADER_AUTH",
+            f'error: {host} wants a user and a password: set webui_auth to "user:password"{where}_AUTH',
         ]
         words = {"detail": "bob:secret is odd"}
         double.fault({"on": "GET /sdapi/v1/options", "what": "status", "status": 400, "json": words})
@@ -148,7 +150,7 @@ def test_what_is_everybodys_is_never_touched(double, tmp_path):
     server = WebUI(double.url, "at-1")
     server.problems()
     server.bring(ours)
-    request = REQUEST._replace(lora=ours)
+    request = replace(REQUEST, lora=ours)
     ticket = server.draw(request, 10)
     assert server.find(request, []) == ticket
     server.withdraw("ours", [ticket, ""])
