@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +41,30 @@ def process(pid: int) -> Process | None:
         return Process(pid, fields[0], int(fields[2]), int(fields[3]), int(fields[19]))
     except (OSError, ValueError, IndexError):
         return None
+
+
+class ProcessId(NamedTuple):
+    """A process, told apart from every other one: a pid alone is used again, and another machine has the same."""
+
+    pid: int
+    ticks: int
+    boot: str
+    host: str
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it was started on this machine since it was switched on: only then is the pid one of ours."""
+        return (self.boot, self.host) == (boot_id(), os.uname().nodename)
+
+    @property
+    def alive(self) -> bool:
+        found = process(self.pid) if self.is_here else None
+        return found is not None and found.alive and found.ticks == self.ticks
+
+
+def id_of(pid: int) -> ProcessId:
+    found = process(pid)
+    return ProcessId(pid, found.ticks if found else 0, boot_id(), os.uname().nodename)
 
 
 def processes() -> Iterator[Process]:
@@ -76,6 +101,7 @@ def is_starting(pid: int) -> bool:
         return False
 
 
+@cache
 def boot_id() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
