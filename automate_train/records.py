@@ -196,8 +196,8 @@ class Outcome(NamedTuple):
 
 
 class Event(NamedTuple):
-    """One line of events.jsonl. Kinds: begin, training, metrics, checkpoint, tracker, picture, trouble, end (see
-    `hook/run.py`)."""
+    """One line of events.jsonl. Kinds: begin, training, metrics, checkpoint, tracker, picture, trouble, waits, waited,
+    end (see `hook/run.py`)."""
 
     at: float
     """Seconds since 1970."""

@@ -38,14 +38,15 @@ def histories_of(journal: Journal, folder: SweepFolder) -> Histories:
 def _run(history: RunHistory, folder: SweepFolder, waiting: Mapping[str, Any]) -> dict[str, Any]:
     record, progress = history.record, history.progress
     newest, ended = record.newest, record.newest is not None and record.newest.outcome is not None
-    why = "" if record.state == "running" else str(waiting.get(record.key, ""))
+    running = record.state == "running"
+    why = "" if running else str(waiting.get(record.key, ""))
     return {
         "index": record.index,
         "number": record.number,
         "key": record.key,
         "name": record.name,
         "state": "waiting" if why else record.state,
-        "reason": why or record.reason,
+        "reason": why or (progress.waits if running else record.reason),
         "varied": dict(record.varied),
         "attempt": newest.number if newest else 0,
         "resumed_from": progress.start,
@@ -80,6 +81,8 @@ def lines(journal: Journal, folder: SweepFolder, histories: Histories | None = N
     for run in runs:
         if run["state"] == "waiting" and run["reason"]:
             yield f"run {run['number']} waiting: {run['reason']}"
+        if run["state"] == "running" and run["reason"]:
+            yield f"run {run['number']}: {run['reason']}"
         if run["state"] in ("failed", "lost"):
             yield f"run {run['number']}: {run['reason']}\n      log: {folder.attempt(run['folder']).console}"
 

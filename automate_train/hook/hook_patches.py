@@ -34,7 +34,7 @@ class Patches:
         self.output_dir = settings.get("output_dir")
         self.output_name = settings.get("output_name")
         waits = bool(settings.get("wait_for_samples"))
-        self.sample_wait = hook_sample_wait.SampleWait(settings) if waits else None
+        self.sample_wait = hook_sample_wait.SampleWait(settings, events) if waits else None
         self.total: int | None = None
         self.epochs: int | None = None
         poll = self.guarded(functools.partial(trackers.log_new_images, self.step_of), "images") if trackers else None

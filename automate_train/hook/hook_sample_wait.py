@@ -1,7 +1,8 @@
 """The training stands still after a checkpoint until its samples are drawn, for a WebUI on the same GPU.
 
 Covers: at which checkpoints it waits (the rule of `sampling/schedule`, which nothing here can import; a test compares
-them), and for how long. Not: who draws the samples. Only for attempts whose hook.json has `wait_for_samples`.
+them), for how long, the events `waits` and `waited`; a file that ends the waiting for good, which a person's Ctrl-C
+makes. Not: who draws the samples. Only for attempts whose hook.json has `wait_for_samples`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ LIMIT_OF_SEVERAL = 300.0
 class SampleWait:
     """`settings` is hook.json: `wait_for_samples` in seconds, `sample_opt` (epoch or step), `sample_num`."""
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Mapping[str, Any], events: Any) -> None:
+        self.events = events
         self.limit = float(settings["wait_for_samples"])
         if int(os.environ.get("WORLD_SIZE") or 1) > 1:
             self.limit = min(self.limit, LIMIT_OF_SEVERAL)
@@ -33,9 +35,17 @@ class SampleWait:
             return
         folder, name = os.path.split(path)
         final = os.path.join(folder, "sample", f"{os.path.splitext(name)[0]}.final")
+        ends = (final, os.path.join(folder, "sample", ".go-on"))
         free_gpu_memory()
+        self.events.write("waits", path=path, seconds=self.limit)
+        try:
+            self._wait(ends, name)
+        finally:
+            self.events.write("waited")
+
+    def _wait(self, ends: tuple[str, ...], name: str) -> None:
         end, pause = time.monotonic() + self.limit, 0.05
-        while not os.path.exists(final):
+        while not any(map(os.path.exists, ends)):
             left = end - time.monotonic()
             if left <= 0:
                 raise TimeoutError(f"the samples of {name} were not final after {self.limit:.0f} s: training goes on")

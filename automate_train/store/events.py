@@ -102,7 +102,7 @@ def _finite(value: Any) -> Any:
 
 FIELDS: Mapping[str, Callable[[object], bool]] = {
     **dict.fromkeys(("step", "epoch", "total_steps", "epochs", "size", "inf", "tensors", "peak_memory"), is_count),
-    **dict.fromkeys(("loss", "average"), is_number),
+    **dict.fromkeys(("loss", "average", "seconds"), is_number),
     **dict.fromkeys(("path", "which", "where", "error", "name", "tag"), is_text),
     **dict.fromkeys(("lr", "other"), lambda value: isinstance(value, dict)),
     "nan": lambda value: isinstance(value, bool) or is_count(value),

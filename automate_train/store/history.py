@@ -12,6 +12,7 @@ reported after s. One that ended before its first step replaces nothing.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -51,6 +52,8 @@ class Progress(NamedTuple):
     """When `step` was reported."""
     checkpoint: str = ""
     trouble: str = ""
+    waits: str = ""
+    """What the training stands still for, and how long at most."""
     peak_memory: int | None = None
     """Bytes, reported at the end: of its GPUs, or without one of the process itself."""
 
@@ -101,12 +104,21 @@ def after(progress: Progress, event: Event) -> Progress:
             epoch=max(progress.epoch, data.get("epoch") or 0),
             step=max(progress.step, data.get("step") or 0),
         )
+    if event.kind in ("waits", "waited"):
+        name, seconds = os.path.basename(data.get("path") or ""), data.get("seconds") or 0
+        text = f"training waits until the WebUI has drawn the samples of {printable(name)}, {seconds:.0f} s at most"
+        return progress._replace(waits=text if event.kind == "waits" else "")
     if event.kind == "end":
-        return progress._replace(peak_memory=data.get("peak_memory"))
+        return progress._replace(peak_memory=data.get("peak_memory"), waits="")
     if event.kind == "trouble":
         trouble = f"{data.get('where', 'hook')}: {data.get('error', '')}"
-        return progress._replace(trouble="".join(each if each.isprintable() else " " for each in trouble[:500]))
+        return progress._replace(trouble=printable(trouble))
     return progress
+
+
+def printable(text: str) -> str:
+    """A trainer's words as they may be shown in a terminal."""
+    return "".join(each if each.isprintable() else " " for each in text[:500])
 
 
 def _after_metrics(progress: Progress, event: Event) -> Progress:

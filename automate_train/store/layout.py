@@ -117,6 +117,8 @@ class AttemptFolder:
     samples = _Inside(f"{OUTPUT}/sample")
     pending = _Inside(f"{OUTPUT}/sample/.pending")
     """Links to checkpoints that are still to be sampled, which the trainer may delete."""
+    go_on = _Inside(f"{OUTPUT}/sample/.go-on")
+    """The training waits for no sample any more."""
     logged = _Inside(f"{OUTPUT}/sample/.logged")
     """How many pictures were in the trackers when late ones were last logged."""
 

@@ -204,10 +204,14 @@ class Loop:
                 self._caches_are_filled(attempt)
 
     def _read(self, attempt: RunningAttempt) -> None:
-        trouble = attempt.progress.trouble
+        trouble, waits = attempt.progress.trouble, attempt.progress.waits
         self.books.checkpoints += [(attempt.attempt, checkpoint) for checkpoint in attempt.read()]
         if attempt.progress.trouble != trouble:
             self.display.say(f"{attempt.label}: hook: {attempt.progress.trouble}")
+        if attempt.progress.waits not in ("", waits):
+            self.display.say(f"{attempt.label}: {attempt.progress.waits}; Ctrl-C ends the wait")
+        if attempt.progress.waits and self.stop.level:
+            attempt.wait_no_more()
 
     def _caches_are_filled(self, attempt: RunningAttempt) -> None:
         for cache in attempt.filling:

@@ -6,6 +6,7 @@ it. Not: when to read, and what follows from it for other runs (`loop`), when a 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -85,6 +86,12 @@ class RunningAttempt:
             if checkpoint := checkpoint_of(event, self.attempt.number):
                 saved.append(checkpoint)
         return saved
+
+    def wait_no_more(self) -> None:
+        """Its training goes on without the samples that it waits for."""
+        with contextlib.suppress(OSError):
+            self.folder.samples.mkdir(parents=True, exist_ok=True)
+            self.folder.go_on.touch()
 
     def must_end(self) -> Outcome | None:
         """How it has ended by a stop rule; None: it goes on, or was ended already."""

@@ -78,3 +78,17 @@ def test_it_does_not_wait_for_ever(attempt: Attempt) -> None:
 def test_the_hook_waits_where_the_sampler_samples(which, epoch, step, unit, count):
     ours = is_due(Checkpoint("x", which, epoch, step), SampleRule(unit, count))
     assert hook_sample_wait.is_due(which, epoch, step, unit, count) == ours
+
+
+def test_it_says_what_it_waits_for_and_a_person_ends_it(attempt: Attempt) -> None:
+    """As `training.loop` does after Ctrl-C; later checkpoints are not waited for either."""
+    process = start(attempt, 60)
+    deadline = time.monotonic() + 15
+    while not (attempt.path / "events.jsonl").exists() or not attempt.of("waits"):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    (attempt.path / "output" / "sample" / ".go-on").touch()
+    assert process.wait(15) == 0
+    waits = attempt.of("waits")
+    assert waits[0]["path"].endswith("r-000001.safetensors") and waits[0]["seconds"] == 60
+    assert len(attempt.of("waited")) == len(waits) == 3

@@ -279,6 +279,31 @@ def test_a_run_that_diverges_is_ended_once_and_its_slot_goes_on(history, tmp_pat
     assert world.ended_with[0].startswith("diverged: ") and world.started_at[1] == 4.0
 
 
+def test_a_training_that_waits_for_its_samples_is_told_and_ctrl_c_ends_the_wait(history, tmp_path):
+    world = World({0: 10.0}, {})
+    waits = '{"at": 1000, "kind": "waits", "path": "/x/r-000001.safetensors", "seconds": 600}\n'
+    gone_on: list[float] = []
+
+    def before(loop: Loop) -> None:
+        loop.display.every = 1.0
+
+        def look() -> None:
+            for attempt in loop.active:
+                if world.time == 3.0:
+                    attempt.folder.events.write_text(waits)
+                if world.time == 6.0:
+                    loop.stop.level = 1
+                gone_on.extend([world.time] if attempt.folder.go_on.exists() else [])
+
+        world.on_wait = look
+
+    history(tmp_path, world, 1, slots(1), before=before)
+    assert any(
+        "the samples of r-000001.safetensors, 600 s at most; Ctrl-C ends the wait" in each for each in world.said
+    )
+    assert gone_on and gone_on[0] >= 6.0
+
+
 # another try
 
 
