@@ -4,9 +4,9 @@
 
 Covers: the script runs as if it had been started itself (argv, sys.path, `__main__`, exit code, traceback); the events
 `begin`, `training`, `metrics`, `checkpoint`, `tracker`, `picture`, `trouble`, `waits`, `waited`, `end`; the process's
-title. Only the first process of a run writes. Not: which of the trainer's functions are changed (`hook_patches`), the user's trackers
-(`hook_live_trackers`), how a line is written (`hook_events`). Standard library only; an error in the hook becomes an
-event and never a failed training.
+title. Only the first process of a run writes. Not: which of the trainer's functions are changed (`hook_patches`), the
+user's trackers (`hook_live_trackers`), how a line is written (`hook_events`). Standard library only; an error in the
+hook becomes an event and never a failed training.
 """
 
 from __future__ import annotations
