@@ -1,7 +1,7 @@
 """What the tests of trainers/sd_scripts share: a folder that looks like sd-scripts, pictures, runs made from layers.
 
 The scripts have upstream's shape (a `setup_parser` with literal `add_argument` calls) and a part of its options; none
-of its code. Pictures are 8-byte files: nothing here opens them.
+of its code. Pictures are the first and the last bytes of one: nothing here draws them.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def make_repo(folder: Path, extra: str = "", warmup: str = "int_or_float") -> Pa
 def make_pictures(folder: Path, count: int = 3, captions: int | None = None, ending: str = ".txt") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(count):
-        (folder / f"{i:02d}.png").write_bytes(b"picture" + bytes([i]))
+        (folder / f"{i:02d}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes([i]) + b"\0\0\0\0IEND\xaeB`\x82")
         if captions is None or i < captions:
             (folder / f"{i:02d}{ending}").write_text(f"a word {i}", encoding="utf-8")
     return folder

@@ -19,7 +19,7 @@ from ..errors import Problem, UserError
 from ..records import Setting, Source
 from . import toml_file
 from .jsonc import DEPTH, MAX_DIGITS, Number, parse
-from .keys import BUILT_IN, OLD_SPELLINGS, canonical
+from .keys import BUILT_IN, OLD_SPELLINGS, canonical, unset
 
 MAX_BYTES = 1 << 20
 
@@ -110,6 +110,9 @@ def merge(layers: Sequence[Layer]) -> tuple[dict[str, Setting], list[Problem]]:
                 raise UserError(message, source=source, key=written, hint="take it out")
             if written.removesuffix("_list") in OLD_SPELLINGS:
                 problems.append(Problem("warning", source, written, f"is the old spelling of {key}"))
+            if key.endswith("_list") and unset(value):  # no list here, nor from a layer below
+                settings.pop(key, None)
+                continue
             if key in own and own[key][1] != value:
                 raise UserError(f"is the same key as {own[key][0]}, with another value", source=source, key=written)
             own[key] = (written, value)

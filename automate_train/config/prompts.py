@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError, nearest
+from ..errors import Problem, UserError, nearest
 from . import toml_file
 from .jsonc import parse
 from .layers import read_text
@@ -79,8 +79,31 @@ def place(file: str, at: int) -> str:
 
 def read_prompts(path: str | Path) -> list[Prompt]:
     """The prompts of a file, at least one; `UserError` with file and line."""
-    file, text = str(path), read_text(path)
-    ending = Path(file).suffix.lower()
+    found, wrong = check_prompts(path)
+    if wrong:
+        first = wrong[0]
+        raise UserError(first.message, source=first.source, key=first.key, hint=first.hint)
+    return found
+
+
+def check_prompts(path: str | Path) -> tuple[list[Prompt], list[Problem]]:
+    """The prompts of a file that can be read, and what is wrong with the others, each with file and line."""
+    file, found, wrong = str(path), [], []
+    try:
+        entries = _all_entries(file)
+    except UserError as error:
+        return [], [error.problem]
+    for at, entry in entries:
+        try:
+            found.append(_prompt(entry, at, file))
+        except UserError as error:
+            wrong.append(error.problem)
+    return found, wrong
+
+
+def _all_entries(file: str) -> list[tuple[int, Any]]:
+    """(line or place, entry) of each prompt."""
+    text, ending = read_text(file), Path(file).suffix.lower()
     entries: list[tuple[int, Any]]
     if ending == ".txt":
         lines = enumerate(re.split(r"\r\n|\r|\n", text), 1)  # splitlines() would also split at U+2028 and the like
@@ -93,7 +116,7 @@ def read_prompts(path: str | Path) -> list[Prompt]:
         raise UserError("is not a prompt file", source=file, hint="allowed: .txt, .json, .toml")
     if not entries:
         raise UserError("has no prompts", source=file)
-    return [_prompt(entry, at, file) for at, entry in entries]
+    return entries
 
 
 def _json(text: str, file: str) -> Any:

@@ -30,14 +30,11 @@ class _Decoder(toml.TomlDecoder):  # type: ignore[misc, name-defined, type-arg]
 
 
 def parse_flat(text: str, where: str) -> dict[str, Any]:
-    """The keys of all sections in one object."""
+    """The keys of all sections in one object; of two sections with one key the last counts, as in sd-scripts."""
     found = parse(text, where)
     flat: dict[str, Any] = {}
     for key, value in found.items():
-        for name, inner in value.items() if isinstance(value, dict) else [(key, value)]:
-            if name in flat:
-                raise UserError("appears in two sections", source=where, key=name, hint="keep one of them")
-            flat[name] = inner
+        flat |= value if isinstance(value, dict) else {key: value}
     return flat
 
 

@@ -7,15 +7,16 @@ Importing this costs 60 ms for requests, so `checks` does it only for sweeps tha
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..config.keys import unset
-from ..config.prompts import read_prompts
+from ..config.prompts import check_prompts
 from ..config.sampling_options import sample_rule, sampler_environment, webui_addresses
-from ..errors import Problem, UserError
+from ..errors import Problem
 from ..records import Setting
 from ..sampling.servers.protocol import BaseModel, ServerError
 from ..sampling.servers.webui import payload
@@ -125,10 +126,11 @@ def _keys(options: Mapping[str, Setting], values: Mapping[str, Any]) -> Iterator
 
 
 def _prompts(setting: Setting) -> Iterator[Problem]:
+    """Every prompt that cannot be read, or that no WebUI can make."""
+    source, key = str(setting.source), setting.written
+    prompts, wrong = check_prompts(os.path.abspath(os.path.expanduser(str(setting.value))))
+    yield from (Problem("error", source, key, f"{each.source}: {each.message}", each.hint) for each in wrong)
     try:
-        yield from payload.problems(read_prompts(str(setting.value)))
-    except UserError as error:
-        yield error.problem
+        yield from payload.problems(prompts)
     except OSError as error:
-        text = f"{setting.value} cannot be read: {error.strerror}"
-        yield Problem("error", str(setting.source), setting.written, text)
+        yield Problem("error", source, key, f"{setting.value} cannot be read: {error.strerror}")

@@ -14,7 +14,7 @@ from ..config.key_table import Key
 from ..config.keys import BY_NAME, unset
 from ..errors import Problem
 from ..records import Setting
-from ..trainers.script_options.argument import Argument, check, convert
+from ..trainers.script_options.argument import Argument, check, convert, outside
 
 DEVICES = re.compile(r"\s*[0-9]+(\s*,\s*[0-9]+)*\s*")
 
@@ -38,7 +38,5 @@ def messages(key: Key, value: Any) -> Iterator[str]:
     choices = tuple(None if word == "None" else word for word in key.choices) or None
     argument = Argument(key.name, "str" if key.type in ("text", "texts") else key.type, choices=choices)
     for part in value if key.type == "texts" and isinstance(value, list) else [value]:
-        if message := check(argument, part):
+        if (message := check(argument, part)) or (message := outside(key.range, convert(argument, part))):
             yield message
-        elif key.range and not key.range[0] <= (found := convert(argument, part)) <= key.range[1]:
-            yield f"must be {key.range[0]} to {key.range[1]}, not {found}"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from automate_train.config.keys import unset
 from automate_train.config.layers import Layer, built_in, load, merge, parse_any, parse_set, read, text_of
 from automate_train.errors import UserError
 from automate_train.records import Source
@@ -57,8 +59,22 @@ def test_toml_is_flattened_as_sd_scripts_does(tmp_path: Path):
     assert found == {"a": 1, "network_dim": 4, "unet_lr": 1e-4, "mixed_list": [1, 2.5], "name": "x"}
     assert text_of(found["unet_lr"]) == "1e-4"
     file.write_text("[a]\nx = 1\n[b]\nx = 2\n")
-    with pytest.raises(UserError, match="two sections"):
-        read(file, "default file")
+    assert read(file, "default file").values == {"x": 2}, "sd-scripts takes the last one"
+
+
+def test_a_list_of_null_is_no_list():
+    """It takes away a list of a file below, and leaves a plain value as it is."""
+
+    def merged(default: dict[str, Any], tuning: dict[str, Any]) -> dict[str, Any]:
+        layers = [Layer(Source("default file"), default), Layer(Source("tuning file"), tuning)]
+        settings, problems = merge(layers)
+        assert problems == []
+        return {key: setting.value for key, setting in settings.items()}
+
+    assert merged({"a_list": [1, 2]}, {"a_list": None}) == {}
+    assert merged({"a": 1}, {"a_list": None}) == {"a": 1}
+    assert merged({"a": 1, "a_list": None}, {"b_list": [1]}) == {"a": 1, "b_list": [1]}
+    assert merged({"max_train_epochs_list": [1]}, {"epoch_num_list": "None"}) == {}
 
 
 @pytest.mark.parametrize(
@@ -165,7 +181,8 @@ def test_merge_keeps_the_last_word_and_changes_no_layer(dicts: list[dict[str, ob
     for key in merged:
         assert not (key.endswith("_list") and key[:-5] in merged)
     if dicts:
-        assert {key for key in dicts[-1] if key.endswith("_list")} <= set(merged)
+        lists = {key for key, value in dicts[-1].items() if key.endswith("_list") and not unset(value)}
+        assert lists <= set(merged)
 
 
 @given(st.text(), st.sampled_from(["x.json", "x.toml"]))

@@ -11,6 +11,7 @@ import math
 import reprlib
 from typing import Any, NamedTuple
 
+from ...config.key_table import MOST
 from ...config.keys import MASKED
 from ...config.layers import text_of
 from ...errors import UserError, nearest
@@ -53,6 +54,17 @@ def check(argument: Argument, value: object) -> str | None:
         _fit(argument, value)
     except _Unfit as unfit:
         return unfit.message(argument)
+    return None
+
+
+def outside(limits: tuple[float, float] | None, value: object) -> str | None:
+    """What is wrong with a number, or with one of a list, that is not between the limits; MOST limits whole numbers."""
+    for each in value if isinstance(value, (list, tuple)) else [value]:
+        if not limits or not isinstance(each, (int, float)):
+            continue
+        if each < limits[0] or (each > limits[1] and not (limits[1] == MOST and isinstance(each, float))):
+            allowed = f"{limits[0]} or more" if limits[1] == MOST else f"{limits[0]} to {limits[1]}"
+            return f"must be {allowed}, not {shown(each)}"
     return None
 
 

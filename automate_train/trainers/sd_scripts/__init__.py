@@ -4,7 +4,8 @@ The modules in the order in which a run goes through them:
 - what the user wants: `script` (which script trains) and `resolve` (where each key belongs, with its type), with
   `legacy_keys` and `network` (old names), `dataset`, `custom` and `image_files` (the dataset TOML), `value_types`
   (settings' values);
-- whether it can work: `checks`, `dataset_checks`, `trainer_python`;
+- whether it can work: `checks`, with `model_checks`, `dataset_checks`, `argument_names`, `axis_checks`,
+  `trainer_python`;
 - how it is started: `launcher`, with `accelerate`, `caches`, `resume`, `prompt_file`, `trackers`, `hook_files`,
   `toml_text`;
 - what came of it: `console` (progress without the hook), `outcome` with `safetensors_file`.
@@ -19,9 +20,9 @@ from ...records import Event, Launch, Run, SweepContext
 from ...store.events import read_events
 from ...store.layout import AttemptFolder
 from ..launch_parts import trial_attempt
-from . import checks, console, launcher, trainer_python
+from . import checks, console, launcher
 from .outcome import verdict
-from .resolve import Resolved, resolve
+from .resolve import Resolved, resolve, resolve_unread
 from .value_types import number, refused
 
 __all__ = ["disk_bytes", "events", "prepare", "problems", "verdict"]
@@ -31,11 +32,12 @@ RANK_BYTES = {"": 1.2e6, "sdxl": 7e6, "sd3": 6e6, "flux": 12e6}
 
 
 def problems(run: Run, context: SweepContext) -> list[Problem]:
+    found: list[Problem] = []
     try:
         resolved = resolve(run, context)
     except UserError as error:
-        return [error.problem]
-    found = [*resolved.problems, *checks.all_of(resolved, context), *trainer_python.problems(resolved)]
+        found, resolved = [error.problem], resolve_unread(run, context)
+    found += [*resolved.problems, *checks.all_of(run, resolved, context)]
     reported = {problem.key for problem in found if problem.severity == "error"}
     try:
         launcher.launch(run, resolved, trial_attempt(run, context), context)

@@ -1,8 +1,7 @@
-"""What is wrong with a run beyond single options: models, modules, caches, prompts, options that exclude each other.
+"""What is wrong with a run beyond single options: modules, caches, prompts, trackers, options that exclude each other.
 
-Covers: what the disk shows of one run, and what is legal but unusual (a warning). Facts about files are remembered, so
-hundreds of runs over one dataset read them once.
-Not: images (`dataset_checks`), unknown keys, types and choices (`resolve`), installed packages (`trainer_python`).
+Covers: the order of all checks, and those that need no file of their own; what is legal but unusual is a warning.
+Not: unknown keys, types, choices and ranges (`resolve`), and what the other modules that `all_of` names look at.
 """
 
 from __future__ import annotations
@@ -10,21 +9,27 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from pathlib import Path
 
-from ...config import prompts
 from ...config.keys import unset
+from ...config.prompts import check_prompts
 from ...errors import Problem, UserError, nearest
-from ...records import SweepContext
+from ...records import Run, SweepContext
 from ..script_options.argument import shown
-from . import caches, custom, dataset_checks, prompt_file, safetensors_file
+from . import (
+    argument_names,
+    axis_checks,
+    caches,
+    custom,
+    dataset_checks,
+    model_checks,
+    prompt_file,
+    trackers,
+    trainer_python,
+)
 from .dataset import any_subset_on, each_subset, effective
 from .resolve import Resolved
-from .value_types import as_list, is_on, number, path_in, problem
-
-HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-MODEL_FILES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
-MODELS = "pretrained_model_name_or_path vae ae clip_l clip_g t5xxl gemma2 network_weights".split()
+from .value_types import as_list, is_on, number, path_in, problem, text_in
 
 SCHEDULERS = (
     "linear cosine cosine_with_restarts polynomial constant constant_with_warmup inverse_sqrt reduce_lr_on_plateau "
@@ -39,60 +44,26 @@ OPTIMIZERS = (
 """sd-scripts' names (in any case) and those of torch.optim. Only a name close to one of them is reported."""
 
 
-def all_of(resolved: Resolved, context: SweepContext) -> Iterator[Problem]:
-    yield from _models(resolved)
+def all_of(run: Run, resolved: Resolved, context: SweepContext) -> Iterator[Problem]:
+    yield from model_checks.problems(resolved)
     yield from _modules(resolved)
+    yield from argument_names.problems(resolved)
     yield from dataset_checks.all_of(resolved)
     yield from _caching(resolved)
     yield from _samples(resolved)
-    yield from _trackers(resolved)
+    yield from _trackers(run, resolved)
     yield from _machine(resolved, context)
     yield from _unusual(resolved)
     yield from _names(resolved)
-
-
-def _models(resolved: Resolved) -> Iterator[Problem]:
-    if "pretrained_model_name_or_path" not in resolved.settings and not resolved.is_tiny:
-        hint = "give a model file, a diffusers folder, or a name on the hub"
-        yield Problem("error", "configs", "model_file", "is not given", hint)
-    for name in MODELS:
-        value = resolved.training.get(name)
-        if isinstance(value, str) and (message := model_problem(value, name)):
-            yield problem(resolved.settings[name], message)
-
-
-def model_problem(value: str, name: str = "") -> str | None:
-    """What is wrong with a model: a file, a diffusers folder, or a name on the hub (`org/name`, not looked up)."""
-    try:
-        stat = os.stat(os.path.abspath(value))
-    except (OSError, ValueError):
-        is_file = value.lower().endswith(MODEL_FILES)
-        is_name = HUB_NAME.fullmatch(value) and not is_file and name in ("pretrained_model_name_or_path", "vae")
-        return None if is_name else f"there is no file or folder {value!r}"
-    return _model_problem(os.path.abspath(value), stat.st_size, stat.st_mtime_ns, name)
-
-
-@lru_cache(maxsize=1024)
-def _model_problem(path: str, size: int, changed: int, name: str) -> str | None:
-    if os.path.isdir(path):
-        whole = name != "pretrained_model_name_or_path" or os.path.exists(os.path.join(path, "model_index.json"))
-        return None if whole else f"{path} is not a diffusers folder: it has no model_index.json"
-    try:
-        if path.lower().endswith(".safetensors"):
-            safetensors_file.read(path)
-        elif size == 0:
-            return f"{path} is empty"
-    except safetensors_file.Broken as broken:
-        return f"{path} {broken}"
-    except OSError as error:
-        return f"{path} cannot be read: {error.strerror}"
-    return None
+    yield from axis_checks.problems(run, resolved)
+    yield from trainer_python.problems(resolved)
 
 
 def _modules(resolved: Resolved) -> Iterator[Problem]:
     """Names that the trainer checks only after the models are loaded and the latents cached."""
     module = resolved.training.get("network_module")
-    if isinstance(module, str) and module.startswith("networks.") and not resolved.is_tiny:
+    is_readable = resolved.is_read and not resolved.is_tiny
+    if is_readable and isinstance(module, str) and module.startswith("networks."):
         folder = resolved.script.parent / "networks"
         if not (folder / f"{module.removeprefix('networks.')}.py").is_file():
             there = [f"networks.{path.stem}" for path in folder.glob("*.py")]
@@ -130,22 +101,42 @@ def _samples(resolved: Resolved) -> Iterator[Problem]:
     path = path_in(setting)
     if setting is None or path is None:
         return
-    try:
-        prompts.read_prompts(path)
-    except UserError as error:
-        yield problem(setting, f"{error.problem.source or path}: {error.problem.message}", error.problem.hint)
-    else:
+    _, wrong = check_prompts(path)
+    yield from (problem(setting, f"{each.source or path}: {each.message}", each.hint) for each in wrong)
+    if not wrong:
         yield from prompt_file.problems(resolved)
 
 
-def _trackers(resolved: Resolved) -> Iterator[Problem]:
-    """The trackers' own config, which the trainer reads only after the models are loaded. A template: `trackers`."""
-    setting = resolved.given.get("log_tracker_config")
+def _trackers(run: Run, resolved: Resolved) -> Iterator[Problem]:
+    """The trackers' own config, which the trainer reads only after the models are loaded, and the login to W&B."""
+    try:
+        trackers.config(run, resolved)
+    except UserError as error:
+        yield error.problem
+    setting, log_with = resolved.given.get("log_tracker_config"), resolved.given.get("log_with")
     path = path_in(setting)
-    if path is not None and "log_with" in resolved.given and "log_tracker_config_template" not in resolved.given:
+    if path is not None and log_with is not None and "log_tracker_config_template" not in resolved.given:
         _, message = custom.parse(path)
         if message:
             yield problem(setting, f"{path} {message}")
+    if text_in(log_with) == "wandb" and "wandb_api_key" not in resolved.given and not _wandb_knows_us():
+        text = "W&B has neither a key nor a login here"
+        yield problem(log_with, text, "wandb login, or give wandb_api_key, or set WANDB_MODE=offline")
+
+
+def _wandb_knows_us() -> bool:
+    """By a key in the environment, a mode that needs none, or a line in .netrc, where `wandb login` writes it."""
+    if any(os.environ.get(name) for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_DISABLED")):
+        return True
+    if os.environ.get("WANDB_MODE") in ("offline", "disabled", "dryrun"):
+        return True
+    server = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").partition("://")[2].split("/")[0]
+    names = [os.environ.get("NETRC") or "~/.netrc", "~/_netrc"]
+    files = [Path(os.path.expanduser(name)) for name in names]
+    try:
+        return any(server in file.read_text(errors="replace") for file in files if file.is_file())
+    except OSError:
+        return False
 
 
 def _machine(resolved: Resolved, context: SweepContext) -> Iterator[Problem]:

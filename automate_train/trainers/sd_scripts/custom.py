@@ -16,7 +16,7 @@ from pathlib import Path
 import toml
 
 from ...config.keys import DATASET
-from ...errors import Problem, nearest
+from ...errors import Problem, Severity, nearest
 from ...records import Setting
 from ..script_options.argument import Argument
 from .dataset import (
@@ -31,7 +31,7 @@ from .dataset import (
     each_subset,
     typed,
 )  # fmt: skip
-from .value_types import Table, number, path_in, problem
+from .value_types import Table, number, path_in, problem, rank
 
 OF_DATASET = frozenset(TYPES) - {*PATHS, "is_reg"}
 MAX_BYTES = 16 << 20
@@ -147,13 +147,15 @@ def _without_effect(
     document: Document,
     found: list[Problem],
 ) -> None:
-    """Dataset options outside the file never reach the trainer: an error, unless they are the default anyway."""
+    """Dataset options outside the file never reach the trainer: an error where one was given over the file, in a later
+    layer; else a note, unless they are the default anyway."""
     for key, other in given.items():
         if key not in DATASET | KEYS or other is setting or other.source.label == "built-in":
             continue
         if not _is_default(key, other.value, accepted):
             hint = f"write it into {path_in(setting)}, or set {other.written} to null"
-            found.append(problem(other, f"has no effect together with {setting.written}", hint))
+            severity: Severity = "error" if rank(other) > rank(setting) else "warning"
+            found.append(problem(other, f"has no effect together with {setting.written}", hint, severity))
     batch, sizes = given.get("train_batch_size"), set(batch_sizes(document))
     if batch is not None and batch.source.label != "built-in" and sizes and sizes != {number(batch.value)}:
         text = f"has no effect: {path_in(setting)} sets batch_size {', '.join(map(str, sorted(sizes)))}"

@@ -15,6 +15,9 @@ from .dataset import each_subset, effective
 from .resolve import Resolved
 from .value_types import Table, problem
 
+NAMED = 3
+"""How many files of a folder are named."""
+
 
 def all_of(resolved: Resolved) -> Iterator[Problem]:
     document = resolved.document
@@ -42,6 +45,19 @@ def _dataset_setting(resolved: Resolved) -> Setting | None:
     return None
 
 
+def _masks_of_a_fork(folder: str, images: list[str], masks: list[str], source: Setting | None) -> Iterator[Problem]:
+    """aria1th/kohya_ss (library/train_util.py, search_mask): the mask of `a` is `a_mask` or `a_<word>_mask`."""
+    stems = {name.removesuffix("_mask") for name in masks if name.endswith("_mask")}
+    stems |= {stem.rpartition("_")[0] for stem in stems}
+    missing = [name for name in images if name not in stems]
+    if images and len(missing) == len(images):
+        text = f"no mask in {folder} has the name of an image and the suffix _mask, which this trainer needs"
+        yield problem(source, text, f"name the mask of {images[0]} {images[0]}_mask.png")
+    elif missing:
+        text = f"{len(missing)} of {len(images)} images have no mask in {folder}: {missing[0]}"
+        yield problem(source, text, f"its name would be {missing[0]}_mask.png", "warning")
+
+
 def _images(path: str, extension: str, has_class: bool, source: Setting | None) -> Iterator[Problem]:
     try:
         folder = image_files.listing(path)
@@ -55,9 +71,11 @@ def _images(path: str, extension: str, has_class: bool, source: Setting | None) 
         text = f"{path} contains no images (png, jpg, webp, bmp){inside if folder.folders else ''}"
         yield problem(source, text)
         return
-    if broken := [name for name in images if folder.files[name][0] <= 0]:
-        why = "is empty" if folder.files[broken[0]][0] == 0 else "leads nowhere"
-        yield problem(source, f"{len(broken)} of {len(images)} images cannot be read: {path}/{broken[0]} {why}")
+    if broken := folder.broken_images:
+        few = ", ".join(f"{name} {why}" for name, why in list(broken.items())[:NAMED])
+        more = " ..." if len(broken) > NAMED else ""
+        text = f"{len(broken)} of {len(images)} images of {path} cannot be read: {few}{more}"
+        yield problem(source, text, "replace them, or take them out of the folder")
     missing = len(images) - len(folder.captions(extension))
     if missing == len(images) and not has_class:
         hint = "write captions, set caption_extension, or give class_tokens"
@@ -71,8 +89,8 @@ def _images(path: str, extension: str, has_class: bool, source: Setting | None) 
 
 
 def _masks(subsets: list[Table], source: Setting | None) -> Iterator[Problem]:
-    """sd-scripts needs a mask for each image and an image for each mask of a dataset; a fork's mask_dir only has to
-    exist."""
+    """sd-scripts needs a mask for each image and an image for each mask of a dataset; a fork's mask_dir needs one mask,
+    and an image without one counts whole."""
     paired, there = set(), set()
     for subset in subsets:
         strict = "conditioning_data_dir" in subset
@@ -86,10 +104,12 @@ def _masks(subsets: list[Table], source: Setting | None) -> Iterator[Problem]:
             if not os.path.isdir(masks):
                 yield problem(source, f"there is no mask folder {masks}")
             continue
-        if strict and (missing := sorted(wanted - names)):
+        if not strict:
+            yield from _masks_of_a_fork(masks, sorted(wanted), sorted(names), source)
+            continue
+        if missing := sorted(wanted - names):
             yield problem(source, f"{len(missing)} images have no mask of their name in {masks}: {missing[0]}")
-        if strict:
-            paired |= {os.path.join(masks, name) for name in wanted & names}
-            there |= {os.path.join(masks, name) for name in names}
+        paired |= {os.path.join(masks, name) for name in wanted & names}
+        there |= {os.path.join(masks, name) for name in names}
     if extra := sorted(there - paired):
         yield problem(source, f"{len(extra)} masks have no image of their name: {extra[0]}", "move them elsewhere")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,6 +19,15 @@ ENDINGS = frozenset(
     ending for name in "png jpg jpeg webp bmp avif jxl".split() for ending in (f".{name}", f".{name.upper()}")
 )
 """What sd-scripts takes for an image, but not `.Png`; avif and jxl where the trainer's Pillow reads them."""
+
+BEGINNINGS = (
+    b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF8", b"II*\0", b"MM\0*", b"\xff\x0a", b"\0\0\0\x0cJXL ",
+)  # fmt: skip
+"""First bytes of pictures, whatever they are named; AVIF has `ftyp` from the fifth byte on."""
+END_OF_PNG, END_OF_JPEG = b"IEND\xaeB`\x82", b"\xff\xd9"
+TAIL = 4096
+SECONDS = 5.0
+"""The longest that one folder's pictures are looked at: 10,000 of a local disk take 0.4 s."""
 
 REPEATS = re.compile(r"(\d+)(?:_(.*))?", re.DOTALL)
 
@@ -33,6 +43,17 @@ class Folder:
     def images(self) -> list[str]:
         return sorted(name for name in self.files if os.path.splitext(name)[1] in ENDINGS)
 
+    @cached_property
+    def broken_images(self) -> dict[str, str]:
+        """Image -> why the trainer cannot read it, as far as its first and last bytes tell within SECONDS."""
+        found, until = {}, time.monotonic() + SECONDS
+        for name in self.images:
+            if time.monotonic() >= until:
+                break
+            if reason := _broken(os.path.join(self.path, name), self.files[name][0]):
+                found[name] = reason
+        return found
+
     def captions(self, extension: str) -> dict[str, str]:
         """Image -> the caption file that sd-scripts reads for it."""
         found = {}
@@ -46,6 +67,35 @@ class Folder:
                     found[image] = name
                     break
         return found
+
+
+def _broken(path: str, size: int) -> str:
+    if size <= 0:
+        return "leads nowhere" if size else "is empty"
+    try:
+        with open(path, "rb") as file:
+            head = file.read(12)
+            if not head.startswith(BEGINNINGS) and head[4:8] != b"ftyp":
+                return "is not a picture"
+            file.seek(max(0, size - TAIL))
+            tail = file.read()
+            if head.startswith(b"RIFF"):
+                return "ends too early" if int.from_bytes(head[4:8], "little") + 8 > size else ""
+            end = END_OF_PNG if head.startswith(b"\x89PNG") else END_OF_JPEG if head.startswith(b"\xff\xd8") else b""
+            if end in tail:
+                return ""
+            file.seek(0)  # phones and other programs append more than TAIL bytes
+            return "" if end in _after_previews(file.read(), end) else "ends too early"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+
+
+def _after_previews(data: bytes, end: bytes) -> bytes:
+    """A JPEG from its own pixels on: the segments before them may hold a preview with an end of its own."""
+    at = 2
+    while end == END_OF_JPEG and data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda":
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return data[at:]
 
 
 def listing(path: str) -> Folder:

@@ -9,7 +9,7 @@ exact types. Nothing here depends on the attempt. Not: what old names mean (`leg
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,13 +17,26 @@ from ...config.keys import ALIASES, DATASET, OURS, TRANSLATED
 from ...errors import Problem, nearest
 from ...records import Run, Setting, SweepContext
 from ..launch_parts import device_count
-from ..script_options.argument import Argument, check, convert, shown
+from ..script_options.argument import Argument, check, convert, outside, shown
 from ..script_options.reader import accepted as options_of
 from . import custom, dataset
 from .legacy_keys import Options, learning_rates, masks, min_snr, optimizer, precision, samples, schedule, warmup
 from .network import network
-from .script import TINY, family_of, script_of
-from .value_types import Table, Values, built_in, is_on, number, pairs, plain, problem, rank, set_options
+from .script import TINY, family_of, script_name, script_of
+from .value_types import (
+    Table,
+    Values,
+    built_in,
+    is_on,
+    number,
+    pairs,
+    plain,
+    problem,
+    range_of,
+    rank,
+    set_options,
+    text_in,
+)
 
 FORK = re.compile(r"(gor)_\w+|(enable_hypertile)\w*|(contrastive_class_learning)\w*")
 """Options of forks, in groups that one switch turns on (mask_threshold: `legacy_keys.masks`)."""
@@ -35,7 +48,25 @@ WRITTEN = {
     "output_config": "with it the trainer would write its options and stop",
 }
 """The trainer's options that make no sense in a sweep."""
+CRASHES = {"gor_regularization": "crashes in the fork that has it (aria1th/kohya_ss, 2024-04), in the first step"}
+"""Options of forks that are known not to work."""
 PAIRS = frozenset({"network_args", "optimizer_args", "lr_scheduler_args"})
+
+
+class AnyOption(Mapping[str, Argument]):
+    """Stands for the options of a script that cannot be read: it has each, of any type, but no old name."""
+
+    def __contains__(self, name: object) -> bool:
+        return name not in TRANSLATED
+
+    def __getitem__(self, name: str) -> Argument:
+        return Argument(name, "any")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
 
 
 @dataclass(frozen=True)
@@ -53,6 +84,11 @@ class Resolved:
     problems: tuple[Problem, ...]
 
     @property
+    def is_read(self) -> bool:
+        """Whether the script's own options are known."""
+        return not isinstance(self.accepted, AnyOption)
+
+    @property
     def is_tiny(self) -> bool:
         return self.script.parent == TINY
 
@@ -65,7 +101,19 @@ def resolve(run: Run, context: SweepContext) -> Resolved:
     """Everything about a run that does not depend on its attempt; `UserError` when no script can be read."""
     given = set_options(run.options)
     script = script_of(given)
-    accepted = options_of(script)
+    return _resolve(run, context, given, script, options_of(script))
+
+
+def resolve_unread(run: Run, context: SweepContext) -> Resolved:
+    """The same where no script can be read, for the checks that need none."""
+    given = set_options(run.options)
+    script = Path(text_in(given.get("repo_dir")) or "", script_name(given))
+    return _resolve(run, context, given, script, AnyOption())
+
+
+def _resolve(
+    run: Run, context: SweepContext, given: Mapping[str, Setting], script: Path, accepted: Mapping[str, Argument]
+) -> Resolved:
     own, old, found = _sort(given, accepted, script)
     options = Options(own, old, given, accepted, found=found)
     optimizer(options)
@@ -99,6 +147,8 @@ def _sort(
             found.append(problem(setting, WRITTEN[key], "take it out"))
         elif key in accepted:
             own[key] = setting
+            if key in CRASHES and is_on(setting) and not isinstance(accepted, AnyOption):
+                found.append(problem(setting, CRASHES[key], "set it to false", "warning"))
         elif key in TRANSLATED:
             old[key] = setting
         elif match := FORK.fullmatch(key):
@@ -172,6 +222,9 @@ def _typed(options: Options) -> Table:
             options.say(setting, message)
             continue
         found = plain(convert(argument, value))
+        if message := outside(range_of(name), found):
+            options.say(setting, message)
+            continue
         if name in PAIRS and (wrong := [pair for pair in found if "=" not in pair]):
             options.say(setting, f"{shown(wrong[0])} is not key=value", 'give a list like ["a=1", "b=2"]')
             continue

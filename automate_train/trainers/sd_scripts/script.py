@@ -35,6 +35,16 @@ def script_of(given: Mapping[str, Setting]) -> Path:
         raise UserError(found.message, source=where, key=key, hint=found.hint) from None
 
 
+def script_name(given: Mapping[str, Setting]) -> str:
+    """The name that the script would have, for a run whose script cannot be found."""
+    if script := text_in(given.get("train_script")):
+        return script
+    try:
+        return _script_of(text_in(given.get("model_type")), is_on(given.get("sdxl")))
+    except UserError:
+        return _script_of(None, False)
+
+
 def find_script(repo_dir: Path, train_script: str | None, model_type: str | None, sdxl: bool) -> Path:
     """The script to start, as an absolute path; `UserError` that names the scripts there are.
 

@@ -11,7 +11,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from ...config.keys import on, unset
+from ...config.key_table import MOST
+from ...config.keys import BY_NAME, on, unset
 from ...config.layers import text_of
 from ...errors import Problem, Severity, UserError
 from ...records import Setting, Source
@@ -21,12 +22,32 @@ Table = dict[str, Any]
 Values = Mapping[str, Any]
 """A table that is only read."""
 
+RANGES: dict[str, tuple[float, float]] = {
+    "seed": (0, 2**32 - 1),  # numpy takes no other
+    "network_dropout": (0, 1),
+    **dict.fromkeys(
+        "learning_rate network_alpha max_data_loader_n_workers max_grad_norm save_last_n_epochs "
+        "save_last_n_steps".split(),
+        (0, MOST),
+    ),
+    **dict.fromkeys(
+        "network_dim train_batch_size gradient_accumulation_steps max_train_steps save_every_n_steps clip_skip "
+        "sample_every_n_epochs sample_every_n_steps save_n_epoch_ratio lr_scheduler_num_cycles".split(),
+        (1, MOST),
+    ),
+}
+"""Limits of the trainer's own options; those of other keys are in the table of keys."""
+
 LAYERS = ("built-in", "default file", "tuning file", "--set", "command line")
 
 
 def set_options(options: Mapping[str, Setting]) -> dict[str, Setting]:
     """The options that have a value: old files write null, "" and "None" for "not given"."""
     return {key: setting for key, setting in options.items() if not unset(setting.value)}
+
+
+def range_of(name: str) -> tuple[float, float] | None:
+    return BY_NAME[name].range if name in BY_NAME else RANGES.get(name)
 
 
 def rank(setting: Setting) -> int:

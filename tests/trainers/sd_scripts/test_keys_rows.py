@@ -72,7 +72,7 @@ caption_tag_dropout_rate alpha_mask is_reg cache_info: here::test_dataset_option
 conditioning_data_dir metadata_file custom_attributes: here::test_dataset_options_go_to_the_dataset_toml
 resize_interpolation validation_split validation_seed: here::test_dataset_options_go_to_the_dataset_toml
 custom_dataset: test_sd_scripts_custom::test_the_seeds_dataset_is_copied_with_absolute_paths
-custom_dataset: test_sd_scripts_custom::test_a_dataset_option_beside_the_file_is_an_error
+custom_dataset: test_sd_scripts_custom::test_a_dataset_option_over_the_file_is_an_error
 custom_dataset: test_sd_scripts_custom::test_a_sweep_over_datasets
 
 Sections 4 and 5, and what is written for every run unless given: `test_sd_scripts_keys` has them whole, but for

@@ -113,11 +113,24 @@ def test_a_dataset_file_that_is_none(bench, path):
 @pytest.mark.parametrize(
     "key", ["resolution", "num_repeats", "flip_aug", "images_folder", "mask_dir", "train_data_dir"]
 )
-def test_a_dataset_option_beside_the_file_is_an_error(custom, key):
+def test_a_dataset_option_over_the_file_is_an_error(custom, key):
+    """Given in a later layer, it is wanted; in the same one or below, it is left over from before, and a note."""
     bench, write = custom
     value = {"resolution": 512, "num_repeats": 3, "flip_aug": True}.get(key, str(bench.pictures))
-    found = bench.errors({**write(SEED), key: value})
-    assert f"error {key}: has no effect together with custom_dataset (write it into" in str(found)
+    keys = write(SEED)
+    text = f"{key}: has no effect together with custom_dataset (write it into"
+    assert f"error {text}" in str(bench.errors({key: value}, keys))
+    assert bench.errors({**keys, key: value}) == []
+    assert f"warning {text}" in str(bench.problems({**keys, key: value}))
+
+
+def test_the_seeds_default_file_may_stand_below_a_dataset_file(custom):
+    bench, write = custom
+    five = {"face_crop_aug_range": "2.0,3.0", "num_repeats": 15, "resolution": "768,768", "random_crop": False}
+    file = write(SEED)["custom_dataset"]
+    assert bench.errors({"custom_dataset": file}, {**five, "images_folder": ""}) == []
+    found = bench.errors({"custom_dataset": file, "num_repeats_list": [1, 2]}, {**five, "images_folder": ""})
+    assert "error num_repeats: varies in this sweep and has no effect: custom_dataset decides" in str(found)
 
 
 def test_what_is_so_anyway_may_stand_beside_the_file(custom):

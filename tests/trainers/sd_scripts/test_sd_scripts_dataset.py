@@ -204,7 +204,7 @@ def test_a_face_box_in_the_name_is_left_out_for_the_caption(tmp_path):
 def test_images_that_cannot_be_read(bench):
     (bench.pictures / "00.png").write_bytes(b"")
     (bench.pictures / "09.jpg").symlink_to("/nowhere.jpg")
-    assert f"2 of 4 images cannot be read: {bench.pictures}/00.png is empty" in str(bench.errors({}))
+    assert f"2 of 4 images of {bench.pictures} cannot be read: 00.png is empty, " in str(bench.errors({}))
 
 
 def test_a_folder_without_images(bench, tmp_path):
