@@ -21,7 +21,7 @@ def test_a_word_is_searched_for_in_names_and_meanings(automate_train):
     ]
     assert lines[2].endswith("Example: 2") and len(lines) == 3
     found = automate_train("keys", "epoch_num").stdout
-    assert "  epoch_num, max_train_epochs   [whole number]" in found
+    assert "  epoch_num, max_train_epochs   [whole number; 1 or more]" in found
     assert "optimizer_args" in automate_train("keys", "optimizer_args").stdout
     assert "secret" in automate_train("keys", "wandb_api").stdout
 

@@ -38,6 +38,8 @@ def problems(run: Run, context: SweepContext) -> list[Problem]:
     except UserError as error:
         found, resolved = [error.problem], resolve_unread(run, context)
     found += [*resolved.problems, *checks.all_of(run, resolved, context)]
+    if not resolved.is_read:  # what only warns depends on the script
+        found = [each for each in found if each.severity == "error"]
     reported = {problem.key for problem in found if problem.severity == "error"}
     try:
         launcher.launch(run, resolved, trial_attempt(run, context), context)

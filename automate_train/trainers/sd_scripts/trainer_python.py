@@ -55,6 +55,8 @@ def trainer_python(resolved: Resolved) -> str:
 def problems(resolved: Resolved) -> Iterator[Problem]:
     python = trainer_python(resolved)
     setting = resolved.given.get("venv_path")
+    if setting is None and not resolved.is_read:
+        return  # its environment is in the trainer's folder
     if not os.access(python, os.X_OK):
         yield problem(setting, f"there is no {on_one_line(python)}", "give the folder of a virtual environment")
         return

@@ -19,6 +19,8 @@ prompt_path sample_opt sample_num: test_sd_scripts_legacy_keys::test_prompts_for
 use_external_webui webui_url: test_sd_scripts_legacy_keys::test_the_trainer_samples_nothing_beside_a_webui
 webui_urls webui_auth webui_uploader_auth webui_lora_dir: here::test_what_steers_the_sweep_never_reaches_the_trainer
 should_wait_webui_process: here::test_what_steers_the_sweep_never_reaches_the_trainer
+webui_outage_limit webui_wait_limit webui_stuck_limit: here::test_what_steers_the_sweep_never_reaches_the_trainer
+webui_resume_queue webui_nudge: here::test_what_steers_the_sweep_never_reaches_the_trainer
 webui_auth webui_uploader_auth: here::test_secrets_are_written_nowhere
 log_with: here::test_log_with test_sd_scripts_problems::test_packages_are_looked_for_in_the_trainers_python
 log_tracker_config: test_sd_scripts_results::test_a_trackers_config_as_a_file here::test_a_trackers_config_is_looked_at
@@ -208,7 +210,9 @@ STEERING = {
         ],
         "x",
     ),
+    **dict.fromkeys(["webui_outage_limit", "webui_wait_limit", "webui_stuck_limit"], 60),
     **dict.fromkeys(["sdxl", "use_external_webui", "should_wait_webui_process"], False),
+    **dict.fromkeys(["webui_resume_queue", "webui_nudge"], False),
     **dict.fromkeys(["venv_path", "prompt_path", "log_tracker_config_template"], None),
     "repo_dir": "the fork's",
     "train_script": "train_network.py",
