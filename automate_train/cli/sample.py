@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from ..config.keys import unset
 from ..config.layers import merge, read
+from ..config.prompts import read_prompts
 from ..config.sampling_options import sampler_environment
 from ..errors import UserError
 from ..preflight.own_keys import problems
@@ -51,6 +52,8 @@ def main(argv: Sequence[str]) -> int:
     """0: all samples are there, 1: some failed or are missing."""
     flags = parser().parse(argv)
     folder = find_sweep(flags.dir)
+    if flags.prompt_path is not None:
+        read_prompts(flags.prompt_path)
     above = _of_file(flags.config) if flags.config is not None else {}
     above |= {f"webui_{name}": value for name in LIMITS if (value := getattr(flags, name)) is not None}
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both mean: take our things away and end

@@ -1,10 +1,11 @@
 """Room on the disks: folders that cannot be written to, and less free space than the checkpoints will take.
 
-Covers: temp_dir and target_path. Not: how much a run saves (`trainers/*` estimate it).
+Covers: temp_dir, target_path and output_dir. Not: how much a run saves (`trainers/*` estimate it).
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,8 +30,10 @@ def problems(runs: Sequence[Run], context: SweepContext, share: float) -> Iterat
         folder = _nearest_existing(Path(path))
         if not folder.is_dir():
             yield Problem("error", path, key, f"{folder} is not a folder", "name a folder, or one that can be made")
-        elif not os.access(folder, os.W_OK | os.X_OK):
-            yield Problem("error", path, key, f"{folder} is not writable", "choose another folder")
+        elif reason := _unwritable(folder):
+            yield Problem(
+                "error", path, key, f"nothing can be written into {folder}: {reason}", "choose another folder"
+            )
         else:
             first, sum_ = needed.get(folder.stat().st_dev, (path, 0.0))
             needed[folder.stat().st_dev] = (first, sum_ + size * share)
@@ -52,11 +55,24 @@ def _estimates(runs: Sequence[Run], context: SweepContext) -> dict[tuple[str, st
             continue
         in_temp, in_target = trainer.disk_bytes(run, context)
         sizes["temp_dir", context.temp_dir] += in_temp
-        target = run.options.get("target_path")
-        if target is not None and not unset(target.value):
-            place = ("target_path", str(target.value))
-            sizes[place] = sizes.get(place, 0) + in_target
+        for key in ("target_path", "output_dir"):  # the second is the trainer's own name for it
+            setting = run.options.get(key)
+            if setting is not None and not unset(setting.value):
+                place = (key, os.path.expanduser(str(setting.value)))
+                sizes[place] = sizes.get(place, 0) + in_target
+                break
     return sizes
+
+
+def _unwritable(folder: Path) -> str:
+    """Why no file can be made in a folder; empty where one can. The file that is tried has no name, and no trace."""
+    try:
+        os.close(os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o600))
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+            return str(error.strerror)
+        return "" if os.access(folder, os.W_OK | os.X_OK) else "permission denied"  # a disk without such files
+    return ""
 
 
 def _nearest_existing(path: Path) -> Path:

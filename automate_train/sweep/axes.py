@@ -43,7 +43,8 @@ def check_list(key: str, setting: Setting) -> None:
         text = "is a secret, and the values of a list are in the names of the runs"
         raise UserError(text, source=source, key=key, hint=f"use {base}")
     if not isinstance(setting.value, list):
-        hint = f"or use {base} for one value"
+        looks = isinstance(setting.value, str) and setting.value.startswith("[")
+        hint = "is a comma missing?" if looks else f"or use {base} for one value"
         raise UserError("must be a list, for example [1, 2]", source=source, key=key, hint=hint)
     if not setting.value:
         raise UserError("is an empty list", source=source, key=key, hint="give a value, or take the key out")

@@ -18,10 +18,10 @@ from automate_train.sweep.product import expand
 def sized(monkeypatch):
     """Runs of a trainer that says how many bytes each takes, in temp_dir and in target_path."""
 
-    def make(target: object, in_temp: float, in_target: float, count: int = 2) -> list[Run]:
+    def make(target: object, in_temp: float, in_target: float, count: int = 2, **more: object) -> list[Run]:
         trainer = SimpleNamespace(disk_bytes=lambda run, context: (in_temp, in_target))
         monkeypatch.setattr(disk, "load", lambda name: trainer)
-        values = {"project_name_base": "p", "target_path": target, "n_list": list(range(count))}
+        values = {"project_name_base": "p", "target_path": target, "n_list": list(range(count)), **more}
         points = expand(merge([built_in(), Layer(Source("tuning file", "t.json"), values)])[0])
         return [point for point in points if isinstance(point, Run)]
 
@@ -40,11 +40,19 @@ def test_room_is_summed_over_the_runs_and_the_folders_of_one_disk(sized, tmp_pat
     assert len(found(sized(None, 1e9, 0), tmp_path / "out", share=6)) == 1, "each run stands for six"
 
 
+def test_the_trainers_own_output_dir_is_looked_at_too(sized, tmp_path):
+    [text] = found(sized(None, 0, 1, output_dir="/proc/self/loras"), tmp_path / "out")
+    assert "output_dir: nothing can be written into /proc/self: " in text
+    assert found(sized(str(tmp_path), 0, 1, output_dir="/proc/self/loras"), tmp_path / "out") == []
+
+
 def test_folders_that_cannot_be_used(sized, tmp_path):
     (tmp_path / "file").write_text("")
     [text] = found(sized(str(tmp_path / "file" / "loras"), 0, 1), tmp_path / "out")
     assert "target_path: " in text and ("Not a directory" in text or "is not a folder" in text)
     [text] = found(sized(None, 0, 1), tmp_path / "file" / "out")
     assert "temp_dir: " in text
+    [text] = found(sized("/proc/self/loras", 0, 1), tmp_path / "out")
+    assert "target_path: nothing can be written into /proc/self: " in text
     assert found(sized("", 0, 1), tmp_path / "is" / "made") == []
     assert not (tmp_path / "is").exists(), "nothing is created"
