@@ -24,7 +24,9 @@ WORDS = (b'"kind": "picture"', b'"kind": "tracker"', b'"kind": "training"', b'"k
 class TrainingEvents:
     """What events.jsonl says of the training's trackers, images and epochs."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, uncounted: int = 0) -> None:
+        """`uncounted`: steps of the whole training that the events leave out."""
+        self.uncounted = uncounted
         self.runs: dict[str, dict[str, Any]] = {}
         """Tracker -> its last event."""
         self.done: dict[str, set[str]] = {}
@@ -55,9 +57,10 @@ class TrainingEvents:
             elif kind == "training":
                 self.total, self.epochs = event["total_steps"], event["epochs"]
             elif event["step"] is not None:
-                self.step = max(self.step, event["step"])
+                step = event["step"] + self.uncounted
+                self.step = max(self.step, step)
                 if kind == "metrics" or event["which"] == "epoch":
-                    self.ended[event["epoch"]] = event["step"]
+                    self.ended[event["epoch"]] = step
         except (ValueError, LookupError, TypeError, AttributeError):
             pass  # half a line, or an event of another version
 
@@ -84,8 +87,10 @@ def main() -> str:
         return "no images to log: there are no trackers"
     import hook_sample_images  # type: ignore[import-not-found]
 
-    folder = hook_sample_images.SampleFolder(attempt, settings.get("output_dir"), settings["trackers"].get("prompts"))
-    if not os.path.isdir(folder.path) or not missing(folder, TrainingEvents(file)):
+    trackers = settings["trackers"]
+    uncounted = int((trackers.get("resumed") or {}).get("uncounted_steps") or 0)
+    folder = hook_sample_images.SampleFolder(attempt, settings.get("output_dir"), trackers.get("prompts"), uncounted)
+    if not os.path.isdir(folder.path) or not missing(folder, TrainingEvents(file, uncounted)):
         return "no images to log"
     import hook_events  # type: ignore[import-not-found]
     import hook_locks  # type: ignore[import-not-found]
@@ -93,13 +98,13 @@ def main() -> str:
     lock = hook_locks.hold(file, WAIT)
     if lock is None:
         return "no images logged: the training is still running, or another process logs them"
-    training = TrainingEvents(file)  # once more: another call may have logged them meanwhile
+    training = TrainingEvents(file, uncounted)  # once more: another call may have logged them meanwhile
     events = hook_events.Events(file)
     events.torn = training.torn
     counts = []
     for name, images in missing(folder, training).items():
         try:
-            log_into(name, images, training.run(name), settings["trackers"], events)
+            log_into(name, images, training.run(name), trackers, events)
             counts.append(f"{len(images)} in {name}")
         except Exception as error:
             events.trouble(f"tracker {name}: late pictures", error)

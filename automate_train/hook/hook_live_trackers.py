@@ -20,16 +20,20 @@ import hook_trackers  # type: ignore[import-not-found]
 
 class LiveTrackers:
     """`settings` is hook.json. Its `trackers` holds what the user wants to log `with`, the `name` of the run,
-    `project`, `group`, `tags`, `config` (the options), `folder` (TensorBoard's, of this run) and `prompts` (the
-    trainer's prompt file); `tracker_home` is for the trackers that keep all runs in one place."""
+    `project`, `group`, `tags`, `config` (the options), `folder` (TensorBoard's, of this run), `prompts` (the trainer's
+    prompt file) and, where the training goes on, `resumed`: its `step`, the `uncounted_steps` that the trainer leaves
+    out, and the earlier attempt's `runs` (tracker -> event), which go on too. `tracker_home` is for the trackers that
+    keep all runs in one place."""
 
     def __init__(self, events: Any, settings: Mapping[str, Any], attempt: str) -> None:
         self.events = events
         self.wanted = {**settings["trackers"], "home": settings["tracker_home"]}
         self.open: dict[str, Any] = {}
         """Name -> one of `hook_trackers`' classes, for trackers that take images."""
-        prompts = self.wanted.get("prompts")
-        self.images = hook_sample_images.SampleFolder(attempt, settings.get("output_dir"), prompts)
+        self.resumed = self.wanted.get("resumed") or {}
+        self.uncounted = int(self.resumed.get("uncounted_steps") or 0)
+        output, prompts = settings.get("output_dir"), self.wanted.get("prompts")
+        self.images = hook_sample_images.SampleFolder(attempt, output, prompts, self.uncounted)
         self.lock = hook_locks.hold(os.path.join(attempt, "events.jsonl"))
         self.logged: dict[str, set[str]] = {}
         """Path of an image -> the trackers that have it."""
@@ -73,6 +77,8 @@ class LiveTrackers:
         given = dict(user.get(name) or {})
         wanted = {**self.wanted, "tags": list(dict.fromkeys([*given.pop("tags", ()), *self.wanted["tags"]]))}
         project, folder, kwargs = kind.arguments(wanted, given)
+        if earlier := (self.resumed.get("runs") or {}).get(name):
+            kwargs |= kind.going_on(earlier, self.resumed["step"])
         settings = accelerator.project_configuration
         before = settings.logging_dir
         try:
@@ -103,6 +109,8 @@ class LiveTrackers:
             try:
                 if method == "log" and name == "wandb" and kwargs.get("step") is not None and name in self.open:
                     self.open[name].counted = True
+                if method == "log" and self.uncounted:
+                    args, kwargs = whole_steps(self.uncounted, *args, **kwargs)
                 call(*args, **kwargs)
             except Exception as error:
                 self.events.trouble(f"tracker {name}: {method}", error)
@@ -142,3 +150,16 @@ class LiveTrackers:
             else:
                 if any(name not in self.logged[image.path] for image in missing):
                     self.images.seen = None  # it took only some of them: try again
+
+
+def whole_steps(
+    uncounted: int, values: Mapping[str, Any], step: int | None = None, **more: Any
+) -> tuple[tuple[dict[str, Any]], dict[str, Any]]:
+    """The arguments of a tracker's `log` with steps of the whole training. Logs without a step's loss (an epoch's
+    average) have the epoch's number there, which the trainer counts from the beginning."""
+    counted = {**values}
+    if counted.get("global_step") is not None:
+        counted["global_step"] += uncounted
+    if step is not None and ("loss/current" in counted or "loss" in counted):
+        step += uncounted
+    return (counted,), {**more, "step": step}

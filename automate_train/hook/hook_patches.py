@@ -109,7 +109,8 @@ class Patches:
         known = self.metrics.ended.get(epoch)
         if known is None and self.total and self.epochs:
             return min(self.total, round(self.total * epoch / self.epochs))
-        return self.metrics.step or 0 if known is None else known
+        known = self.metrics.step or 0 if known is None else known
+        return int(known + (self.trackers.uncounted if self.trackers else 0))
 
     def saved(self, tensors: Any, filename: Any, metadata: Any = None, **_: Any) -> None:
         path = os.path.abspath(os.fspath(filename))

@@ -38,7 +38,11 @@ class SampleImage(NamedTuple):
 class SampleFolder:
     """An attempt's `output/sample`. `prompts` is the file that the trainer's own sampler reads, or None."""
 
-    def __init__(self, attempt: str, output: str | None, prompts: str | None = None) -> None:
+    def __init__(self, attempt: str, output: str | None, prompts: str | None = None, uncounted: int = 0) -> None:
+        """`uncounted`: steps of the whole training that a resumed trainer leaves out in its images' names."""
+        self.uncounted = uncounted
+        self.digests: set[str] = set()
+        """Prompt files of the images that were seen: their baselines belong to this run."""
         self.attempt = attempt
         self.path = os.path.join(output or os.path.join(attempt, "output"), "sample")
         self.prompts_file = prompts
@@ -72,7 +76,22 @@ class SampleFolder:
                 path = os.path.relpath(file, self.attempt)
                 if path not in skip and (image := self._image(name, file, path, names, step_of)) is not None:
                     found.append(image)
+        found += self._baselines(skip)
         return sorted(found, key=lambda image: (image.step, image.tag, image.path))
+
+    def _baselines(self, skip: Collection[str]) -> list[SampleImage]:
+        """The sweep's images without a LoRA, of the same prompt files, at step 0."""
+        folder = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(self.attempt))), "baseline")
+        found = []
+        for name in os.listdir(folder) if self.digests and os.path.isdir(folder) else ():
+            file = os.path.join(folder, name)
+            path = os.path.relpath(file, self.attempt)
+            if name.endswith(".png") and path not in skip and is_whole(file):
+                about = read(f"{file[:-4]}.json")
+                if about.get("state") == "done" and about.get("prompt_digest") in self.digests:
+                    tag = f"sample/{int(about.get('prompt') or 0):02d}_baseline"
+                    found.append(SampleImage(file, path, tag, str(about.get("text") or ""), 0, None, False))
+        return found
 
     def _image(
         self, name: str, file: str, path: str, names: Collection[str], step_of: Callable[[int], int]
@@ -84,6 +103,7 @@ class SampleFolder:
             match = GIVEN.search(name)
             if match is None or about.get("state") != "done":
                 return None
+            self.digests.update([about["prompt_digest"]] if about.get("prompt_digest") else [])
             tag = f"sample/{match['prompt']}{match['weight'] or ''}{match['file'] or ''}"
             epoch = about.get("epoch")
             return SampleImage(file, path, tag, str(about.get("text") or ""), int(about.get("step") or 0), epoch, False)
@@ -91,7 +111,7 @@ class SampleFolder:
         if match is None:
             return None
         number, prompt = int(match["number"]), int(match["prompt"])
-        epoch, step = (number, step_of(number)) if match["epoch"] else (None, number)
+        epoch, step = (number, step_of(number)) if match["epoch"] else (None, number + self.uncounted)
         return SampleImage(file, path, f"sample/{prompt:02d}", self._caption(prompt), step, epoch, True)
 
     def _caption(self, number: int) -> str:

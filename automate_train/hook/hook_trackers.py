@@ -1,9 +1,10 @@
 """TensorBoard, Aim and W&B: what each is opened with, how it takes an image, how a closed run is opened again.
 
 Covers: TensorBoard (one folder a run), Aim (one repository for all runs of all sweeps), W&B (files under the same
-root). A class each, with the same methods: `arguments`, `opened`, `identity` (what reopening needs to know), `log`
-(yields each image that it has taken), `close`, `reopened`. A tracker's package is imported where it is used and not
-before. Not: when this happens and what is done about faults (`hook_live_trackers`, `hook_backfill_images`).
+root). A class each, with the same methods: `arguments`, `going_on`, `opened`, `identity` (what reopening needs to
+know), `log` (yields each image that it has taken), `close`, `reopened`. A tracker's package is imported where it is
+used and not before. Not: when this happens and what is done about faults (`hook_live_trackers`,
+`hook_backfill_images`).
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ class TensorBoard:
     def arguments(wanted: Mapping[str, Any], given: dict[str, Any]) -> Arguments:
         folder, name = os.path.split(wanted["folder"])
         return name, folder, given
+
+    @staticmethod
+    def going_on(event: Mapping[str, Any], step: int) -> dict[str, Any]:
+        """More keyword arguments for a training that goes on after `step`; `event`: of the attempt before. Here: what
+        that attempt has logged after `step` is not shown any more."""
+        return {"purge_step": step + 1}
 
     @classmethod
     def opened(cls, tracker: Any, wanted: Mapping[str, Any], config: Mapping[str, Any]) -> TensorBoard:
@@ -98,6 +105,10 @@ class Aim:
         kwargs = {"experiment": wanted["project"], "capture_terminal_logs": False, **given}  # there is console.log
         return kwargs.pop("name", wanted["name"]), kwargs.pop("repo", wanted["home"]), kwargs
 
+    @staticmethod
+    def going_on(event: Mapping[str, Any], step: int) -> dict[str, Any]:
+        return {"run_hash": event["run"], "force_resume": True}
+
     @classmethod
     def opened(cls, tracker: Any, wanted: Mapping[str, Any], config: Mapping[str, Any]) -> Aim:
         for tag in wanted["tags"]:
@@ -148,6 +159,10 @@ class Wandb:
         ours = {"name": wanted["name"], "group": wanted["group"], "dir": wanted["home"], "tags": wanted["tags"]}
         kwargs = {**ours, **given}
         return kwargs.pop("project", wanted["project"]), wanted["home"], kwargs
+
+    @staticmethod
+    def going_on(event: Mapping[str, Any], step: int) -> dict[str, Any]:
+        return {"id": event["run"], "resume": "allow"}
 
     @classmethod
     def opened(cls, tracker: Any, wanted: Mapping[str, Any], config: Mapping[str, Any]) -> Wandb:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -242,3 +244,30 @@ def test_a_look_costs_a_stat(attempt: Attempt, hook: Any) -> None:
     for _ in range(1000):
         assert not folder.changed()
     assert (time.perf_counter() - start) / 1000 < 1e-4  # every 5 s
+
+
+def test_baselines_of_the_runs_own_prompts_are_its_pictures_at_step_0(attempt: Attempt, hook: Any) -> None:
+    attempt.picture("lora_00", 8)
+    sweep, own = attempt.path.parents[1], attempt.output / "sample" / "lora_00.json"
+    (sweep / "baseline").mkdir()
+    for name, digest in (("00_ours", "d1"), ("00_theirs", "d2")):
+        shutil.copy(own.with_suffix(".png"), sweep / "baseline" / f"{name}.png")
+        about = {"state": "done", "text": "a cat", "prompt": 0, "step": None, "prompt_digest": digest}
+        (sweep / "baseline" / f"{name}.json").write_text(json.dumps(about))
+    folder = hook("hook_sample_images").SampleFolder(str(attempt.path), str(attempt.output))
+    assert len(folder.complete((), int)) == 1, "whose they are is not known"
+    own.write_text(json.dumps({**json.loads(own.read_text()), "prompt_digest": "d1"}))
+    found = folder.complete((), int)
+    baseline, *others = found
+    assert (baseline.tag, baseline.step, baseline.caption) == ("sample/00_baseline", 0, "a cat")
+    assert len(others) == 1 and folder.complete([baseline.path], int) == others
+
+
+def test_the_steps_of_a_resumed_training(hook: Any) -> None:
+    """The trainer counts a resumed training's steps from the first epoch that it trains, epochs from the beginning."""
+    whole_steps = hook("hook_live_trackers").whole_steps
+    assert whole_steps(10, {"loss/current": 0.5, "global_step": 3}, 3) == (
+        ({"loss/current": 0.5, "global_step": 13},),
+        {"step": 13},
+    )
+    assert whole_steps(10, {"loss/epoch_average": 0.5}, step=2) == (({"loss/epoch_average": 0.5},), {"step": 2})

@@ -187,3 +187,21 @@ def test_runs_of_a_killed_training_get_their_pictures(tmp_path: Path) -> None:
     expected = [("sample/00", 2, "before"), ("sample/01", 3, "after")]
     assert in_tensorboard(attempt.folder)[0] == expected
     assert in_aim(attempt.home)[attempt.name][1] == expected
+
+
+def test_a_resumed_training_is_one_run_in_each_tracker(tmp_path: Path, colours: Path) -> None:
+    """The second attempt goes on after step 4 and counts its steps from 1, as sd-scripts does."""
+    first, second = Attempt(tmp_path), Attempt(tmp_path, number=2)
+    assert run(first.training(colours)).returncode == 0
+    runs = {event["name"]: event for event in first.of("tracker")}
+    second.settings(folder=str(first.folder), resumed={"step": 4, "uncounted_steps": 4, "runs": runs})
+    second.picture("lora-000002_00", 8, "with the LoRA", epoch=2)
+    assert run(second.training(colours, max_train_epochs=1)).returncode == 0
+    assert second.of("trouble") == []
+    shown, numbers = in_tensorboard(first.folder)
+    assert numbers["loss/current"] == list(range(1, 9)) and ("sample/00", 8, "with the LoRA") in shown
+    assert not second.folder.exists()
+    [(found, pictures)] = in_aim(first.home).values()
+    [losses] = [each.data.indices_list() for each in found.metrics() if each.name == "loss/current"]
+    assert sorted(set(losses)) == list(range(1, 9)) and pictures == [("sample/00", 8, "with the LoRA")]
+    assert list(in_wandb(first.home)) == [runs["wandb"]["run"]]

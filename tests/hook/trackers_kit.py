@@ -23,11 +23,11 @@ CONFIG = {"unet_lr": 0.001, "network_args": ["a=1"], "flip_aug": True, "nothing"
 class Attempt:
     """One attempt's folder under `root`, with the hook in it that looks for pictures at every step."""
 
-    def __init__(self, root: Path, name: str = "p_lr=1", log_with: str = "all") -> None:
+    def __init__(self, root: Path, name: str = "p_lr=1", log_with: str = "all", number: int = 1) -> None:
         self.root, self.name, self.log_with = root, name, log_with
-        self.path = root / "p" / name / "attempt-1"
+        self.path = root / "p" / name / f"attempt-{number}"
         self.home = root / "_logs"
-        self.folder = self.home / "p" / f"{name}-1"
+        self.folder = self.home / "p" / f"{name}-{number}"
         self.output = self.path / "output"
         (self.path / "hook").mkdir(parents=True)
         for file in (PACKAGE / "hook").glob("*.py"):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ...config.keys import on
 from ...config.sampling_options import on_webui, sample_rule
-from ...records import Run, Setting, SweepContext
+from ...records import Resume, Run, Setting, SweepContext
 from ...store.layout import AttemptFolder
 from . import trackers
 from .resolve import Resolved
@@ -23,7 +23,9 @@ SAMPLE_WAIT = 1800
 """Seconds that a training waits for the samples of one checkpoint."""
 
 
-def files(run: Run, resolved: Resolved, training: Values, path: Path, context: SweepContext) -> dict[str, str]:
+def files(
+    run: Run, resolved: Resolved, training: Values, path: Path, context: SweepContext, resume: Resume | None
+) -> dict[str, str]:
     settings = {
         "run_name": run.name,
         "project": training.get("log_tracker_name", context.project),
@@ -33,7 +35,7 @@ def files(run: Run, resolved: Resolved, training: Values, path: Path, context: S
     if title := resolved.given.get("process_title"):
         settings["process_title"] = f"python/{title.value}"
     settings |= sample_wait(run.options)
-    settings |= trackers.hook_settings(run, resolved, training, path, context)
+    settings |= trackers.hook_settings(run, resolved, training, path, context, resume)
     return {**_sources(), AttemptFolder.HOOK: json.dumps(settings, indent=1)}
 
 

@@ -43,9 +43,10 @@ def launch(run: Run, resolved: Resolved, attempt: AttemptFolder, context: SweepC
     }
     env = dict(ENV)
     program = [str(resolved.script), "--config_file", str(path / AttemptFolder.TRAINING)]
+    point = resume.point(training, counts_all=resolved.is_tiny) if going_on else None
     hook = resolved.given.get("hook")
     if hook is None or is_on(hook):
-        files |= hook_files.files(run, resolved, training, path, context)
+        files |= hook_files.files(run, resolved, training, path, context, point)
         env[ATTEMPT] = str(path)
         program.insert(0, str(path / AttemptFolder.HOOK_SCRIPT))
     threads = max(1, context.cores // processes(resolved.given, context))
@@ -64,7 +65,6 @@ def launch(run: Run, resolved: Resolved, attempt: AttemptFolder, context: SweepC
         flags = started.flags(path / accelerate.CONFIG, port)
         argv = [python, "-m", "accelerate.commands.launch", *flags, *program]
     hidden, kept = secrets(resolved.given), _kept(resolved, training)
-    point = resume.point(training, counts_all=resolved.is_tiny) if going_on else None
     return Launch(tuple(argv), os.getcwd(), env, hidden, files, count, kept, links, point)
 
 

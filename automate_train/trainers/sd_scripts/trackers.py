@@ -13,8 +13,9 @@ from pathlib import Path
 import toml
 
 from ...config.keys import DATASET, MASKED
-from ...records import Run, SweepContext
-from ...store.layout import LOGS
+from ...records import Resume, Run, SweepContext
+from ...store.events import read_events
+from ...store.layout import LOGS, AttemptFolder
 from .resolve import Resolved
 from .value_types import Table, Values, path_in, problem, refused, text_in
 
@@ -71,8 +72,11 @@ def config(run: Run, resolved: Resolved) -> str | None:
     return text
 
 
-def hook_settings(run: Run, resolved: Resolved, training: Values, path: Path, context: SweepContext) -> Table:
-    """What hook.json says about trackers; {} where the user wants none."""
+def hook_settings(
+    run: Run, resolved: Resolved, training: Values, path: Path, context: SweepContext, resume: Resume | None
+) -> Table:
+    """What hook.json says about trackers; {} where the user wants none. A training that goes on does so in the runs of
+    the attempt whose state it takes."""
     log_with = text_in(resolved.given.get("log_with"))
     if not log_with:
         return {}
@@ -87,7 +91,17 @@ def hook_settings(run: Run, resolved: Resolved, training: Values, path: Path, co
         "prompts": os.path.abspath(prompts) if isinstance(prompts, str) else None,
         "config": _shown_options(run, resolved, training),
     }
+    if resume is not None:
+        runs = _tracker_runs(AttemptFolder(Path(resume.state).parents[1]))
+        trackers["folder"] = runs.get("tensorboard", {}).get("where") or trackers["folder"]
+        trackers["resumed"] = {"step": resume.step, "uncounted_steps": resume.uncounted_steps, "runs": runs}
     return {"tracker_home": os.path.join(os.path.abspath(context.temp_dir), LOGS), "trackers": trackers}
+
+
+def _tracker_runs(attempt: AttemptFolder) -> dict[str, Table]:
+    """Tracker -> the last event that says which run it was."""
+    events = read_events(attempt)[0]
+    return {str(each.data.get("name")): dict(each.data) for each in events if each.kind == "tracker"}
 
 
 def _shown_options(run: Run, resolved: Resolved, training: Values) -> Table:
