@@ -119,15 +119,15 @@ def run(request: SweepRequest) -> int:
     if request.in_background is not None:
         return _start_in_background(request.in_background, SweepFolder(context.temp_dir, context.project))
     return execute(
-        Plan(context, gpus, selection, _sampler_secrets(selection), request.plain, since, request.samples_must)
+        Plan(context, gpus or [], selection, _sampler_secrets(selection), request.plain, since, request.samples_must)
     )
 
 
 def _context(
     request: SweepRequest, project: str, settings: Mapping[str, Setting]
-) -> tuple[SweepContext, list[Gpu], list[Problem]]:
-    """How the runs are to run on this machine, its GPUs, and what is wrong with them."""
-    gpus: list[Gpu] = []
+) -> tuple[SweepContext, list[Gpu] | None, list[Problem]]:
+    """How the runs are to run on this machine, its GPUs (None: by --cpu), and what is wrong with them."""
+    gpus: list[Gpu] | None = None
     pool: tuple[str, ...] = ()
     found: list[Problem] = []
     if request.cpu_slots is None:
@@ -140,7 +140,7 @@ def _context(
         slots=len(pool) or request.cpu_slots or 1,
         cores=len(os.sched_getaffinity(0)),
         cpu=not gpus,
-        devices=pool or tuple(gpu.id for gpu in gpus),
+        devices=pool or tuple(gpu.id for gpu in gpus or ()),
         pool=pool,
         memory_limit=request.memory_limit or 0,
         stop_on_failure=settings["on_failure"].value == "stop",

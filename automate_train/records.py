@@ -136,6 +136,8 @@ class Device(NamedTuple):
     lost: bool = False
     note: str = ""
     """Who uses it: `pid 1234 uses 18 GiB`."""
+    reserved: str = ""
+    """Who else has reserved it on this machine: `another sweep (pid 1234, /data/sweeps/boy)`."""
 
 
 class Cache(NamedTuple):

@@ -23,6 +23,12 @@ settings.load_profile("default")
 sys.path.insert(0, str(Path(__file__).parent))
 
 
+@pytest.fixture(autouse=True)
+def reservations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fake cards have the same names in all tests, which run beside each other."""
+    monkeypatch.setenv("AUTOMATE_TRAIN_RESERVATIONS", str(tmp_path))
+
+
 @pytest.fixture
 def automate_train(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command in an empty folder, without a GPU library, and wait for it."""

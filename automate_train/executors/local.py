@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import RunError
-from ..machine import gpus, processes
+from ..machine import gpus, processes, reservations
 from ..machine.processes import Process
 from ..records import Device, Launch
 from ..store.layout import AttemptFolder
@@ -32,7 +32,9 @@ START_SECONDS = 5.0
 # A fixed program: every value reaches it as an argument, none as text of the program. The traps keep the shell alive
 # until the trainer has ended (a trapped signal is reset to its default in the trainer): the exit code is written even
 # when the whole group is signalled. Everything but the trainer itself is built into the shell: no further process.
-SHIM = """trap : HUP INT TERM; echo $$ >"$1"; code=$2; cd -- "$3" && { shift 3; "$@"; }; echo $? >"$code" """
+# Descriptor 3 reserves the attempt's devices. The trainer does not get it: a daemon that it leaves behind would keep
+# them reserved for months.
+SHIM = """trap : HUP INT TERM; echo $$ >"$1"; code=$2; cd -- "$3" && { shift 3; "$@" 3>&-; }; echo $? >"$code" """
 
 
 class Local:
@@ -48,19 +50,55 @@ class Local:
         self._groups: set[str] = set()
         """Handles whose group may have members. A group that was seen empty is never signalled again: its number may
         be another program's by now."""
+        self._reservations: dict[tuple[str, ...], int] = {}
+        """Devices -> the descriptor that holds them. After a kill of ours the attempt's shell still has it."""
         self._poll = select.poll()
         self._boot = processes.boot_id()
         self._environment = dict(os.environ)
 
     def capacity(self) -> list[Device]:
         """This machine's GPUs, as they are now."""
-        return [Device(gpu.id, f"GPU {gpu.index}", gpu.free, gpu.lost, gpus.users_text(gpu)) for gpu in gpus.snapshot()]
+        found = gpus.snapshot()
+        ours = {device for devices in self._reservations for device in devices}
+        taken: dict[str, str] = {}
+        with contextlib.suppress(OSError):  # the preflight has told
+            taken = reservations.taken(gpu.uuid or gpu.id for gpu in found if gpu.id not in ours)
+        return [
+            Device(
+                id=gpu.id,
+                label=f"GPU {gpu.index}",
+                free=gpu.free,
+                lost=gpu.lost,
+                note=gpus.users_text(gpu),
+                reserved=taken.get(gpu.uuid or gpu.id, ""),
+            )
+            for gpu in found
+        ]
+
+    def reserve(self, devices: Sequence[str], attempt: AttemptFolder) -> bool:
+        if not devices:
+            return True
+        try:
+            fd = reservations.take([gpus.cuda_names([each])[0] for each in devices], attempt.path.parents[1])
+        except OSError:  # the preflight has told
+            return True
+        if fd is None:
+            return False
+        self._reservations[tuple(devices)] = fd
+        return True
+
+    def release(self, devices: Sequence[str]) -> None:
+        fd = self._reservations.pop(tuple(devices), None)
+        if fd is not None:
+            os.close(fd)
 
     def start(self, launch: Launch, attempt: AttemptFolder, devices: Sequence[str]) -> str:
         """Start the trainer in its own session; `RunError` when the system refuses."""
-        environment = {**child_environment(self._environment, launch, devices), ATTEMPT: str(attempt.path)}
+        environment = child_environment(self._environment, launch, gpus.cuda_names(devices))
+        environment[ATTEMPT] = str(attempt.path)
         arguments = (str(attempt.pid), str(attempt.exit_code), launch.cwd, *launch.argv)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        reservation = self._reservations.get(tuple(devices))
         try:
             pid = os.posix_spawn(
                 "/bin/sh",
@@ -70,6 +108,7 @@ class Local:
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_OPEN, 1, str(attempt.console), flags, 0o666),
                     (os.POSIX_SPAWN_DUP2, 1, 2),
+                    *([(os.POSIX_SPAWN_DUP2, reservation, 3)] if reservation is not None else []),
                 ],
                 setsid=True,
                 # A parent that ignores SIGINT (a background job of a shell) must not hand that on.

@@ -20,6 +20,13 @@ class Executor(Protocol):
     def capacity(self) -> list[Device] | None:
         """The devices as they are now; None: the engine behind this executor places runs itself."""
 
+    def reserve(self, devices: Sequence[str], attempt: AttemptFolder) -> bool:
+        """Keep the sweeps of everybody else off these devices until `release`, and as long as the attempt lives; False
+        when one of them is taken: `capacity` tells by whom."""
+
+    def release(self, devices: Sequence[str]) -> None:
+        """Give devices back that were reserved, or do nothing."""
+
     def start(self, launch: Launch, attempt: AttemptFolder, devices: Sequence[str]) -> str:
         """Start an attempt whose folder is written, on these devices; its handle. `RunError`: it cannot be started."""
 

@@ -32,11 +32,13 @@ class Gpu(NamedTuple):
     """Fallen off the bus, or in a state in which nothing can start on it."""
     users: tuple[tuple[int, int | None], ...] = ()
     """(process id, bytes): None where the driver does not tell them (WSL2, permissions); largest first."""
+    nameless: bool = False
+    """It did not answer at first."""
 
     @property
     def id(self) -> str:
-        """What CUDA_VISIBLE_DEVICES wants for it."""
-        return self.uuid or str(self.index)
+        """What this process calls it, from beginning to end: a card that tells its UUID later keeps its number."""
+        return str(self.index) if self.nameless else self.uuid or str(self.index)
 
 
 @cache
@@ -75,8 +77,7 @@ _known: dict[int, list[Gpu]] = {}
 """Card -> its devices when it last answered: a lost card can no longer tell its name."""
 
 _nameless: set[int] = set()
-"""Cards that did not answer at first. They are named by their numbers, also when they come back: a sweep knows its
-devices by the ids that they had when it began."""
+"""Cards that did not answer at first: a sweep knows its devices by the ids that they had when it began."""
 
 
 def snapshot() -> list[Gpu]:
@@ -89,13 +90,25 @@ def snapshot() -> list[Gpu]:
     for card in range(len(_known) if count is None else count):  # None: the driver itself went away
         devices = _devices(nvml, card)
         if devices:
-            devices = [gpu._replace(uuid="") for gpu in devices] if card in _nameless else devices
+            devices = [gpu._replace(nameless=card in _nameless) for gpu in devices]
             _known[card] = devices
         elif card not in _known:
             _nameless.add(card)
         gone = [Gpu(0, "", "a card that does not answer", 0, 0)]
         found += devices or [gpu._replace(free=0, lost=True, users=()) for gpu in _known.get(card, gone)]
     return [gpu._replace(index=index) for index, gpu in enumerate(found)]
+
+
+def cuda_names(ids: Sequence[str]) -> list[str]:
+    """What CUDA_VISIBLE_DEVICES wants for these devices: UUIDs, or numbers where one of them has no UUID. CUDA does
+    not read a list that mixes both."""
+    if not any(map(str.isdecimal, ids)):
+        return list(ids)
+    known = {gpu.id: gpu for gpu in snapshot()}
+    found = [known[each] for each in ids if each in known]
+    if all(gpu.uuid for gpu in found):
+        return [gpu.uuid for gpu in found]
+    return [str(gpu.index) for gpu in found]
 
 
 def _devices(nvml: Any, card: int) -> list[Gpu]:

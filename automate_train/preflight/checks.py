@@ -19,7 +19,7 @@ from ..trainers import load
 from . import devices, disk, own_keys
 
 
-def check(selection: Selection, context: SweepContext, gpus: Sequence[Gpu]) -> list[Problem]:
+def check(selection: Selection, context: SweepContext, gpus: Sequence[Gpu] | None) -> list[Problem]:
     """What is wrong with the runs that are to do, and with this machine for them; errors first."""
     runs = list(selection.examples())
     if not runs:

@@ -1,7 +1,8 @@
 """The GPUs of a sweep: which of them runs may use, and whether the runs ask for GPUs that are there.
 
-Covers: the device flags, `CUDA_VISIBLE_DEVICES`, the runs' own `cuda_device`. Not: reading the devices
-(`machine/gpus`), which run gets which (`training/placement`).
+Covers: the device flags, `CUDA_VISIBLE_DEVICES`, the runs' own `cuda_device`, runs that need a GPU where there is none,
+a memory limit that no card can meet. Not: reading the devices (`machine/gpus`), which run gets which
+(`training/placement`).
 """
 
 from __future__ import annotations
@@ -12,20 +13,23 @@ from collections.abc import Iterator, Sequence
 from ..config.keys import unset
 from ..errors import Problem, UserError
 from ..machine import gpus as machine
+from ..machine import reservations
 from ..machine.gpus import Gpu
-from ..records import Run, SweepContext
+from ..records import GIB, Run, SweepContext
+from ..trainers import load
+
+Found = tuple[list[Gpu] | None, tuple[str, ...], list[Problem]]
 
 
-def find(listed: str | None, limited: bool) -> tuple[list[Gpu], tuple[str, ...], list[Problem]]:
+def find(listed: str | None, limited: bool) -> Found:
     """(this machine's GPUs, ids of those that the runs share, problems). `listed`: what --cuda_devices_distributed
-    says; None: each run names its own devices. `limited`: --cuda-memory-limit is given."""
+    says; None: each run names its own devices. `limited`: --cuda-memory-limit is given. None for the GPUs: what is to
+    be said about them is among the problems."""
     flag = "--cuda_devices_distributed" if listed is not None else "--cuda-memory-limit"
     found = machine.snapshot()
-    if not found:
+    if not found and (listed is not None or limited):
         text = f"no GPU can be used here: {machine.why()}"
-        if listed is not None or limited:
-            return [], (), [Problem("error", "command line", flag, text, "on the CPU: --cpu N")]
-        return [], (), [Problem("warning", "", "", f"{text}; everything runs on the CPU", "--cpu N: N runs at a time")]
+        return None, (), [Problem("error", "command line", flag, text, "on the CPU: --cpu N")]
     if listed is None:
         return found, (), []
     try:
@@ -35,10 +39,16 @@ def find(listed: str | None, limited: bool) -> tuple[list[Gpu], tuple[str, ...],
         return found, (), [error.problem]
 
 
-def problems(runs: Sequence[Run], context: SweepContext, gpus: Sequence[Gpu]) -> Iterator[Problem]:
-    """Devices that runs name and that are not there, and runs that ask for more than are listed."""
-    if context.cpu:
+def problems(runs: Sequence[Run], context: SweepContext, gpus: Sequence[Gpu] | None) -> Iterator[Problem]:
+    """Devices that runs need, name or ask for and that are not there. `gpus`: None on the CPU by --cpu."""
+    if gpus is None:
         return
+    if not gpus:
+        yield _no_gpu(runs)
+        return
+    if why := reservations.problem():
+        text = f"other sweeps are not kept off these GPUs: {why}"
+        yield Problem("warning", "", "", text, f"{reservations.FOLDER}=DIR names a folder that they share")
     for gpu in gpus:
         if gpu.lost and gpu.id in context.pool:
             text = "is lost: it is skipped, and used again when it comes back"
@@ -48,11 +58,36 @@ def problems(runs: Sequence[Run], context: SweepContext, gpus: Sequence[Gpu]) ->
         if context.pool and count > len(context.pool):
             text = f"a run asks for {count} devices, --cuda_devices_distributed lists {len(context.pool)}"
             yield Problem("error", source, "cuda_device", text, "list more devices")
-        elif not context.pool:
-            try:
-                machine.parse_devices(named or "0", gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
-            except UserError as error:
-                yield Problem("error", source, "cuda_device", error.problem.message, error.problem.hint)
+            continue
+        try:
+            ids = context.pool or machine.parse_devices(named or "0", gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
+        except UserError as error:
+            yield Problem("error", source, "cuda_device", error.problem.message, error.problem.hint)
+            continue
+        cards = [gpu for gpu in gpus if gpu.id in ids]
+        large = [gpu for gpu in cards if gpu.lost or gpu.total >= context.memory_limit]
+        if len(large) < (max(1, count) if context.pool else len(cards)):
+            yield _too_small(cards, context.memory_limit)
+
+
+def _no_gpu(runs: Sequence[Run]) -> Problem:
+    text = f"no GPU can be used here: {machine.why()}"
+    for run in runs:
+        trainer = run.options["trainer"]
+        try:
+            if load(trainer.value).needs_gpu(run):
+                hint = "--cpu N trains on the CPU, N runs at a time"
+                return Problem("error", "", "", f"{text}; {trainer.value} needs one", hint)
+        except UserError:  # there is no such trainer, which another check says
+            continue
+    return Problem("warning", "", "", f"{text}; everything runs on the CPU", "--cpu N: N runs at a time")
+
+
+def _too_small(cards: Sequence[Gpu], limit: int) -> Problem:
+    # Rounded down, as `placement` says what is free.
+    sizes = ", ".join(f"GPU {gpu.index} has {gpu.total * 10 // GIB / 10:g} GiB" for gpu in cards)
+    text = f"{limit / GIB:g} GiB can never be free: in all, {sizes}"
+    return Problem("error", "command line", "--cuda-memory-limit", text, "lower it, or list larger cards")
 
 
 def _named(run: Run) -> tuple[str, str]:

@@ -52,6 +52,10 @@ def problems(run: Run, context: SweepContext) -> list[Problem]:
     return found
 
 
+def needs_gpu(run: Run) -> bool:
+    return False
+
+
 def prepare(run: Run, attempt: AttemptFolder, context: SweepContext) -> Launch:
     parts, source = _command(run)
     gpus = device_count(run.options, context)

@@ -23,6 +23,9 @@ class Trainer(Protocol):
         """Everything that is wrong with a run's options, as far as it can be known before the run starts. The keys of
         automate-train itself (`config.keys`) are checked elsewhere."""
 
+    def needs_gpu(self, run: Run) -> bool:
+        """Whether this run is to train on the CPU only if that was asked for (`--cpu`)."""
+
     def prepare(self, run: Run, attempt: AttemptFolder, context: SweepContext) -> Launch:
         """The command, environment and files that start this run in this folder; the same for the same arguments.
         `UserError` only with an error that `problems` finds too."""

@@ -30,6 +30,7 @@ class DeviceRelease:
     def add(self, ended: RunningAttempt) -> bool:
         """Take in an attempt that has ended; True when something of it is left, which is to be ended."""
         if not self._holders(ended):
+            self.executor.release(ended.devices)
             return False
         ended.release_by = self.clock() + RELEASE_SECONDS
         self.attempts.append(ended)
@@ -44,6 +45,8 @@ class DeviceRelease:
         if holders and not ended.occupied and self.clock() >= ended.release_by:
             ended.occupied = f"{', '.join(holders)} of {ended.label}, which has ended"
             self.say(f"{ended.device_labels or ended.label}: occupied by {ended.occupied}")
+        if not holders:
+            self.executor.release(ended.devices)
         return bool(holders)
 
     def _holders(self, ended: RunningAttempt) -> list[str]:

@@ -133,24 +133,37 @@ class Loop:
             self._prepare(WINDOW)
 
     def _place(self) -> None:
+        """Start what may start. Each time that another sweep is quicker with a device, there is one less to try."""
+        for _ in range(len(self.context.devices) + 1):
+            if self._start_decided():
+                return
+        self.recheck = True
+
+    def _start_decided(self) -> bool:
+        """False: another sweep has reserved a device since we looked, so it must be decided again."""
         requests = [prepared.request() for prepared in self.prepared]
         held = [attempt.held() for attempt in (*self.active, *self.release.attempts)]
         devices = self.executor.capacity() if any(request.gpus for request in requests) else []
         labels = {device.id: device.label for device in devices or ()}
         by_key = {prepared.run.key: prepared for prepared in self.prepared}
-        before, self.books.waits = self.books.waits, {}
+        waits: dict[str, str] = {}
         for decision in decide(requests, held, devices, self.context):
             prepared = by_key[decision.key]
             if isinstance(decision, Start):
+                if not self.executor.reserve(decision.devices, prepared.folder):
+                    self.books.waits = self.books.waits | waits
+                    return False
                 self.prepared.remove(prepared)
                 self._start(prepared, decision.devices, ", ".join(labels.get(each, each) for each in decision.devices))
                 if self.halted:
-                    return
+                    break
             else:
                 self.recheck |= decision.recheck
-                self.books.waits[decision.key] = decision.why
-                if before.get(decision.key) != decision.why:
+                waits[decision.key] = decision.why
+                if self.books.waits.get(decision.key) != decision.why:
                     self.display.waits(prepared.run, decision.why)
+        self.books.waits = {} if self.halted else waits
+        return True
 
     def _prepare(self, count: int) -> None:
         """Have the next `count` runs ready. One that cannot be prepared has failed, like one that could not be
@@ -181,6 +194,7 @@ class Loop:
                 latents_cache.link(cache)
             handle = self.executor.start(launch, folder, devices)
         except (UserError, RunError, OSError) as error:
+            self.executor.release(devices)
             self.failed += 1
             self.books.could_not_start(attempt, run, f"could not be started: {error}")
             return

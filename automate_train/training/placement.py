@@ -1,13 +1,14 @@
 """Which waiting run starts now, on which devices, and why the others wait.
 
-Covers: one pure function, `decide`; slots, GPUs, memory limit, shared caches, fairness to multi-GPU runs. Nothing is
+Covers: one pure function, `decide`; slots, GPUs, what other sweeps have reserved, memory limit, shared caches, fairness
+to multi-GPU runs. Nothing is
 remembered from one call to the next: what is held follows from the started attempts each time, so none is forgotten.
 Not: reading devices and starting anything (`executors`), whether anything may start at all (`loop`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
 from ..records import GIB, Device, SweepContext
@@ -17,6 +18,8 @@ class Request(NamedTuple):
     """What a waiting run asks for."""
 
     key: str
+    name: str
+    """As people call it: `run 3`."""
     gpus: int
     devices: tuple[str, ...] = ()
     """Exactly these, when the run names its own; else any of the pool."""
@@ -75,34 +78,40 @@ def decide(
             why = f"needs {_count(count)}, {len(alive)} alive (lost: {gone})"
             decisions.append(Wait(request.key, why, recheck=True))
             continue
-        idle = [device for device in alive if device.id not in held]
+        idle = [device for device in alive if device.id not in held and not device.reserved]
         fit = [device for device in idle if device.free >= context.memory_limit]
         if len(fit) < count:
             full = [device for device in idle if device.free < context.memory_limit]
-            why = _why(count, full, len(fit), context.memory_limit)
-            lost = {device.id: "lost" for device in listed if device.lost}
-            away = {**lost, **{device: f"occupied by {who}" for device, who in occupied.items()}}
-            why += "".join(f"; {device.label} is {away[device.id]}" for device in listed if device.id in away)
-            decisions.append(Wait(request.key, why, recheck=bool(full or away)))
+            away = [f"{device.label} is {where}" for device in listed if (where := _away(device, held, occupied))]
+            reasons = [_full(device, context.memory_limit) for device in full]
+            if count > 1 and not full:
+                reasons = [f"needs {count} devices at once, {len(fit)} free"]
+            elif not full and len(away) < len(listed):
+                reasons = ["all devices are taken by other runs"]
+            decisions.append(Wait(request.key, "; ".join([*reasons, *away]), recheck=bool(full or away)))
             break
         # Most free memory first; the listed order decides between equals.
         chosen = tuple(device.id for device in sorted(fit, key=lambda device: -device.free)[:count])
         decisions.append(Start(request.key, (request.devices or chosen) if count else ()))
         held.update(chosen)
-        filling.update(dict.fromkeys(request.fills, f"run {request.key}"))
+        filling.update(dict.fromkeys(request.fills, request.name))
         free_slots -= 1
     return decisions
 
 
-def _why(count: int, full: Sequence[Device], fit: int, limit: int) -> str:
-    if full:
-        return "; ".join(
-            # Rounded down: "9.0 of 9 GiB free" would be no reason to wait.
-            f"{device.label} has {device.free * 10 // GIB / 10:.1f} of {limit / GIB:g} GiB free"
-            + (f" ({device.note})" if device.note else "")
-            for device in full
-        )
-    return f"needs {count} devices at once, {fit} free" if count > 1 else "all devices are taken by other runs"
+def _away(device: Device, held: Set[str], occupied: Mapping[str, str]) -> str:
+    """Why nobody can start on a device whatever its memory: lost, or not this sweep's to give; else empty."""
+    if device.lost:
+        return "lost"
+    if device.id in held:
+        return f"occupied by {occupied[device.id]}" if device.id in occupied else ""
+    return f"reserved by {device.reserved}" if device.reserved else ""
+
+
+def _full(device: Device, limit: int) -> str:
+    # Rounded down: "9.0 of 9 GiB free" would be no reason to wait.
+    text = f"{device.label} has {device.free * 10 // GIB / 10:.1f} of {limit / GIB:g} GiB free"
+    return f"{text} ({device.note})" if device.note else text
 
 
 def _count(devices: int) -> str:

@@ -35,7 +35,7 @@ class PreparedRun(NamedTuple):
     def request(self) -> Request:
         """What it asks placement for now: another run may have filled a cache since."""
         fills = frozenset(each.path for each in self.launch.caches if not latents_cache.is_filled(each))
-        return Request(self.run.key, self.launch.gpus, self.devices, fills)
+        return Request(self.run.key, f"run {self.run.number}", self.launch.gpus, self.devices, fills)
 
 
 def prepare(run: Run, journal: Journal, context: SweepContext) -> PreparedRun:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from machine_kit import HELD, ONE, PLAIN, TELL, WAIT, Machine, together
+from sd_scripts_kit import make_repo
 
 
 @pytest.fixture
@@ -146,7 +147,16 @@ def test_each_reason_is_shown_and_one_that_stays_is_said_once(machine):
     output, _ = sweep.communicate(timeout=30)
     assert sweep.returncode == 0 and "3 succeeded" in output, output
     assert [output.count(why) for why in lost] == [1, 1], output
-    assert machine.seen() == ["0", "1", "GPU-c"], "cards that were lost at the start go by their numbers"
+    assert machine.seen() == ["GPU-a", "GPU-b", "GPU-c"]
+
+
+def test_a_card_that_was_lost_at_the_start_goes_by_its_uuid_beside_another(machine):
+    machine.cards({}, {"lost": True})
+    machine.sweep(PLAIN, 1, cuda_device="0,1")
+    sweep = machine.start()
+    machine.waits("needs 2 devices, 1 alive (lost: GPU 1)")
+    machine.cards({}, {})
+    assert sweep.wait(30) == 0 and machine.seen() == ["GPU-a,GPU-b"]
 
 
 @pytest.mark.parametrize(
@@ -314,6 +324,28 @@ def test_devices_that_are_not_there_are_named(machine, flags, default, says):
     assert says in text
 
 
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_memory_limit_that_no_listed_card_can_meet_is_an_error_at_once(machine, dry):
+    machine.cards({"total_gib": 24}, {"total_gib": 11.99}, {"total_gib": 80})
+    machine.sweep(PLAIN, 1)
+    text = machine.refused("--cuda_devices_distributed", "0,1", "--cuda-memory-limit", "25", *dry)
+    assert (
+        "--cuda-memory-limit: 25 GiB can never be free: in all, GPU 0 has 24 GiB, GPU 1 has 11.9 GiB "
+        "(lower it, or list larger cards)" in text
+    )
+    machine.sweep(PLAIN, 1, cuda_device="0,2")
+    assert "GPU 0 has 24 GiB, GPU 2 has 80 GiB" in machine.refused("--cuda-memory-limit", "25", *dry)
+    assert "GPU 1 has" in machine.refused("--cuda_devices_distributed", "0,1", "--cuda-memory-limit", "12", *dry)
+    machine.sweep(PLAIN, 1)
+    machine.done("--cuda_devices_distributed", "0,1", "--cuda-memory-limit", "12", *dry)
+
+
+def test_a_limit_that_a_lost_card_may_meet_is_no_error(machine):
+    machine.cards({"total_gib": 8}, {"lost": True})
+    machine.sweep(PLAIN, 1)
+    machine.done("--cuda_devices_distributed", "0,1", "--cuda-memory-limit", "12", "--dry-run")
+
+
 def test_a_dry_run_names_missing_devices_and_prints_the_plan(machine):
     machine.cards({}, {})
     machine.sweep(PLAIN, 2, cuda_device="0,5")
@@ -388,3 +420,15 @@ def test_a_device_is_taken_again_when_the_last_process_of_the_run_has_let_go_of_
     machine.cards({"users": [[pid, 10], [1, 3]]})  # a dead process, and another program's: not this run's
     output, _ = sweep.communicate(timeout=30)
     assert sweep.returncode == 0 and "occupied" not in output, output
+
+
+@pytest.mark.parametrize("cards", [None, []])
+def test_a_real_trainer_never_trains_on_the_cpu_unasked(machine, cards):
+    make_repo(machine.folder / "repo")
+    machine.env.pop("FAKE_NVML") if cards is None else machine.cards(*cards)
+    machine.sweep(PLAIN, 1, cuda_device="0")
+    files = [*machine.flags, "--set", "trainer=sd-scripts", "--set", f"repo_dir={machine.folder}/repo", "--dry-run"]
+    text = machine.run(*files, **machine.env).stderr
+    assert text.count("no GPU can be used here") == 1 and "on the CPU" not in text.replace("trains on the CPU", "")
+    assert "; sd-scripts needs one (--cpu N trains on the CPU, N runs at a time)" in text
+    assert "no GPU" not in machine.run(*files, "--cpu", "1", **machine.env).stderr

@@ -83,6 +83,13 @@ def test_a_card_that_was_lost_from_the_start(cards):
     assert (other.index, other.id, other.lost) == (1, "GPU-b", False)
     cards(card("A", uuid="GPU-a"), card("B", uuid="GPU-b"))
     assert [(gpu.id, gpu.lost, gpu.name) for gpu in snapshot()] == [("0", False, "A"), ("GPU-b", False, "B")]
+    assert gpus.cuda_names(["0", "GPU-b"]) == ["GPU-a", "GPU-b"]
+
+
+def test_cuda_is_never_given_numbers_beside_uuids(cards):
+    cards(card("A", silent=["nvmlDeviceGetUUID"]), card("B", uuid="GPU-b"), card("C", uuid="GPU-c"))
+    assert gpus.cuda_names(["GPU-c", "0"]) == ["2", "0"]
+    assert gpus.cuda_names(["GPU-c", "GPU-b"]) == ["GPU-c", "GPU-b"] and gpus.cuda_names([]) == []
 
 
 def test_a_driver_that_goes_away_loses_all_cards(cards, monkeypatch):

@@ -127,6 +127,11 @@ def test_a_run_that_is_right_is_prepared(bench):
     assert all(size >= 0 for size in bench.case.module.disk_bytes(bench.run(), bench.context))
 
 
+def test_only_the_command_trainer_and_the_tiny_one_use_the_cpu_unasked(bench):
+    assert bench.case.module.needs_gpu(bench.run()) == (bench.case.options is SD_SCRIPTS)
+    assert bench.case.module.needs_gpu(bench.run(repo_dir="/none")) in (True, False)
+
+
 def test_nothing_is_written_or_started_and_the_answer_is_the_same_again(bench, monkeypatch):
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise AssertionError(f"started {args}")

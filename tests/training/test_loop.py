@@ -36,6 +36,7 @@ class World:
     def __init__(self, seconds: dict[int, float], codes: dict[int, int | list[int]], deaf: bool = False) -> None:
         self.time, self.pid = 0.0, 100
         self.devices: tuple[str, ...] = ()
+        self.reserved: set[str] = set()
         self.seconds, self.codes, self.deaf = seconds, codes, deaf
         self.ends: dict[str, tuple[float, AttemptFolder, int]] = {}
         self.said: list[str] = []
@@ -73,6 +74,13 @@ class World:
 
     def describe(self, handle: str) -> str:
         return handle
+
+    def reserve(self, devices: Sequence[str], attempt: AttemptFolder) -> bool:
+        self.reserved.update(devices)
+        return True
+
+    def release(self, devices: Sequence[str]) -> None:
+        self.reserved.difference_update(devices)
 
     def start(self, launch: Launch, folder: AttemptFolder, devices: tuple[str, ...]) -> str:
         index = int(launch.argv[0])
@@ -376,7 +384,7 @@ def test_after_a_while_it_is_said_who_holds_the_device_and_others_go_on(history,
     assert history(tmp_path / "b", world, 2, ONE, before=before) == ["succeeded"] * 2
     assert 40 <= world.started_at[1] <= 41.1
     reasons = {why for at, whys in told if at > 1 + RELEASE_SECONDS + 1 for why in whys.values()}
-    assert reasons == {"all devices are taken by other runs; GPU 0 is occupied by pid 77 of run 0, which has ended"}
+    assert reasons == {"GPU 0 is occupied by pid 77 of run 0, which has ended"}
 
 
 def test_a_sweep_does_not_wait_for_ever_for_what_nobody_can_end(history, tmp_path):

@@ -23,9 +23,10 @@ from ..launch_parts import trial_attempt
 from . import checks, console, launcher
 from .outcome import verdict
 from .resolve import Resolved, resolve, resolve_unread
-from .value_types import number, refused
+from .script import TINY, script_of
+from .value_types import number, refused, set_options
 
-__all__ = ["disk_bytes", "events", "prepare", "problems", "verdict"]
+__all__ = ["disk_bytes", "events", "needs_gpu", "prepare", "problems", "verdict"]
 
 RANK_BYTES = {"": 1.2e6, "sdxl": 7e6, "sd3": 6e6, "flux": 12e6}
 """A LoRA's size at rank 1 and 16 bit, roughly, by family."""
@@ -50,6 +51,13 @@ def problems(run: Run, context: SweepContext) -> list[Problem]:
         if not reported:
             found.append(Problem("error", str(error.filename or ""), "", f"cannot be read: {error.strerror}"))
     return found
+
+
+def needs_gpu(run: Run) -> bool:
+    try:
+        return script_of(set_options(run.options)).parent != TINY
+    except UserError:  # `problems` says it
+        return False
 
 
 def prepare(run: Run, attempt: AttemptFolder, context: SweepContext) -> Launch:
