@@ -22,9 +22,19 @@ LONGEST_LINE = 4000
 """Bytes of a line of its output that are kept."""
 
 
+ROOT = str(Path(__file__).resolve().parents[2])
+"""The folder that holds this package."""
+START = """import sys
+if "" in sys.path: sys.path.remove("")
+sys.path.append(sys.argv.pop(1))
+from automate_train.__main__ import main
+sys.exit(main())"""
+"""With -m, Python would import a `queue.py` of the user's current folder, with the secrets in the environment."""
+
+
 def own_command(*arguments: str) -> list[str]:
-    """The command line that starts another command of this program."""
-    return [sys.executable, "-m", "automate_train", *arguments]
+    """The command line that starts another command of this program; nothing is imported from the current folder."""
+    return [sys.executable, "-c", START, ROOT, *arguments]
 
 
 class ChildProcess:

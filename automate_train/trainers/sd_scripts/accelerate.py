@@ -16,6 +16,11 @@ from ...records import Run, Setting, SweepContext
 from .value_types import built_in, number, problem, refused
 
 CONFIG = "accelerate.json"
+START = """import sys
+if "" in sys.path: sys.path.remove("")
+from accelerate.commands.launch import main
+main()"""
+"""`accelerate launch`. With -m, Python would import a `random.py` of the user's current folder."""
 PORTS, APART, LAST_PORT = 200, 211, 65535
 """How many ports are tried; the distance of the next one from one that is taken (a prime: every port comes up)."""
 

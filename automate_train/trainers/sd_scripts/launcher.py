@@ -63,7 +63,7 @@ def launch(run: Run, resolved: Resolved, attempt: AttemptFolder, context: SweepC
         files[accelerate.CONFIG] = started.config()
         port = accelerate.port_of(run, resolved.given.get("port"), count, context)
         flags = started.flags(path / accelerate.CONFIG, port)
-        argv = [python, "-m", "accelerate.commands.launch", *flags, *program]
+        argv = [python, "-c", accelerate.START, *flags, *program]
     hidden, kept = secrets(resolved.given), _kept(resolved, training)
     return Launch(tuple(argv), os.getcwd(), env, hidden, files, count, kept, links, point)
 

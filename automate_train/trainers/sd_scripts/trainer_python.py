@@ -19,7 +19,9 @@ from .resolve import Resolved
 from .value_types import on_one_line, path_in, problem, text_in
 
 ASK = (
-    "import importlib.util as u, sys\n"
+    "import sys\n"
+    "if '' in sys.path: sys.path.remove('')\n"  # nothing is imported from the current folder
+    "import importlib.util as u\n"
     "def there(name):\n"
     " try: return u.find_spec(name) is not None\n"
     " except Exception: return False\n"
