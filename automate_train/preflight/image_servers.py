@@ -11,7 +11,6 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..config.keys import unset
 from ..config.prompts import check_prompts
@@ -34,7 +33,7 @@ class Probe:
     url: str
     source: str
     key: str
-    options: Mapping[str, Any]
+    options: Mapping[str, object]
     found: list[Problem] = field(default_factory=list)
     base_model: BaseModel | None = None
     done: threading.Event = field(default_factory=threading.Event)
@@ -91,13 +90,13 @@ def _base_models(probes: Sequence[Probe]) -> Iterator[Problem]:
             yield Problem("error", probe.source, probe.key, text, hint)
 
 
-def _probes(options: Mapping[str, Setting], values: Mapping[str, Any]) -> Iterator[Probe]:
+def _probes(options: Mapping[str, Setting], values: Mapping[str, object]) -> Iterator[Probe]:
     for url in webui_addresses(values):
         key = "webui_url" if url == values.get("webui_url") else "webui_urls"
         yield Probe(url, str(options[key].source), key, values)
 
 
-def _keys(options: Mapping[str, Setting], values: Mapping[str, Any]) -> Iterator[Problem]:
+def _keys(options: Mapping[str, Setting], values: Mapping[str, object]) -> Iterator[Problem]:
     """Keys that sampling needs and that are not set; a rule that no checkpoint meets but the last."""
     switch = options["use_external_webui"]
     if not webui_addresses(values):

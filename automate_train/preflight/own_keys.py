@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from ..config.key_table import Key
 from ..config.keys import BY_NAME, unset
@@ -28,7 +27,7 @@ def problems(options: Mapping[str, Setting]) -> Iterator[Problem]:
                 yield Problem("error", str(setting.source), setting.written, message)
 
 
-def messages(key: Key, value: Any) -> Iterator[str]:
+def messages(key: Key, value: object) -> Iterator[str]:
     """What is wrong with a value of a key, in words."""
     if key.type == "devices":
         whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -12,7 +12,6 @@ import os
 import shlex
 from collections.abc import Callable, Iterator, Set
 from itertools import islice
-from typing import Any
 
 from ..config.keys import MASKED
 from ..config.layers import text_of
@@ -128,7 +127,7 @@ def _shared(first: Run) -> Iterator[str]:
         yield f"  {name:<{width}}  {masked(key, text_of(setting.value)):<40} {setting.source}"
 
 
-def masked(key: str, value: Any) -> Any:
+def masked(key: str, value: object) -> object:
     """A value as it may be seen: `***` for secrets that are set."""
     return "***" if key in MASKED and value not in (None, "") else value
 

@@ -23,8 +23,8 @@ class Argument(NamedTuple):
     name: str
     type: str
     """str, int, float, number (int or float), bool (a flag), json; `any` or a function's name where unreadable."""
-    default: Any = None
-    choices: tuple[Any, ...] | None = None
+    default: object = None
+    choices: tuple[object, ...] | None = None
     nargs: str | int | None = None
     action: str = "store"
     help: str = ""

@@ -46,8 +46,10 @@ def _without_effect(resolved: Resolved) -> Iterator[tuple[str, str]]:
     if scheduler.lower() != "polynomial":
         yield "lr_scheduler_power", f"lr_scheduler is {scheduler}"
     subsets = list(each_subset(document))
+    if not subsets:
+        return
     buckets = [effective(document, *subset, "enable_bucket") is True for subset in subsets]
-    if subsets and all(buckets):
+    if all(buckets):
         yield "face_crop_aug_range", "enable_bucket is on"
     if not any(buckets):
         yield from ((key, "enable_bucket is off") for key in OF_BUCKETS)

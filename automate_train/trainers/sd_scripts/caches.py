@@ -13,7 +13,6 @@ import copy
 import json
 import os
 from hashlib import blake2b
-from typing import Any
 
 from ...records import Cache
 from ...store.layout import DATASETS
@@ -85,7 +84,7 @@ def redirect(document: Document, training: Values, script: str, temp_dir: str) -
     return document, tuple(caches.values())
 
 
-def _identity(value: object) -> Any:
+def _identity(value: object) -> object:
     """A model by path, size and modification time (a folder: of its weights); anything else by its value."""
     if not isinstance(value, str) or not os.path.exists(value):
         return value

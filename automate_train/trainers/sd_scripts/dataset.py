@@ -15,9 +15,9 @@ from ...config.key_table import KEYS as KEY_TABLE
 from ...config.keys import DATASET
 from ...errors import Problem
 from ...records import Setting
-from ..script_options.argument import Argument, check, convert, outside, shown
+from ..script_options.argument import Argument, check, convert, shown
 from . import image_files
-from .value_types import Table, Values, absolute, as_list, path_in, plain, problem, range_of, rank
+from .value_types import Table, Values, absolute, as_list, out_of_range, path_in, plain, problem, rank
 
 Document = Table
 
@@ -64,7 +64,7 @@ def typed(key: str, value: object) -> tuple[Any, str | None]:
     if kind == "table":
         return (plain(value), None) if isinstance(value, dict) else (None, "needs an object")
     argument = Argument(key, kind)
-    message = check(argument, value) or outside(range_of(key), convert(argument, value))
+    message = check(argument, value) or out_of_range(key, convert(argument, value))
     return (None, message) if message else (plain(convert(argument, value)), None)
 
 

@@ -35,7 +35,7 @@ def all_of(resolved: Resolved) -> Iterator[Problem]:
         extension = effective(document, dataset, subset, "caption_extension")
         extension = extension or (default.default if default else None) or ".caption"
         has_class = effective(document, dataset, subset, "class_tokens") is not None
-        yield from _images(subset.get("image_dir", ""), extension, has_class, source)
+        yield from _images(subset.get("image_dir", ""), str(extension), has_class, source)
 
 
 def _dataset_setting(resolved: Resolved) -> Setting | None:

@@ -13,30 +13,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...config.keys import ALIASES, DATASET, OURS, TRANSLATED
+from ...config.keys import ALIASES, DATASET, OURS, TRANSLATED, unset
 from ...errors import Problem, nearest
 from ...records import Run, Setting, SweepContext
 from ..launch_parts import device_count
-from ..script_options.argument import Argument, check, convert, outside, shown
+from ..script_options.argument import Argument, check, convert, shown
 from ..script_options.reader import accepted as options_of
 from . import custom, dataset
 from .legacy_keys import Options, learning_rates, masks, min_snr, optimizer, precision, samples, schedule, warmup
 from .network import network
 from .script import TINY, family_of, script_name, script_of
-from .value_types import (
-    Table,
-    Values,
-    built_in,
-    is_on,
-    number,
-    pairs,
-    plain,
-    problem,
-    range_of,
-    rank,
-    set_options,
-    text_in,
-)
+from .value_types import Table, Values, built_in, is_on, number, out_of_range, pairs, plain, problem, rank, text_in
 
 FORK = re.compile(r"(gor)_\w+|(enable_hypertile)\w*|(contrastive_class_learning)\w*")
 """Options of forks, in groups that one switch turns on (mask_threshold: `legacy_keys.masks`)."""
@@ -99,16 +86,21 @@ class Resolved:
 
 def resolve(run: Run, context: SweepContext) -> Resolved:
     """Everything about a run that does not depend on its attempt; `UserError` when no script can be read."""
-    given = set_options(run.options)
+    given = _set_options(run)
     script = script_of(given)
     return _resolve(run, context, given, script, options_of(script))
 
 
 def resolve_unread(run: Run, context: SweepContext) -> Resolved:
     """The same where no script can be read, for the checks that need none."""
-    given = set_options(run.options)
+    given = _set_options(run)
     script = Path(text_in(given.get("repo_dir")) or "", script_name(given))
     return _resolve(run, context, given, script, AnyOption())
+
+
+def _set_options(run: Run) -> dict[str, Setting]:
+    """The options that have a value: old files write null, "" and "None" for "not given"."""
+    return {key: setting for key, setting in run.options.items() if not unset(setting.value)}
 
 
 def _resolve(
@@ -123,7 +115,7 @@ def _resolve(
     family = family_of(script)
     network(options, family, (script.parent / "networks" / f"lora_{family}.py").is_file())
     learning_rates(options)
-    how = masks(options)
+    how = "off" if isinstance(accepted, AnyOption) else masks(options)  # a fork's masks are named in another way
     samples(options, run.options)
     document = _document(given, accepted, how, options.found)
     _unless_given(options, document, context, run)
@@ -222,7 +214,7 @@ def _typed(options: Options) -> Table:
             options.say(setting, message)
             continue
         found = plain(convert(argument, value))
-        if message := outside(range_of(name), found):
+        if message := out_of_range(name, found):
             options.say(setting, message)
             continue
         if name in PAIRS and (wrong := [pair for pair in found if "=" not in pair]):

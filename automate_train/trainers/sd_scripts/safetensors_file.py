@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-MAX_HEADER = 100_000_000
-"""Bytes; the format's own limit."""
+MAX_HEADER = 32 << 20
+"""Bytes. The largest models have 1 MB of names; the format allows 100 MB, of which JSON would take 1 GB to read."""
 SCAN = 1 << 30
 """Bytes of tensors that `count_nan` reads at most, in about a second; a LoRA is far smaller."""
 CHUNK = 16 << 20

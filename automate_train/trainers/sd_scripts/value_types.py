@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...config.key_table import MOST
-from ...config.keys import BY_NAME, on, unset
+from ...config.keys import BY_NAME, on
 from ...config.layers import text_of
 from ...errors import Problem, Severity, UserError
 from ...records import Setting, Source
+from ..script_options.argument import outside
 
 Table = dict[str, Any]
 """A table of a TOML file."""
@@ -41,13 +42,9 @@ RANGES: dict[str, tuple[float, float]] = {
 LAYERS = ("built-in", "default file", "tuning file", "--set", "command line")
 
 
-def set_options(options: Mapping[str, Setting]) -> dict[str, Setting]:
-    """The options that have a value: old files write null, "" and "None" for "not given"."""
-    return {key: setting for key, setting in options.items() if not unset(setting.value)}
-
-
-def range_of(name: str) -> tuple[float, float] | None:
-    return BY_NAME[name].range if name in BY_NAME else RANGES.get(name)
+def out_of_range(name: str, value: object) -> str | None:
+    """What is wrong with an option's value, in words, where it has limits."""
+    return outside(BY_NAME[name].range if name in BY_NAME else RANGES.get(name), value)
 
 
 def rank(setting: Setting) -> int:
@@ -113,7 +110,7 @@ def as_list(value: Any) -> list[Any] | tuple[Any, ...]:
     return value if isinstance(value, (list, tuple)) else [value]
 
 
-def number_texts(value: Any) -> list[str] | None:
+def number_texts(value: object) -> list[str] | None:
     """The numbers of a list, or of the text of one, as texts; None when something among them is not a number."""
     parts = as_list(value.strip("[]() ").split(",") if isinstance(value, str) else value)
     if not parts or any(number(part) is None for part in parts):

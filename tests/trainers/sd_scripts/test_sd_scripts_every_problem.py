@@ -40,6 +40,8 @@ def test_a_missing_repo_is_the_only_problem_of_a_sound_sweep(bench, tmp_path):
         "gor_regularization": True,
         "noise_offset": 0.1,
         "clip_skip": 2,
+        "mask_loss": True,
+        "mask_dir": str(tmp_path),
     }
     assert keys_of(bench.problems({**keys, "repo_dir": str(tmp_path / "none")})) == ["repo_dir"]
     (bench.repo / "train_network.py").write_text("import nothing\n", encoding="utf-8")
