@@ -22,6 +22,7 @@ from ..errors import UserError
 from ..records import Attempt, Checkpoint, Launch, Outcome, RunRecord
 from .database import connect, damage, is_temporary
 from .events import which
+from .files import read_json
 from .launch import write_launch
 from .layout import ATTEMPT, AttemptFolder, SweepFolder, attempt_folder, find_sweep, run_folder
 from .outcome import KINDS, read_outcome, safe_metrics, write_outcome
@@ -213,8 +214,10 @@ class Journal:
         """Write down how an attempt ended: first in its folder, which the journal is made again from."""
         folder = AttemptFolder(self.path.parent / attempt.folder)
         with contextlib.suppress(OSError):  # a full disk: the row is all that is left
-            if outcome.exit_code is None and not folder.launch.exists() and (run := self.record(attempt.run_key)):
-                os.makedirs(folder.path, exist_ok=True)  # it could not be started
+            # It could not be started, or its orchestrator was killed while it wrote launch.json.
+            if outcome.exit_code is None and not read_json(folder.launch) and (run := self.record(attempt.run_key)):
+                os.makedirs(folder.path, exist_ok=True)
+                folder.launch.unlink(missing_ok=True)
                 write_launch(folder, Launch((), ""), run, attempt.devices, attempt.started)
             write_outcome(folder, outcome, ended, metrics)
         self.set_outcome(attempt.id, outcome, ended, metrics)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..records import Launch, Resume, RunRecord
-from .files import LATEST, is_count, is_number, read_json, write
+from .files import LATEST, create, is_count, is_number, read_json
 from .layout import AttemptFolder
 
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
@@ -49,10 +49,10 @@ def write_attempt(
     for name, text in launch.files.items():
         if "/" in name:
             os.makedirs(os.path.join(path, os.path.dirname(name)), exist_ok=True)
-        write(os.path.join(path, name), text)
+        create(os.path.join(path, name), text)
     if launch.resume is not None:
         state, step, uncounted = launch.resume.state, launch.resume.step, launch.resume.uncounted_steps
-        write(attempt.resume, _encode({"state": state, "step": step, "not_counted": uncounted}) + "\n")
+        create(attempt.resume, _encode({"state": state, "step": step, "not_counted": uncounted}) + "\n")
     write_launch(attempt, launch, run, devices, began)
 
 
@@ -73,7 +73,7 @@ def write_launch(
     }
     # One line a field: `indent` would take json's slow way, and this stands between a free device and its run.
     lines = (f'"{name}": {_encode(value)}' for name, value in asked.items())
-    write(attempt.launch, "{" + ",\n ".join(lines) + "}\n")
+    create(attempt.launch, "{" + ",\n ".join(lines) + "}\n")
 
 
 def read_launch(attempt: AttemptFolder) -> LaunchFile:

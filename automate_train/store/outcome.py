@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, get_args
 
 from ..records import Outcome, OutcomeKind
-from .files import is_count, is_number, is_text, read_json, write
+from .files import create, is_count, is_number, is_text, read_json, write
 from .layout import AttemptFolder
 
 KINDS = get_args(OutcomeKind)
@@ -26,7 +26,11 @@ class OutcomeFile(NamedTuple):
 
 def write_outcome(attempt: AttemptFolder, outcome: Outcome, ended: float, metrics: Mapping[str, Any]) -> None:
     content = {**outcome._asdict(), "ended": ended, "metrics": dict(metrics)}
-    write(attempt.outcome, json.dumps(content, ensure_ascii=False, default=str) + "\n")
+    text = json.dumps(content, ensure_ascii=False, default=str) + "\n"
+    try:
+        create(attempt.outcome, text)
+    except FileExistsError:  # half of one, by an orchestrator that was killed; or it is written anew
+        write(attempt.outcome, text)
 
 
 def read_outcome(attempt: AttemptFolder) -> OutcomeFile | None:

@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 
-from automate_train.store.files import read_json, write
+from automate_train.store.files import create, read_json, write
 
 
 def test_write_leaves_no_half_file(tmp_path: Path):
@@ -40,9 +40,21 @@ def test_a_write_that_fails_leaves_the_old_content_and_nothing_else(tmp_path: Pa
 def test_no_link_is_followed(tmp_path: Path):
     (tmp_path / "victim").write_text("theirs")
     (tmp_path / ".x.half").symlink_to("victim")
+    (tmp_path / "y").symlink_to("victim")
+    (tmp_path / "z").symlink_to("nothing")
     with pytest.raises(OSError):
         write(tmp_path / "x", "ours")
-    assert (tmp_path / "victim").read_text() == "theirs"
+    for name in "yz":
+        with pytest.raises(FileExistsError):
+            create(tmp_path / name, "ours")
+    assert (tmp_path / "victim").read_text() == "theirs" and not (tmp_path / "nothing").exists()
+
+
+def test_a_first_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space"):
+        create(tmp_path / "x", "new")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -237,6 +237,19 @@ def test_an_end_is_written_into_the_folder_first(tmp_path: Path, monkeypatch: py
     assert launch.run == run("k") and launch.devices == ("GPU-1",), "also of one that could not be started"
 
 
+def test_what_a_killed_orchestrator_left_half_written_is_written_anew(tmp_path: Path):
+    with closing(Journal(tmp_path / "journal.sqlite")) as journal:
+        begun = journal.begin(run("k"), (), 1.0)
+        folder = AttemptFolder(tmp_path / begun.folder)
+        folder.path.mkdir(parents=True)
+        folder.launch.write_text('{"argv": ["/bin/tr')
+        folder.outcome.write_text('{"kind": "fai')
+        assert read_outcome(folder) is None
+        journal.end(begun, Outcome("lost", None, "why"), 2.0, {})
+    told = read_outcome(folder)
+    assert told and told.outcome.kind == "lost" and read_launch(folder).run == run("k")
+
+
 WRONG = ["x", -1, 1.5, [1], {"a": 1}, True, None, 10**400, float("inf")]
 
 
