@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...config.keys import ALIASES, DATASET, OURS, TRANSLATED, unset
+from ...config.keys import ALIASES, DATASET, OURS, TRANSLATED
 from ...errors import Problem, nearest
 from ...records import Run, Setting, SweepContext
 from ..launch_parts import device_count
@@ -23,7 +23,20 @@ from . import custom, dataset
 from .legacy_keys import Options, learning_rates, masks, min_snr, optimizer, precision, samples, schedule, warmup
 from .network import network
 from .script import TINY, family_of, script_name, script_of
-from .value_types import Table, Values, built_in, is_on, number, out_of_range, pairs, plain, problem, rank, text_in
+from .value_types import (
+    Table,
+    Values,
+    built_in,
+    is_on,
+    number,
+    out_of_range,
+    pairs,
+    plain,
+    problem,
+    rank,
+    set_options,
+    text_in,
+)
 
 FORK = re.compile(r"(gor)_\w+|(enable_hypertile)\w*|(contrastive_class_learning)\w*")
 """Options of forks, in groups that one switch turns on (mask_threshold: `legacy_keys.masks`)."""
@@ -86,21 +99,16 @@ class Resolved:
 
 def resolve(run: Run, context: SweepContext) -> Resolved:
     """Everything about a run that does not depend on its attempt; `UserError` when no script can be read."""
-    given = _set_options(run)
+    given = set_options(run.options)
     script = script_of(given)
     return _resolve(run, context, given, script, options_of(script))
 
 
 def resolve_unread(run: Run, context: SweepContext) -> Resolved:
     """The same where no script can be read, for the checks that need none."""
-    given = _set_options(run)
+    given = set_options(run.options)
     script = Path(text_in(given.get("repo_dir")) or "", script_name(given))
     return _resolve(run, context, given, script, AnyOption())
-
-
-def _set_options(run: Run) -> dict[str, Setting]:
-    """The options that have a value: old files write null, "" and "None" for "not given"."""
-    return {key: setting for key, setting in run.options.items() if not unset(setting.value)}
 
 
 def _resolve(

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...config.key_table import MOST
-from ...config.keys import BY_NAME, on
+from ...config.keys import BY_NAME, on, unset
 from ...config.layers import text_of
 from ...errors import Problem, Severity, UserError
 from ...records import Setting, Source
@@ -40,6 +40,11 @@ RANGES: dict[str, tuple[float, float]] = {
 """Limits of the trainer's own options; those of other keys are in the table of keys."""
 
 LAYERS = ("built-in", "default file", "tuning file", "--set", "command line")
+
+
+def set_options(options: Mapping[str, Setting]) -> dict[str, Setting]:
+    """The options that have a value: old files write null, "" and "None" for "not given"."""
+    return {key: setting for key, setting in options.items() if not unset(setting.value)}
 
 
 def out_of_range(name: str, value: object) -> str | None:
