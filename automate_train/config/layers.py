@@ -57,15 +57,16 @@ def read(path: str | Path, label: str) -> Layer:
 
 
 def read_text(path: str | Path) -> str:
-    """A user's small text file, UTF-8 with or without BOM."""
+    """A user's small text file, UTF-8 with or without BOM. Of a larger one no more is read than tells that it is."""
     try:
-        data = Path(path).read_bytes() if Path(path).is_file() else None
+        if not Path(path).is_file():
+            what = "is a folder, not a file" if Path(path).is_dir() else "is not a regular file"
+            exists = os.path.lexists(path)
+            raise UserError(what if exists else "there is no such file", source=str(path), hint="check the path")
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot be read: {error}", source=str(path)) from None
-    if data is None:
-        what = "is a folder, not a file" if Path(path).is_dir() else "is not a regular file"
-        exists = os.path.lexists(path)
-        raise UserError(what if exists else "there is no such file", source=str(path), hint="check the path")
     if len(data) > MAX_BYTES:
         raise UserError(f"is larger than {MAX_BYTES >> 20} MiB, the most that a config file may be", source=str(path))
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,28 @@ def test_a_list_and_its_scalar_replace_each_other():
     assert values(layer(a=3), layer(a_list=[1, 2])) == {"a_list": [1, 2]}
     merged, problems = merge([layer(a=3, a_list=[1, 2])])
     assert list(merged) == ["a_list"] and [each.severity for each in problems] == ["warning"]
+
+
+@pytest.mark.parametrize("nothing", [None, "", "None"])
+def test_a_list_that_is_nothing_is_no_list(nothing):
+    assert values(layer(a=1, a_list=nothing)) == {"a": 1}
+    assert values(layer(a=1), layer("tuning file", a_list=nothing)) == {"a": 1}
+    assert values(layer(a_list=[1, 2]), layer("tuning file", a_list=nothing)) == {}
+    assert merge([layer(a=1, a_list=nothing)])[1] == []
+
+
+def test_a_file_is_measured_before_it_is_read(tmp_path: Path):
+    """Three gigabytes of nothing: reading them would take as much memory."""
+    file = tmp_path / "x.json"
+    with file.open("wb") as opened:
+        opened.truncate(3 << 30)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match=r"x\.json: is larger than 1 MiB"):
+            read(file, "default file")
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_old_and_new_names_are_one_key():
