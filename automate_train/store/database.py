@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from ..errors import UserError
@@ -20,6 +21,10 @@ TEMPORARY = (
     "locked", "unable to open", "readonly", "is full", "I/O error", "authorization", "permission", "interrupted",
 )  # fmt: skip
 """Words in SQLite's messages about problems that are not the file's own."""
+
+
+WAL_PAGES = 250
+"""The WAL stays at 1 MB; SQLite's own 1000 make it several times larger than the journal."""
 
 
 def connect(path: Path, read_only: bool) -> sqlite3.Connection:
@@ -38,10 +43,19 @@ def _writable(path: Path) -> sqlite3.Connection:
     db.execute("pragma journal_mode = wal")
     # In WAL mode NORMAL loses no committed transaction to a killed process, only (whole ones) to a power cut.
     db.execute("pragma synchronous = normal")
-    # Pages: the WAL stays at 1 MB; SQLite's own 1000 make it several times larger than the journal.
-    db.execute("pragma wal_autocheckpoint = 250")
+    db.execute(f"pragma wal_autocheckpoint = {WAL_PAGES}")
     _upgrade(db, path)
     return db
+
+
+@contextmanager
+def without_fsync(db: sqlite3.Connection) -> Iterator[None]:
+    """What is committed inside moves no WAL into the database, which may take a disk 10 ms: a later commit does."""
+    db.execute("pragma wal_autocheckpoint = 0")
+    try:
+        yield
+    finally:
+        db.execute(f"pragma wal_autocheckpoint = {WAL_PAGES}")
 
 
 def _read_only(path: Path) -> sqlite3.Connection:

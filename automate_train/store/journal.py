@@ -20,7 +20,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..records import Attempt, Checkpoint, Launch, Outcome, RunRecord
-from .database import connect, damage, is_temporary
+from .database import connect, damage, is_temporary, without_fsync
 from .events import which
 from .files import read_json
 from .launch import write_launch
@@ -173,7 +173,7 @@ class Journal:
     def begin(self, run: RunRecord, devices: tuple[str, ...], now: float, folder: str = "") -> Attempt:
         """Record an attempt before anything is started. `folder`: what `next_attempt` returned for this run, when no
         attempt of it has begun since."""
-        with self.transaction():
+        with without_fsync(self.db), self.transaction():  # a device is free and waits
             folder = folder or self.next_attempt(run)
             home, _, number = folder.rpartition("/attempt-")
             self.db.execute(_PLAN, _run_values(run, home))

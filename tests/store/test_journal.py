@@ -223,6 +223,21 @@ def test_a_journal_of_the_first_edition_is_brought_up_to_date(tmp_path: Path):
     assert [(each.which, each.attempt) for each in saved[1]] == [("epoch", 1), ("epoch", 2), ("last", 2)]
 
 
+def test_the_record_of_a_start_waits_for_no_disk(tmp_path: Path):
+    """A full WAL is moved into the database by the next commit that is not a start's."""
+    with closing(Journal(tmp_path / "journal.sqlite")) as journal:
+        moved = 0
+        for number in range(400):
+            before = journal.path.stat().st_mtime_ns
+            begun = journal.begin(run(f"k{number}"), (), 1.0)
+            assert journal.path.stat().st_mtime_ns == before
+            journal.set_handle(begun.id, "7")
+            moved += journal.path.stat().st_mtime_ns != before
+        assert moved
+    with closing(Journal(tmp_path / "journal.sqlite", read_only=True)) as journal:
+        assert len(journal.attempt_folders()) == 400
+
+
 def test_an_end_is_written_into_the_folder_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     journal = Journal(tmp_path / "journal.sqlite")
     begun = journal.begin(run("k"), ("GPU-1",), 1.0)
