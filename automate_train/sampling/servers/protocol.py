@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from ...config.prompts import Prompt
 from ...errors import Problem
@@ -189,7 +189,7 @@ class ImageServer(Protocol):
         """The proof that the LoRA was used, and the right base model: the one that the prompt names, else `base`, which
         has drawn the sweep's other pictures (None: there are none yet)."""
 
-    def parameters(self, request: SampleRequest) -> dict[str, Any]:
+    def parameters(self, request: SampleRequest) -> dict[str, object]:
         """What is sent for a request, with images named and not included, for the JSON file beside the picture; its
         `prompt` and `negative_prompt` are the words as they are sent."""
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 from ..png import BadPicture, NotPng, decoded, read_png
 from ..protocol import Failed, Picture
 from .lora_proof import shows_seed
 
 
-def picked(images: Iterable[tuple[object, object]], body: Mapping[str, Any]) -> Picture | Failed:
+def picked(images: Iterable[tuple[object, object]], body: Mapping[str, object]) -> Picture | Failed:
     """From pairs (base64 text or bytes, infotext) the picture that `body` asked for, the others with it: the one of the
     right size whose infotext has the seed; a map has no infotext, or its size tells."""
     try:
@@ -36,7 +35,7 @@ def picked(images: Iterable[tuple[object, object]], body: Mapping[str, Any]) -> 
     return replace(best, others=tuple(each.png for each in found if each is not best))
 
 
-def _size(body: Mapping[str, Any]) -> tuple[float, float]:
+def _size(body: Mapping[str, object]) -> tuple[float, float]:
     """Width and height of the picture in the end."""
     width, height = (_number(body.get(name)) or 512 for name in ("width", "height"))
     if not body.get("enable_hr"):

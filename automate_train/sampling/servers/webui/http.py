@@ -108,7 +108,7 @@ class Http:
         uploader: bool = False,
         query: Mapping[str, str | int] | None = None,
         form: Mapping[str, str] | None = None,
-        json: Any = None,
+        json: object = None,
         body: Iterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
         read_s: float = READ_S,
@@ -119,12 +119,11 @@ class Http:
         Credentials are always sent: the WebUI's 401 has no WWW-Authenticate. Errors while the caller reads the body are
         translated too. `send_s` is also how long the sending of one block may take.
         """
-        options: dict[str, Any] = {"params": query, "json": json, "data": form if body is None else body}
-        options |= {"headers": headers, "auth": self._auths[uploader], "timeout": (send_s, read_s)}
         try:
             with self._session.request(
-                method, self.url + path, stream=True, allow_redirects=False, **options
-            ) as answer:
+                method, self.url + path, params=query, json=json, data=form if body is None else body, headers=headers,
+                auth=self._auths[uploader], timeout=(send_s, read_s), stream=True, allow_redirects=False,
+            ) as answer:  # fmt: skip
                 if answer.status_code != 200 and answer.status_code not in allow:
                     self._refused(answer.status_code, path, self._read(answer, SMALL, path), uploader)
                 yield answer
@@ -144,11 +143,11 @@ class Http:
         with self.open(method, path, **options) as answer:
             return Answer(answer.status_code, self._read(answer, limit, path))
 
-    def table(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+    def table(self, method: str, path: str, **options: Any) -> dict[str, object]:
         """`ask`, and the answer's JSON object; anything else is `Unavailable` (a proxy's page, a half answer)."""
         return self.parsed(self.ask(method, path, **options), path)
 
-    def parsed(self, answer: Answer, path: str) -> dict[str, Any]:
+    def parsed(self, answer: Answer, path: str) -> dict[str, object]:
         try:
             found = jsonlib.loads(answer.content)
         except (ValueError, RecursionError):
@@ -157,7 +156,7 @@ class Http:
             raise Unavailable(f"{self.url} answered {path} with something that is not a JSON object (a proxy's page?)")
         return found
 
-    def items(self, path: str, largest: int = SMALL) -> Iterator[dict[str, Any]]:
+    def items(self, path: str, largest: int = SMALL) -> Iterator[dict[str, object]]:
         """The objects of a JSON list one by one: the metadata of a thousand LoRAs is never in memory at once."""
         decoder, rest, begun, ended = jsonlib.JSONDecoder(), "", False, False
         with self.open("GET", path) as answer:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 from ....config.prompt_fields import FIXED, KNOWN, SAMPLERS, SAMPLERS_ALONE, SHORTHANDS, TRAINERS, UPSTREAM
 from ....config.prompt_images import encoded, find, inline, replaced
@@ -24,13 +23,13 @@ SERVERS_SAMPLERS = {theirs: webui for webui, theirs in SAMPLERS.items()} | {
 }
 
 
-def payload(request: SampleRequest) -> dict[str, Any]:
+def payload(request: SampleRequest) -> dict[str, object]:
     """The body for txt2img and for the scheduler's queue, JSON-able. `UserError` when an image is missing."""
     prompt = request.prompt
     return _body(request, lambda text: encoded(text, prompt.file, prompt.where))
 
 
-def parameters(request: SampleRequest) -> dict[str, Any]:
+def parameters(request: SampleRequest) -> dict[str, object]:
     """The same body with images as the prompt file names them: for the JSON beside a picture. No file is read."""
     return _body(request, lambda text: f"({len(text)} characters)" if inline(text) else text)
 
@@ -81,7 +80,7 @@ def _weighed(tag: re.Match[str], weight: str) -> str:
     return f"<{tag[1]}:{':'.join([tag[2], *([] if found else [weight]), *parts])}>"
 
 
-def _body(request: SampleRequest, image: Callable[[str], str]) -> dict[str, Any]:
+def _body(request: SampleRequest, image: Callable[[str], str]) -> dict[str, object]:
     prompt = request.prompt
     text, negative = tagged(prompt, request.lora.name, request.weight) if request.lora else prompt.words()
     fields = {name: value for name, value in prompt.fields.items() if name not in (*TRAINERS, *SHORTHANDS)}
@@ -101,7 +100,7 @@ def _body(request: SampleRequest, image: Callable[[str], str]) -> dict[str, Any]
     return {"prompt": text, "negative_prompt": negative, "seed": request.seed, **sent, **only}
 
 
-def _unit(fields: Mapping[str, Any]) -> dict[str, Any] | None:
+def _unit(fields: Mapping[str, object]) -> dict[str, object] | None:
     """The shorthand as a ControlNet unit; `image` is the name that old and new versions of the extension know."""
     model, image, module = (fields.get(name) for name in SHORTHANDS)
     if not image:
@@ -109,7 +108,7 @@ def _unit(fields: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"enabled": True, "module": module or "none", "model": model or "None", "image": image}
 
 
-def _with_unit(scripts: Mapping[str, Any], unit: dict[str, Any]) -> dict[str, Any]:
+def _with_unit(scripts: Mapping[str, object], unit: dict[str, object]) -> dict[str, object]:
     """The unit after the user's own ones, under the name that the user wrote for the script, in whatever case."""
     name = next((name for name in scripts if name.lower() == "controlnet"), "controlnet")
     script = scripts.get(name)

@@ -12,7 +12,6 @@ import json
 import re
 import zipfile
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
 
 from ..png import LARGEST
 from ..protocol import Failed, Picture, Progress, Refused, Ticket, Unavailable
@@ -32,7 +31,7 @@ class Scheduler:
         self._http = http
         self._old_results = False
 
-    def draw(self, body: dict[str, Any], limit_s: float = 0.0) -> Ticket | Picture | Failed:
+    def draw(self, body: dict[str, object], limit_s: float = 0.0) -> Ticket | Picture | Failed:
         path = f"{ROOT}/queue/txt2img"
         try:
             answer = self._http.table("POST", path, json=body)
@@ -42,17 +41,17 @@ class Scheduler:
             raise
         return self._checked(answer.get("task_id"), path)
 
-    def find(self, body: dict[str, Any], known: Collection[Ticket] = ()) -> Ticket | None:
+    def find(self, body: dict[str, object], known: Collection[Ticket] = ()) -> Ticket | None:
         """First among the tasks that wait, then in the history."""
         for path, key in ((WAITING, "pending_tasks"), (f"{ROOT}/history", "tasks")):
             for task in self._pages(path, key):
                 params = _params(task)
-                same = body["prompt"] in str(params.get("prompt", "")) and params.get("seed") == body["seed"]
+                same = str(body["prompt"]) in str(params.get("prompt", "")) and params.get("seed") == body["seed"]
                 if same and task.get("id") not in known:
                     return self._checked(task.get("id"), path)
         return None
 
-    def _pages(self, path: str, key: str) -> Iterator[dict[str, Any]]:
+    def _pages(self, path: str, key: str) -> Iterator[dict[str, object]]:
         for page in range(PAGES):
             query = {"limit": PAGE, "offset": page * PAGE}
             rows = self._http.table("GET", path, query=query, limit=PICTURES).get(key)
@@ -60,13 +59,13 @@ class Scheduler:
             if not isinstance(rows, list) or len(rows) < PAGE:
                 return
 
-    def collect(self, body: dict[str, Any], ticket: Ticket) -> Picture | Failed | None:
+    def collect(self, body: dict[str, object], ticket: Ticket) -> Picture | Failed | None:
         try:
             return self._result(body, ticket)
         except TooLarge as error:  # the fault of this picture, not of the server
             return Failed(str(error))
 
-    def _result(self, body: dict[str, Any], task_id: str) -> Picture | Failed | None:
+    def _result(self, body: dict[str, object], task_id: str) -> Picture | Failed | None:
         """Only pictures are a success: `success: true` with nothing in it is not."""
         status, answer = self._results(task_id)
         if answer is None:  # 500: old schedulers answer it for ever without infotext, so look whether the task is done
@@ -88,7 +87,7 @@ class Scheduler:
             return Failed(reason, out_of_memory="out of memory" in why.lower())
         return Failed(message or "the server gives neither a picture nor a reason")
 
-    def _results(self, task_id: str) -> tuple[int, dict[str, Any] | None]:
+    def _results(self, task_id: str) -> tuple[int, dict[str, object] | None]:
         """(status, the answer, or None after a 500), from the newer address or, where there is none, the older."""
         for old in (self._old_results, not self._old_results):
             path = self._path(task_id, old)
@@ -101,7 +100,7 @@ class Scheduler:
     def _path(self, task_id: str, old: bool) -> str:
         return f"{ROOT}/results/{task_id}" if old else f"{ROOT}/task/{task_id}/results"
 
-    def _zipped(self, body: dict[str, Any], task_id: str) -> Picture | Failed:
+    def _zipped(self, body: dict[str, object], task_id: str) -> Picture | Failed:
         path = self._path(task_id, self._old_results)
         answer = self._http.ask("GET", path, query={"zip": "true"}, allow=(404, 500), limit=PICTURES)
         if answer.status != 200:
@@ -148,7 +147,7 @@ class Scheduler:
             if answer.status != 200 and self._task(ticket):  # an unknown id is a 500 too
                 raise Unavailable(f"{self._http.url} did not cancel task {ticket} ({answer.status})")
 
-    def _task(self, task_id: str) -> dict[str, Any]:
+    def _task(self, task_id: str) -> dict[str, object]:
         """The task's row, {} where there is none."""
         found = self._http.table("GET", f"{ROOT}/task/{task_id}", limit=PICTURES).get("data")
         return found if isinstance(found, dict) else {}
@@ -165,7 +164,7 @@ def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
         return stream.read(LARGEST + 1)  # the size that the archive declares is only a claim
 
 
-def _params(task: dict[str, Any]) -> dict[str, Any]:
+def _params(task: dict[str, object]) -> dict[str, object]:
     found = task.get("params")
     if isinstance(found, str):
         try:

@@ -38,7 +38,7 @@ from .txt2img import PICTURES, AtOnce, txt2img
 SMALL = {"prompt": "", "steps": 1, "width": 64, "height": 64, "batch_size": 1, "n_iter": 1}
 
 
-def connect(url: str, folder: str, options: Mapping[str, Any], environment: Mapping[str, str]) -> ImageServer:
+def connect(url: str, folder: str, options: Mapping[str, object], environment: Mapping[str, str]) -> ImageServer:
     """The server at an address, by a run's options and the environment; nothing is asked yet."""
     auth, uploader_auth = (environment.get(WEBUI_SECRETS[key]) for key in ("webui_auth", "webui_uploader_auth"))
     lora_dir = None if unset(options.get("webui_lora_dir")) else str(options["webui_lora_dir"])
@@ -114,7 +114,7 @@ class WebUI:
         model, digest = named_model(settings.get("sd_model_checkpoint")), settings.get("sd_checkpoint_hash")
         self.base_model = replace(model, hash=digest.lower()) if model and isinstance(digest, str) and digest else model
 
-    def _asked(self, path: str, **options: Any) -> dict[str, Any] | None:
+    def _asked(self, path: str, **options: Any) -> dict[str, object] | None:
         """The answer of an extension; None for 404, which also means that it failed to load when the WebUI started."""
         answer = self._http.ask("GET", path, allow=(404,), **options)
         return None if answer.status == 404 else self._http.parsed(answer, path)
@@ -184,7 +184,7 @@ class WebUI:
         found = verdict(picture.infotext, name, hashes, named or base)
         return found if named is None else replace(found, base=None)
 
-    def parameters(self, request: SampleRequest) -> dict[str, Any]:
+    def parameters(self, request: SampleRequest) -> dict[str, object]:
         return parameters(request)
 
     # troubles

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 LONGEST = 300
 """Characters of a server's own text that go into a message."""
@@ -22,7 +21,7 @@ def one_line(text: object) -> str:
 def error_text(content: bytes) -> str:
     """What an error answer says: FastAPI's or the WebUI's JSON, else nothing (an HTML page tells a person little)."""
     try:
-        found: Any = json.loads(content)
+        found: object = json.loads(content)
     except (ValueError, RecursionError):
         return ""
     if not isinstance(found, dict):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from ..protocol import Failed, Picture, Progress, Ticket, Unavailable
 from .drawn_pictures import picked
@@ -23,16 +22,16 @@ class AtOnce:
     def __init__(self, http: Http) -> None:
         self._http = http
 
-    def draw(self, body: dict[str, Any], limit_s: float) -> Ticket | Picture | Failed:
+    def draw(self, body: dict[str, object], limit_s: float) -> Ticket | Picture | Failed:
         return txt2img(self._http, body, limit_s)
 
-    def find(self, body: dict[str, Any], known: Collection[Ticket] = ()) -> Ticket | None:
+    def find(self, body: dict[str, object], known: Collection[Ticket] = ()) -> Ticket | None:
         return None
 
     def progress(self, tickets: Sequence[Ticket]) -> Progress:
         return Progress(tuple(tickets))
 
-    def collect(self, body: dict[str, Any], ticket: Ticket) -> Picture | Failed | None:
+    def collect(self, body: dict[str, object], ticket: Ticket) -> Picture | Failed | None:
         return Failed("it was queued by an earlier session, and the server has no queue any more")
 
     def withdraw(self, lora: str, tickets: Collection[Ticket]) -> None:
@@ -42,7 +41,7 @@ class AtOnce:
         pass
 
 
-def txt2img(http: Http, body: dict[str, Any], limit_s: float) -> Picture | Failed:
+def txt2img(http: Http, body: dict[str, object], limit_s: float) -> Picture | Failed:
     """Draw and wait for it, `limit_s` at most, the time in the server's own line included."""
     answer = http.table("POST", TXT2IMG, json=body, read_s=limit_s, limit=PICTURES)
     try:
