@@ -76,4 +76,7 @@ def _of_file(path: str) -> dict[str, object]:
     found = {key: each for key, each in settings.items() if key.startswith("webui_") and not unset(each.value)}
     for wrong in problems(found):
         raise UserError(wrong.message, source=wrong.source, key=wrong.key)
-    return {key: each.value for key, each in found.items()}
+    above = {key: each.value for key, each in found.items()}
+    if "webui_url" in above or "webui_urls" in above:  # the runs' own servers are not asked, under whichever key
+        above = {"webui_url": None, "webui_urls": None, **above}
+    return above

@@ -94,4 +94,5 @@ class SamplerProcess:
             self.say(f"samples: the sampler has ended ({how}); it is started again")
             self._start()
         else:
-            self.say(f"samples: the sampler has ended {STARTS} times; later: automate-train sample {self.folder.path}")
+            later = f"automate-train sample {shlex.quote(str(self.folder.path))}"
+            self.say(f"samples: the sampler has ended {STARTS} times; later: {later}")

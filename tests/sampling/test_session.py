@@ -319,6 +319,10 @@ def test_the_password_comes_from_a_config_file(double, tmp_path):
     file.write_text('{"webui_auth": "bob:hunter2", "unet_lr_list": [1, 2]}')
     code, said = sweep.sample("--config", str(file))
     assert (code, sweep.states()) == (0, {"done": 1}), said
+    sweep.run("k1", epochs=1, webui_urls=["http://127.0.0.1:9"])
+    file.write_text(json.dumps({"webui_auth": "bob:hunter2", "webui_url": double.url}))
+    code, said = sweep.sample("--config", str(file))
+    assert (code, sweep.states()) == (0, {"done": 2}), said
     file.write_text('{"webui_wait_limit": "soon"}')
     code, said = sweep.sample("--config", str(file))
     assert code == 2 and "webui_wait_limit" in said

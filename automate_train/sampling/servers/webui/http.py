@@ -122,7 +122,8 @@ class Http:
         try:
             with self._session.request(
                 method, self.url + path, params=query, json=json, data=form if body is None else body, headers=headers,
-                auth=self._auths[uploader], timeout=(send_s, read_s), stream=True, allow_redirects=False,
+                auth=self._auths[uploader],  # type: ignore[arg-type]  # bytes do as well as text
+                timeout=(send_s, read_s), stream=True, allow_redirects=False,
             ) as answer:  # fmt: skip
                 if answer.status_code != 200 and answer.status_code not in allow:
                     self._refused(answer.status_code, path, self._read(answer, SMALL, path), uploader)
