@@ -7,9 +7,11 @@ itself is read.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +90,19 @@ def read_prompts(path: str | Path) -> list[Prompt]:
 
 def check_prompts(path: str | Path) -> tuple[list[Prompt], list[Problem]]:
     """The prompts of a file that can be read, and what is wrong with the others, each with file and line."""
-    file, found, wrong = str(path), [], []
+    try:
+        about = os.stat(path)
+        version = (about.st_ino, about.st_size, about.st_mtime_ns)
+    except (OSError, ValueError):  # reading it tells why
+        version = None
+    found, wrong = _check(str(path), version)
+    return list(found), list(wrong)
+
+
+@lru_cache(maxsize=64)
+def _check(file: str, version: tuple[int, int, int] | None) -> tuple[list[Prompt], list[Problem]]:
+    """Kept: the preflight of a sweep asks for the same file three times a run."""
+    found, wrong = [], []
     try:
         entries = _all_entries(file)
     except UserError as error:

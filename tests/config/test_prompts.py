@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from automate_train.config import prompts as prompt_files
 from automate_train.config.prompts import Prompt, read_prompts
 from automate_train.errors import UserError
 from automate_train.sampling.batch import variants
@@ -279,3 +280,14 @@ def test_no_values_give_a_traceback(tmp_path_factory, found: Any):
     file = tmp_path_factory.getbasetemp() / "values.json"
     file.write_text(json.dumps(found), encoding="utf-8")
     nothing_but_a_user_error(file)
+
+
+def test_a_file_is_read_once_until_it_changes(tmp_path, monkeypatch):
+    file, reads = tmp_path / "p.txt", []
+    monkeypatch.setattr(prompt_files, "read_text", lambda path: reads.append(path) or Path(path).read_text())
+    file.write_text("a boat\n")
+    for _ in range(3):
+        (prompt,) = read_prompts(file)
+        assert prompt.text == "a boat" and len(reads) == 1
+    file.write_text("a red boat\n")
+    assert read_prompts(file)[0].text == "a red boat" and len(reads) == 2
