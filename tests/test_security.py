@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from sd_scripts_kit import Bench
 
 import automate_train
 from automate_train.config.layers import MAX_BYTES, Layer, merge, parse_any, read
+from automate_train.config.sampling_options import sampler_environment, trainer_environment
 from automate_train.errors import UserError
 from automate_train.records import Launch, Run, Source
 from automate_train.store.launch import write_attempt
@@ -197,6 +199,44 @@ def test_secrets_are_nowhere_but_in_environments(automate_train, tmp_path: Path)
     written = [path for path in tmp_path.rglob("*") if path.is_file() and keep not in path.parents]
     assert len(written) > 20 and any(path.suffix == ".png" for path in written)
     assert [path for path in written if MARK in path.read_bytes()] == []
+
+
+def test_a_login_in_an_address_is_a_secret(automate_train, tmp_path: Path):
+    """It is moved to webui_auth: neither written nor shown, and it still opens the server."""
+    (tmp_path / "prompts.txt").write_text("a boat --d 1 --s 2\n")
+    keep = tmp_path / "keep"
+    with webui_kit.running(keep / "server", seconds=0.1, auth="bob:Secret-@") as double:
+        url = double.url.replace("://", "://bob:Secret-%40@")
+        default = {
+            "project_name_base": "p", "repo_dir": "tiny", "images_folder": str(QUICKSTART / "images"), "resolution": 64,
+            "caption_extension": ".txt", "num_repeats": 1, "epoch_num": 1, "train_batch_size": 4, "launcher": "python",
+            "temp_dir": "out", "seed": 1, "prompt_path": "prompts.txt", "use_external_webui": True, "webui_url": url,
+        }  # fmt: skip
+        (keep / "default.json").write_text(json.dumps(default))
+        flags = ["--default_config_path", str(keep / "default.json"), "--set", f"webui_urls={url}", "--cpu", "1"]
+        dry = automate_train(*flags, "--dry-run", "--json")
+        done = automate_train(*flags)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Secret-" not in dry.stdout + dry.stderr + done.stdout + done.stderr
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and keep not in path.parents]
+    assert any(path.suffix == ".png" for path in written)
+    assert [path for path in written if MARK in path.read_bytes()] == []
+
+
+def test_a_secret_in_a_command_is_not_printed(automate_train, sweep_files):
+    flags = sweep_files(["/bin/echo", "{webui_auth}"], {"webui_auth": "bob:Secret-1"})
+    done = automate_train(*flags, "--dry-run", "-v")
+    assert done.returncode == 2 and "Secret-" not in done.stdout + done.stderr
+
+
+def test_each_process_gets_only_the_secrets_that_it_needs(monkeypatch):
+    monkeypatch.setenv("AUTOMATE_TRAIN_WEBUI_AUTH", "bob:Secret-1")
+    assert "AUTOMATE_TRAIN_WEBUI_AUTH" not in trainer_environment(os.environ)
+    assert set(sampler_environment({**SECRETS, "log_with": "tensorboard"})) == {
+        "AUTOMATE_TRAIN_WEBUI_AUTH",
+        "AUTOMATE_TRAIN_WEBUI_UPLOADER_AUTH",
+    }
+    assert "WANDB_API_KEY" in sampler_environment({**SECRETS, "log_with": "wandb"})
 
 
 def test_an_error_names_the_secrets_key_and_not_the_secret(automate_train, sweep_files):

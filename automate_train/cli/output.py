@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 
 from ..config.keys import MASKED, canonical
 from ..errors import RunError, UserError
 from .parser import spell
+
+LOGIN = re.compile(r"(\w+://)[^\s/@]+@")
 
 
 def open_streams(as_json: bool) -> None:
@@ -75,12 +78,12 @@ def _keep_traceback(error: BaseException) -> str:
 
 
 def masked(argv: Sequence[str]) -> tuple[str, ...]:
-    """The command as it may be shown and kept: `***` for a secret's value behind --set."""
+    """The command as it may be shown and kept: `***` for a secret's value behind --set, and for logins in addresses."""
     shown: list[str] = []
     for word in argv:
         behind = bool(shown) and spell(shown[-1:]) == ["--set"]
         start = "" if behind else word[: word.find("=") + 1] if spell([word])[0].startswith("--set=") else None
         key, equals, _ = word[len(start or "") :].partition("=")
         secret = start is not None and equals and canonical(key.strip()).removesuffix("_list") in MASKED
-        shown.append(f"{start}{key}=***" if secret else word)
+        shown.append(f"{start}{key}=***" if secret else LOGIN.sub(r"\1***@", word))
     return tuple(shown)

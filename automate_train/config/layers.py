@@ -20,6 +20,7 @@ from ..records import Setting, Source
 from . import toml_file
 from .jsonc import DEPTH, MAX_DIGITS, Number, parse
 from .keys import BUILT_IN, OLD_SPELLINGS, canonical, unset
+from .logins import move_logins
 
 MAX_BYTES = 1 << 20
 
@@ -125,6 +126,7 @@ def merge(layers: Sequence[Layer]) -> tuple[dict[str, Setting], list[Problem]]:
             for other in (base, f"{base}_list"):
                 settings.pop(other, None)
             settings[key] = Setting(value, layer.source, written.removesuffix("_list"))
+    move_logins(settings)
     return settings, problems
 
 

@@ -48,8 +48,15 @@ def webui_addresses(options: Mapping[str, object]) -> list[str]:
 
 
 def sampler_environment(options: Mapping[str, object]) -> dict[str, str]:
-    """The environment variables that carry a run's secrets to the sampler's process; the servers' passwords may be in
-    ours instead of the options."""
-    variables = {**SECRETS, **WEBUI_SECRETS}.items()
+    """The environment variables that carry a run's secrets to the sampler's process: the servers' passwords, which may
+    be in ours instead of the options, and W&B's key for late pictures."""
+    variables = dict(WEBUI_SECRETS)
+    if options.get("log_with") in ("wandb", "all"):
+        variables["wandb_api_key"] = SECRETS["wandb_api_key"]
     ours = {variable: os.environ[variable] for variable in WEBUI_SECRETS.values() if variable in os.environ}
-    return ours | {variable: str(options[key]) for key, variable in variables if not unset(options.get(key))}
+    return ours | {variable: str(options[key]) for key, variable in variables.items() if not unset(options.get(key))}
+
+
+def trainer_environment(inherited: Mapping[str, str]) -> dict[str, str]:
+    """An environment without the servers' passwords, which no trainer and no script of it needs."""
+    return {name: value for name, value in inherited.items() if name not in WEBUI_SECRETS.values()}

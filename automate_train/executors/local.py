@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..config.sampling_options import trainer_environment
 from ..errors import RunError
 from ..machine import gpus, processes, reservations
 from ..machine.processes import Process
@@ -54,7 +55,7 @@ class Local:
         """Devices -> the descriptor that holds them. After a kill of ours the attempt's shell still has it."""
         self._poll = select.poll()
         self._boot = processes.boot_id()
-        self._environment = dict(os.environ)
+        self._environment = trainer_environment(os.environ)
 
     def capacity(self) -> list[Device]:
         """This machine's GPUs, as they are now."""

@@ -18,7 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..config.keys import ALIASES, MASKED, unset
+from ..config.keys import ALIASES, MASKED, canonical, unset
+from ..config.layers import parse_any, text_of
+from ..config.logins import ADDRESSES, logins_in, without_logins
+from ..errors import UserError
 from ..records import Setting, SweepContext
 from ..store.files import write
 from ..store.layout import SweepFolder
@@ -30,6 +33,8 @@ PACKAGES = (
 INSTALLED = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)(-py[\d.]+)?\.(dist|egg)-info")
 """How installers name a package's folder in site-packages."""
 MOST_BYTES = 1 << 20
+SHORTEST = 4
+"""Characters of a secret that is looked for in a text: shorter ones are in every text."""
 
 
 def write_provenance(
@@ -67,17 +72,53 @@ def _file(label: str, path: Path) -> dict[str, str]:
     try:
         text = path.read_bytes()[:MOST_BYTES].decode("utf-8-sig", "replace")
     except OSError as error:
-        text = f"(cannot be read: {error})"
-    return {"label": label, "path": str(path), "text": masked_text(text)}
+        return {"label": label, "path": str(path), "text": f"(cannot be read: {error})"}
+    return {"label": label, "path": str(path), "text": masked_text(text, str(path))}
 
 
-def masked_text(text: str) -> str:
-    """A config file's text with `***` for the values of secrets, lists of them included, and for passwords in URLs."""
+def masked_text(text: str, path: str) -> str:
+    """A config file's text with `***` for its secrets, however their keys and values are spelled. Where a value cannot
+    be found in the text (`"\\u0061bc"`), the file's values are shown instead of its text."""
     names = {*MASKED, *(old for old, new in ALIASES.items() if new in MASKED)}
     keys = "|".join(sorted(map(re.escape, names)))
     value = r"""\[[^\]]*\]|"(?:[^"\\]|\\.)*"|'[^']*'|[^\s,}#]+"""
-    text = re.sub(rf"""((?:{keys})(?:_list)?["']?\s*[:=]\s*)({value})""", r'\1"***"', text)
-    return re.sub(r"(\w+://[^\s/:@\"']*:)[^\s/@\"']+@", r"\1***@", text)
+    try:
+        values = parse_any(text, path)
+        found = _secrets(values)
+    except (UserError, AttributeError):  # it was changed while the sweep started
+        return "(not a config file any more)"
+    # Also those that are commented out, which no parser sees.
+    shown = re.sub(rf"""((?:{keys})(?:_list)?["']?\s*[:=]\s*)({value})""", r'\1"***"', text)
+    shown = re.sub(r"(\w+://)[^\s/@\"']+@", r"\1***@", shown)
+    for secret in sorted(found, key=len, reverse=True):
+        for spelling in {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}:
+            shown = shown.replace(spelling, "***") if len(secret) >= SHORTEST else shown
+    try:
+        if all(set(secret) <= {"*"} for secret in _secrets(parse_any(shown, path))):
+            return shown
+    except UserError:
+        pass  # what was replaced was more, or less, than a value
+    return json.dumps({key: _shown(key, value) for key, value in values.items()}, ensure_ascii=False, indent=1)
+
+
+def _secrets(values: Mapping[str, Any]) -> set[str]:
+    """The texts of a file's values that may not be shown."""
+    hidden = [value for key, value in values.items() if _is_secret(key)]
+    addresses = [value for key, value in values.items() if canonical(key) in ADDRESSES]
+    return {text for value in hidden for text in _texts(value)} | set(logins_in(addresses))
+
+
+def _texts(value: object) -> Iterable[str]:
+    parts = value if isinstance(value, list) else value.values() if isinstance(value, dict) else None
+    return [text_of(value)] if parts is None else [text for part in parts for text in _texts(part)]
+
+
+def _is_secret(key: str) -> bool:
+    return canonical(key).removesuffix("_list") in MASKED
+
+
+def _shown(key: str, value: object) -> object:
+    return "***" if _is_secret(key) else without_logins(value) if canonical(key) in ADDRESSES else value
 
 
 def package_versions(venv: Path | None) -> dict[str, str]:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..config.sampling_options import trainer_environment
 from ..store.files import read_json, write
 from ..store.launch import read_launch
 from ..store.layout import AttemptFolder
@@ -70,7 +71,7 @@ class TrackerBackfill:
             process = subprocess.Popen(
                 [*launch.argv[:1], str(_script(attempt))],
                 cwd=launch.cwd,
-                env={**os.environ, **launch.env},
+                env={**trainer_environment(os.environ), **launch.env},
                 text=True,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

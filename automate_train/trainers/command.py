@@ -67,6 +67,8 @@ def prepare(run: Run, attempt: AttemptFolder, context: SweepContext) -> Launch:
         name = match[1] if match[1] in PLACES else canonical(match[1])
         if name not in values:
             raise UserError(f"{match[0]} is not a key of this sweep", source=source, key="command")
+        if name in MASKED:
+            raise UserError(f"{match[0]} is a secret and may not be on a command line", source=source, key="command")
         return values[name]
 
     argv = [PLACEHOLDER.sub(fill, part) for part in parts]

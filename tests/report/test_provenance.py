@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from automate_train.records import Setting, Source, SweepContext
 from automate_train.report.provenance import collect, commit, masked_text, package_versions
 
@@ -29,7 +31,7 @@ def test_provenance_masks_secrets_and_reads_the_trainers_commit(tmp_path: Path):
     (file,) = found["files"]
     assert not [secret for secret in ("abc", "def", "t0", "p1", "p2", "hidden") if secret in file["text"]]
     assert file["text"].startswith('{"unet_lr": 1e-4, // "x"\n') and file["text"].count("***") == 4
-    assert masked_text("wandb_api_key = 'x' # why\nport = 1") == 'wandb_api_key = "***" # why\nport = 1'
+    assert masked_text("wandb_api_key = 'x' # why\nport = 1", "d.toml") == 'wandb_api_key = "***" # why\nport = 1'
     (git / "refs" / "heads" / "main").write_text("b" * 40 + "\n")
     assert commit(tmp_path / "repo") == "b" * 40 and commit(tmp_path) == ""
     assert package_versions(tmp_path / "no") == {}
@@ -40,3 +42,20 @@ def test_versions_come_from_the_folders_of_a_virtual_environment(tmp_path: Path)
     for name in ("torch-2.1.0+cu118.dist-info", "lycoris_lora-3.0.0.dist-info", "numpy-1.26-py3.11.egg-info", "torch"):
         (packages / name).mkdir(parents=True)
     assert package_versions(tmp_path) == {"torch": "2.1.0+cu118", "lycoris-lora": "3.0.0", "numpy": "1.26"}
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("d.json", '{"wandb_api\\u005fkey": "Secret-1"}'),
+        ("d.json", '{"wandb_api_key": "\\u0053ecret-1", "a": 1}'),
+        ("d.json", '{"webui_auth": {"a": ["bob:Secret-1"]}}'),
+        ("d.json", '{"webui_url": "http://bob:Secret-1@host", "webui_urls": ["bob:Secret-1@b:7860"]}'),
+        ("d.json", '{"a": 1, // "wandb_api_key": "Secret-1"\n "b": 2}'),
+        ("d.toml", 'wandb_api_key = """\nSecret-1"""\n'),
+        ("d.toml", "[a]\nwandb_api_key = '''Secret-1'''\n"),
+    ],
+)
+def test_a_secret_is_hidden_however_it_is_spelled(path: str, text: str):
+    shown = masked_text(text, path)
+    assert "ecret-1" not in shown and "***" in shown, shown
