@@ -1,0 +1,79 @@
+"""Reserved devices: who holds them, until when, and what other users may have put in their files' places."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from automate_train.machine import reservations
+from automate_train.machine.reservations import LOCKS, problem, take, taken
+
+
+def test_all_devices_or_none_until_the_last_descriptor_is_closed(tmp_path):
+    fd = take(["GPU-a", "GPU-b"], Path("/data/p"))
+    assert fd is not None and fd >= 10
+    assert take(["GPU-c", "GPU-b"], Path("/data/q")) is None
+    who = f"another sweep (pid {os.getpid()}, /data/p)"
+    assert taken(["GPU-a", "GPU-b", "GPU-c"]) == {"GPU-a": who, "GPU-b": who}
+    with subprocess.Popen([sys.executable, "-c", "input()"], pass_fds=[fd], stdin=subprocess.PIPE) as child:
+        os.close(fd)
+        assert taken(["GPU-a"]) == {"GPU-a": who}, "the child has it still"
+        child.kill()
+    assert taken(["GPU-a", "GPU-b"]) == {}
+    again = take(["GPU-b"], Path("/data/q"))
+    assert again is not None and "/data/q" in taken(["GPU-b"])["GPU-b"]
+    os.close(again)
+
+
+def test_looking_creates_nothing_and_every_user_may_write(tmp_path):
+    assert taken(["GPU-a"]) == {} and problem() == "" and os.listdir(tmp_path) == []
+    before = os.umask(0o077)
+    try:
+        fd = take(["GPU-a"], Path("/data/p"))
+    finally:
+        os.umask(before)
+    assert fd is not None and {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o666}
+    os.close(fd)
+
+
+@pytest.mark.parametrize("make", [os.symlink, os.link])
+@pytest.mark.parametrize("name", [LOCKS, f"{LOCKS}-GPU-a"])
+def test_no_link_to_somebodys_file_is_followed(tmp_path, make, name):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    make(victim, tmp_path / name)
+    if name == LOCKS:
+        with pytest.raises(OSError):
+            take(["GPU-a"], Path("/data/p"))
+    else:
+        fd = take(["GPU-a"], Path("/data/p"))
+        assert fd is not None
+        os.close(fd)
+    assert victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize("text", ["", "x", "[]", '{"pid": "x"}', '{"pid": 1e999, "sweep": "/a"}', "[" * 4000])
+def test_what_another_user_wrote_counts_for_nothing(tmp_path, text):
+    fd = take(["GPU-a"], Path("/data/p"))
+    assert fd is not None
+    (tmp_path / f"{LOCKS}-GPU-a").write_text(text)
+    assert taken(["GPU-a"]) == {"GPU-a": "another sweep"}
+    (tmp_path / f"{LOCKS}-GPU-a").write_text('{"pid": 7, "sweep": "/a\\u001b[31m"}')
+    assert taken(["GPU-a"]) == {"GPU-a": "another sweep (pid 7, /a?[31m)"}
+    os.close(fd)
+
+
+def test_a_pipe_in_the_locks_place_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / LOCKS)
+    with pytest.raises(OSError):
+        take(["GPU-a"], Path("/data/p"))
+
+
+def test_the_folder_is_the_same_for_every_user(monkeypatch):
+    monkeypatch.delenv(reservations.FOLDER)
+    assert reservations.folder() in (Path("/run/lock"), Path("/tmp"))
