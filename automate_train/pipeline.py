@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import sqlite3
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -36,6 +37,7 @@ from .records import Setting, SweepContext
 from .report.worker import ReportWorker
 from .sampling.process import SamplerProcess
 from .store.history import Histories
+from .store.journal import Journal
 from .store.layout import SweepFolder
 from .store.rebuild import open_journal
 from .store.sweep_file import note_sweep
@@ -94,8 +96,8 @@ class Plan(NamedTuple):
     webui: Mapping[str, str] | None
     """Some runs are sampled on a WebUI; the environment variables that only the sampler gets (passwords)."""
     plain: bool
-    since: float = 0.0
-    """Unix seconds: a run that has succeeded before is run again."""
+    rerun_before: float = 0.0
+    """Unix seconds: a run that has succeeded before is run again. 0: none is."""
     samples_must: bool = False
 
     @property
@@ -109,7 +111,7 @@ def run(request: SweepRequest) -> int:
     sweep = expand(settings, number_start=request.train_id_start)
     context, gpus, found = _context(request, sweep.project, settings)
     done = plan_text.succeeded(SweepFolder(context.temp_dir, context.project))
-    since = time.time() if request.rerun else 0.0
+    rerun_before = time.time() if request.rerun else 0.0
     selection = select(sweep, request.only, request.skip_to_index, set() if request.rerun else done)
     problems += [*found, *check(selection, context, gpus)]
     refused = any(problem.severity == "error" for problem in problems)
@@ -119,7 +121,7 @@ def run(request: SweepRequest) -> int:
     if request.in_background is not None:
         return _start_in_background(request.in_background, SweepFolder(context.temp_dir, context.project))
     return execute(
-        Plan(context, gpus or [], selection, _sampler_secrets(selection), request.plain, since, request.samples_must)
+        Plan(context, gpus or [], selection, _sampler_secrets(selection), request.plain, rerun_before, request.samples_must)
     )
 
 
@@ -180,6 +182,9 @@ def _start_in_background(arguments: tuple[str, ...], folder: SweepFolder) -> int
     log = folder.background_log
     child = background.start(own_command(*arguments), log, folder.lock)
     path = shlex.quote(str(folder.path))
+    if child.exit_code is not None:
+        print(f"the sweep has ended already (exit code {child.exit_code}); its output: {log}")
+        return child.exit_code
     print(f"{child} goes on without this terminal; its output: {log}")
     print(f"  automate-train status {path} --watch")
     print(f"  automate-train stop {path}")
@@ -200,30 +205,40 @@ def execute(plan: Plan) -> int:
     began = time.monotonic()
     folder, context = plan.folder, plan.context
     with ExitStack() as stack:
-        with StopSignals() as stop:  # before the lock: whoever sees who holds it may ask to stop
-            stack.enter_context(lock.held(folder.lock))
-            display = choose(plan.plain, context.slots)
-            stack.callback(display.close)
-            journal = open_journal(folder, display.say)
-            stack.callback(journal.close)
-            report, sampler = ReportWorker(folder), _sampler(plan, display)
-            loop = Loop(
-                context, Grid(plan.selection.todo(), plan.since), Histories(folder, journal, events_of),
-                _count(plan.selection), journal, Local(), display, Delivery(folder), stop,
-                [sampler, report] if sampler else [report], time.monotonic, time.time,
-            )  # fmt: skip
-            _train(plan, loop, report)
-            display.close()
-            if sampler:
-                _finish_samples(sampler, stop, display)
-        _note_end(plan, loop)
-        write_results(journal, folder)
-        page = report.finish()
+        # As long as the lock, and longer: whoever sees who holds it may ask to stop.
+        stop = stack.enter_context(StopSignals())
+        stack.enter_context(lock.held(folder.lock))
+        display = choose(plan.plain, context.slots)
+        stack.callback(display.close)
+        journal = open_journal(folder, display.say)
+        stack.callback(journal.close)
+        plan = _without_what_is_done(plan, journal)
+        report, sampler = ReportWorker(folder), _sampler(plan, display)
+        loop = Loop(
+            context=context, strategy=Grid(plan.selection.todo(), plan.rerun_before),
+            histories=Histories(folder, journal, events_of), total=_count(plan.selection), journal=journal,
+            executor=Local(), display=display, delivery=Delivery(folder), stop=stop,
+            followers=[sampler, report] if sampler else [report], clock=time.monotonic, now=time.time,
+        )  # fmt: skip
+        _train(plan, loop, report)
+        display.close()
+        if sampler:
+            _finish_samples(sampler, stop, display)
+        _note_end(plan, loop, journal, display)
+        page = report.finish(stop)
         for line in summary.lines(folder, journal, time.monotonic() - began, context.command, page):
             with contextlib.suppress(OSError):
                 print(line)
-    short = plan.samples_must and sampler is not None and not sampler.all_made
-    return 130 if stop.level else 1 if loop.failed or short else 0
+        short = plan.samples_must and sampler is not None and not sampler.all_made
+        return 130 if stop.level else 1 if loop.failed or short else 0
+
+
+def _without_what_is_done(plan: Plan, journal: Journal) -> Plan:
+    """What has succeeded is read again under the lock: another orchestrator may have trained all of it while this one
+    was checking its configs."""
+    if plan.rerun_before:
+        return plan
+    return plan._replace(selection=plan.selection._replace(done=plan.selection.done | journal.succeeded()))
 
 
 def _count(selection: Selection) -> int:
@@ -257,21 +272,25 @@ def _train(plan: Plan, loop: Loop, report: ReportWorker) -> None:
 
 def _finish_samples(sampler: SamplerProcess, stop: StopSignals, display: Plain) -> None:
     """The runs are over; Ctrl-C leaves the samples that are missing to `automate-train sample`."""
-    level, say_at = stop.level, time.monotonic() + 1.5
+    asked, say_at = stop.interrupts, time.monotonic() + 1.5
     sampler.finish()
     while sampler.running():
         stop.wait(2.0, sampler.wake_on)
-        if stop.level > level or level == END_RUNNING:
+        if stop.interrupts > asked or stop.level == END_RUNNING:
             sampler.stop()
         if time.monotonic() > say_at:
             say_at = inf
             display.say("samples: the runs are over, the last samples are being made (Ctrl-C leaves them for later)")
 
 
-def _note_end(plan: Plan, loop: Loop) -> None:
-    journal = loop.journal
+def _note_end(plan: Plan, loop: Loop, journal: Journal, display: Plain) -> None:
+    """What is left to write when all is trained. A full disk makes no failure of it: the next start writes it again."""
     state = "interrupted" if loop.stop.level else "failed" if loop.failed else "done"
-    note_sweep(plan.folder, journal, state=state)
-    journal.note(waiting=None)
-    if loop.failed and plan.context.stop_on_failure:
-        journal.abort_waiting()
+    try:
+        note_sweep(plan.folder, journal, state=state)
+        journal.note(waiting=None)
+        if loop.failed and plan.context.stop_on_failure:
+            journal.abort_waiting()
+        write_results(journal, plan.folder)
+    except (OSError, sqlite3.Error) as error:
+        display.say(f"the sweep's end could not be written to {plan.folder.path}: {error}")

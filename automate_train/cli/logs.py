@@ -5,6 +5,7 @@ Covers: the console of the newest attempt, followed until the run has ended. Not
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -61,8 +62,8 @@ def _liveness(folder: SweepFolder, record: RunRecord) -> Callable[[], bool]:
     newest = record.newest
     if newest is None or newest.outcome is not None:
         return lambda: False
-    local, attempt, handle = Local(), folder.attempt(newest.folder), newest.handle
-    return lambda: bool(local.find(attempt, handle))
+    local, attempt = Local(), os.path.realpath(folder.path / newest.folder)
+    return lambda: attempt in local.living(folder.path)
 
 
 def _record(journal: Journal, index: int) -> RunRecord:

@@ -5,11 +5,15 @@ Covers: asking the sweep's process, and ending runs whose sweep has died. Not: h
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
 
-from ..executors.local import Local
+from ..executors.local import KILL_SECONDS, Local
 from ..machine import lock
 from ..store.journal import open_sweep
+from ..store.layout import SweepFolder
+from ..training.loop import GRACE_SECONDS
 from .parser import Parser
 
 
@@ -38,14 +42,29 @@ def stop(path: str, now: bool) -> Iterator[str]:
             yield f"{holder} starts nothing more; {running} runs finish   (end them: stop {path} --now)"
         return
     local = Local()
-    left = [
-        (attempt, local.find(folder.attempt(attempt.folder), attempt.handle)) for attempt in journal.open_attempts()
-    ]
-    alive = [(attempt, handle) for attempt, handle in left if handle]
-    if not alive:
+    living = {os.path.relpath(path, os.path.realpath(folder.path)): handle
+              for path, handle in local.living(folder.path).items()}  # fmt: skip
+    if not living:
         yield "nothing runs here"
     elif not now:
-        yield f"the sweep's process is gone, and {len(alive)} of its runs go on   (end them: stop {path} --now)"
-    for attempt, handle in alive if now else []:
-        local.stop(handle, now=False)
-        yield f"{attempt.folder}: ended ({local.describe(handle)})"
+        yield f"the sweep's process is gone, and {len(living)} of its runs go on   (end them: stop {path} --now)"
+    else:
+        yield from _end(local, folder, living)
+
+
+def _end(local: Local, folder: SweepFolder, living: Mapping[str, str]) -> Iterator[str]:
+    """End attempts, by folder, that nobody waits for; what became of each."""
+    how, left = "ended", dict(living)
+    for force, seconds in ((False, GRACE_SECONDS), (True, KILL_SECONDS)):
+        for handle in left.values():
+            local.stop(handle, force)
+        deadline = time.monotonic() + seconds
+        while left and time.monotonic() < deadline:
+            for inside, handle in list(left.items()):
+                if not local.holders(handle, folder.attempt(inside), ()):
+                    del left[inside]
+                    yield f"{inside}: {how} ({local.describe(handle)})"
+            time.sleep(0.02)
+        how = f"killed, for it did not end within {GRACE_SECONDS:g} s"
+    for inside, handle in left.items():
+        yield f"{inside}: still there ({local.describe(handle)}): the system cannot end it"

@@ -9,22 +9,27 @@ exit code means (`trainers`).
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from ..config.sampling_options import trainer_environment
 from ..errors import RunError
 from ..machine import gpus, processes, reservations
-from ..machine.processes import Process
+from ..machine.processes import Process, ProcessId
 from ..records import Device, Launch
 from ..store.layout import AttemptFolder
+from .protocol import Found, Recovered
 
 ATTEMPT = "AUTOMATE_TRAIN_ATTEMPT"
 """In the environment of every process of an attempt: its folder."""
+GROUP = "AUTOMATE_TRAIN_GROUP"
+"""In the environment of the trainer and all that it starts: the shell's pid, which is the number of the group."""
 KILL_SECONDS = 15.0
 """What killed processes get to disappear (a driver gives a GPU's memory back before they do)."""
 START_SECONDS = 5.0
@@ -32,17 +37,38 @@ START_SECONDS = 5.0
 
 # A fixed program: every value reaches it as an argument, none as text of the program. The traps keep the shell alive
 # until the trainer has ended (a trapped signal is reset to its default in the trainer): the exit code is written even
-# when the whole group is signalled. Everything but the trainer itself is built into the shell: no further process.
-# Descriptor 3 reserves the attempt's devices. The trainer does not get it: a daemon that it leaves behind would keep
+# when the whole group is signalled. It goes to a file that is open from the start (3): when the folder was deleted and
+# made again meanwhile, it is not taken for that of the attempt there. On a full disk the shell's own exit code is left.
+# Everything but the trainer itself is built into the shell: no further process.
+# Descriptor 4 reserves the attempt's devices. The trainer does not get it: a daemon that it leaves behind would keep
 # them reserved for months.
-SHIM = """trap : HUP INT TERM; echo $$ >"$1"; code=$2; cd -- "$3" && { shift 3; "$@" 3>&-; }; echo $? >"$code" """
+SHIM = f"""trap : HUP INT TERM; export {GROUP}=$$; cd -- "$1" && {{ shift; "$@" 4>&-; }}; c=$?; echo $c >&3; exit $c"""
+
+
+class Started(NamedTuple):
+    """A living process that an attempt has started."""
+
+    attempt: str
+    """The real path of the attempt's folder."""
+    process: Process
+    led_by: int
+    """The pid of the attempt's shell."""
+
+    @property
+    def is_shell(self) -> bool:
+        return self.process.pid == self.led_by
+
+    @property
+    def is_in_group(self) -> bool:
+        """What has made itself independent is left alone."""
+        return self.process.group == self.led_by
 
 
 class Local:
     """The attempts of this machine that we started or took over; one object a sweep.
 
-    A handle is "<pid of the shell> <its start in clock ticks> <the boot's id>". The shell leads the attempt's process
-    group, whose number is its pid; that number is not used again while the group has members."""
+    A handle is "<pid of the shell> <its start in clock ticks> <the boot's id> <the machine's name>". The shell leads
+    the attempt's process group, whose number is its pid; that number is not used again while the group has members."""
 
     def __init__(self) -> None:
         self._pidfds: dict[int, str] = {}
@@ -54,8 +80,8 @@ class Local:
         self._reservations: dict[tuple[str, ...], int] = {}
         """Devices -> the descriptor that holds them. After a kill of ours the attempt's shell still has it."""
         self._poll = select.poll()
-        self._boot = processes.boot_id()
-        self._environment = trainer_environment(os.environ)
+        inherited = trainer_environment(os.environ)
+        self._environment = {name: value for name, value in inherited.items() if name != GROUP}
 
     def capacity(self) -> list[Device]:
         """This machine's GPUs, as they are now."""
@@ -97,19 +123,24 @@ class Local:
         """Start the trainer in its own session; `RunError` when the system refuses."""
         environment = child_environment(self._environment, launch, gpus.cuda_names(devices))
         environment[ATTEMPT] = str(attempt.path)
-        arguments = (str(attempt.pid), str(attempt.exit_code), launch.cwd, *launch.argv)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
         reservation = self._reservations.get(tuple(devices))
+        try:
+            exit_code = _open_locked(attempt.exit_code)
+        except OSError as error:
+            raise RunError(f"could not be started: {error}") from error
         try:
             pid = os.posix_spawn(
                 "/bin/sh",
-                ("sh", "-c", SHIM, "sh", *arguments),
+                ("sh", "-c", SHIM, "sh", launch.cwd, *launch.argv),
                 environment,
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_OPEN, 1, str(attempt.console), flags, 0o666),
                     (os.POSIX_SPAWN_DUP2, 1, 2),
-                    *([(os.POSIX_SPAWN_DUP2, reservation, 3)] if reservation is not None else []),
+                    # In this order: the reservation may be our descriptor 3, the exit code's is none of these.
+                    *([(os.POSIX_SPAWN_DUP2, reservation, 4)] if reservation is not None else []),
+                    (os.POSIX_SPAWN_DUP2, exit_code, 3),
                 ],
                 setsid=True,
                 # A parent that ignores SIGINT (a background job of a shell) must not hand that on.
@@ -118,29 +149,35 @@ class Local:
             )
         except (OSError, ValueError) as error:
             raise RunError(f"could not be started: {error}") from error
-        shell = processes.process(pid)
-        handle = f"{pid} {shell.ticks if shell else 0} {self._boot}"
+        finally:
+            os.close(exit_code)
+        handle = _handle(processes.id_of(pid))
         self._await(handle)
         return handle
 
-    def find(self, attempt: AttemptFolder, handle: str) -> str:
-        """By the handle, or, where it was never written down, by the pid file: such a shell has the attempt's path on
-        its command line."""
-        return handle if self._alive(handle) else self._shell(attempt, attempt.read_pid())
+    def living(self, sweep: Path) -> dict[str, str]:
+        found = [each for each in _started_by(sweep) if each.is_in_group]
+        groups = {each.led_by: each for each in sorted(found, key=lambda each: each.is_shell)}  # the shell, if it lives
+        handles = {each.attempt: _handle(processes.id_of(each.led_by)) for each in groups.values()}
+        self._groups.update(handles.values())
+        return handles
 
-    def recover(self, sweep: Path, left_behind: Sequence[tuple[AttemptFolder, str]]) -> list[str]:
+    def recover(self, sweep: Path, left_behind: Sequence[tuple[AttemptFolder, str]]) -> Recovered:
         living = _started_by(sweep)
-        found = []
-        for attempt, handle in left_behind:
-            # A shell that was only just started may not have written its pid yet.
-            shells = (self._shell(attempt, each.pid) for each in living.get(os.path.realpath(attempt.path), ()))
-            found.append(self.find(attempt, handle) or next(filter(None, shells), ""))
-        self._end_leftovers(living, {_pid(handle) for handle in found if handle})
-        for handle in filter(None, found):
-            self._await(handle)
-        return found
+        shells = {each.attempt: _handle(processes.id_of(each.led_by)) for each in living if each.is_shell}
+        attempts = [_found(attempt, handle, shells, living) for attempt, handle in left_behind]
+        adopted = {_pid(each.handle) for each in attempts if each.handle}
+        left = [each for each in living if each.led_by not in adopted]
+        _end({each.led_by for each in left if each.is_in_group})
+        for each in attempts:
+            if each.handle:
+                self._await(each.handle)
+        # By the moment of its start, too: its pid may be another process by now.
+        still = {each.attempt for each in left if (now := processes.process(each.process.pid)) and now.alive
+                 and now.ticks == each.process.ticks}  # fmt: skip
+        return Recovered(attempts, sorted(still))
 
-    def wait(self, seconds: float | None, wake_on: Sequence[int] = ()) -> list[str]:
+    def wait(self, seconds: float | None, wake_on: Sequence[int] = ()) -> dict[str, int | None]:
         if self._polled:
             seconds = min(0.2, seconds if seconds is not None else 0.2)
         for fd in wake_on:
@@ -154,17 +191,13 @@ class Local:
                 self._poll.unregister(fd)
                 os.close(fd)
                 ended.append(handle)
-        gone = [handle for handle in self._polled if not self._alive(handle)]
+        gone = [handle for handle in self._polled if not _alive(handle)]
         self._polled.difference_update(gone)
-        ended += gone
-        for handle in ended:
-            with contextlib.suppress(ChildProcessError):  # of an earlier orchestrator: init reaps it
-                os.waitpid(_pid(handle), 0)
-        return ended
+        return {handle: _reap(handle) for handle in (*ended, *gone)}
 
     def stop(self, handle: str, now: bool) -> None:
         """Signal the whole group: the trainer, its workers, and the shell, which outlives SIGTERM."""
-        if handle in self._groups or self._alive(handle):
+        if handle in self._groups or _alive(handle):
             processes.signal_group(_pid(handle), signal.SIGKILL if now else signal.SIGTERM)
 
     def holders(self, handle: str, attempt: AttemptFolder, devices: Sequence[str]) -> list[str]:
@@ -187,22 +220,6 @@ class Local:
         self._pidfds[fd] = handle
         self._poll.register(fd, select.POLLIN)
 
-    def _alive(self, handle: str) -> bool:
-        """Whether the attempt's shell lives: its pid alone may be another process by now."""
-        words = handle.split()
-        if len(words) != 3 or words[2] != self._boot:
-            return False
-        shell = processes.process(_pid(handle))
-        return shell is not None and shell.alive and str(shell.ticks) == words[1]
-
-    def _shell(self, attempt: AttemptFolder, pid: int) -> str:
-        """The handle of a process if it is the attempt's shell; else "". Its trainer may have the same paths among its
-        own arguments, but does not lead the group."""
-        shell = processes.process(pid) if pid > 1 else None
-        if shell is None or not shell.alive or shell.group != pid:
-            return ""
-        return f"{pid} {shell.ticks} {self._boot}" if str(attempt.exit_code) in processes.command_line(pid) else ""
-
     def _left_in_group(self, handle: str) -> list[int]:
         """Living processes of a group whose leader has ended."""
         if handle not in self._groups:
@@ -215,20 +232,6 @@ class Local:
             self._groups.discard(handle)
         return members
 
-    def _end_leftovers(self, living: Mapping[str, Sequence[Process]], adopted: set[int]) -> None:
-        """End what nobody waits for: trainers whose shell was killed (nobody could tell how they end), workers that
-        outlived theirs. Only groups that a shell of ours led: what a person started by hand in an attempt's folder, or
-        what has made itself independent, is left alone."""
-        groups = set()
-        for path, members in living.items():
-            led = AttemptFolder(path).read_pid()
-            groups |= {each.group for each in members if each.group == led and led not in adopted}
-        for group in groups:
-            processes.signal_group(group, signal.SIGKILL)
-        deadline = time.monotonic() + KILL_SECONDS
-        while any(map(processes.group_members, groups)) and time.monotonic() < deadline:
-            time.sleep(0.01)
-
 
 def child_environment(inherited: Mapping[str, str], launch: Launch, devices: Sequence[str]) -> dict[str, str]:
     """The inherited environment, the launch's own, and the devices it may see."""
@@ -239,29 +242,97 @@ def child_environment(inherited: Mapping[str, str], launch: Launch, devices: Seq
     return environment
 
 
+def _handle(shell: ProcessId) -> str:
+    return f"{shell.pid} {shell.ticks} {shell.boot} {shell.host}"
+
+
+def _parse(handle: str) -> ProcessId | None:
+    """None for a text that is no handle."""
+    pid, ticks, boot, host = (*handle.split(" "), "", "", "", "")[:4]
+    if not (host and pid.isdecimal() and ticks.isdecimal() and len(pid) < 10):
+        return None
+    return ProcessId(int(pid), int(ticks), boot, host)
+
+
 def _pid(handle: str) -> int:
     """0 for a text that is no handle: `signal_group` refuses it."""
-    word = handle.partition(" ")[0]
-    return int(word) if word.isdecimal() and len(word) < 10 else 0
+    shell = _parse(handle)
+    return shell.pid if shell else 0
 
 
-def _started_by(sweep: Path) -> dict[str, list[Process]]:
-    """Every living process that an attempt of the sweep has started, by the real path of the attempt's folder. One that
-    an orchestrator was starting when it was killed tells whose it is a moment later: that is waited for."""
-    found: dict[str, list[Process]] = {}
+def _alive(handle: str) -> bool:
+    """Whether the attempt's shell lives."""
+    shell = _parse(handle)
+    return shell is not None and shell.alive
+
+
+def _reap(handle: str) -> int | None:
+    """The exit code of a shell that has ended; None where it was killed, or where another process is its parent: an
+    earlier orchestrator has started it."""
+    with contextlib.suppress(ChildProcessError):
+        code = os.waitstatus_to_exitcode(os.waitpid(_pid(handle), 0)[1])
+        return code if code >= 0 else None
+    return None
+
+
+def _open_locked(file: Path) -> int:
+    """The file of the exit code, locked for as long as the attempt has it open: a machine that shares the disk, but not
+    the processes, sees by it that the attempt still runs."""
+    low = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    fd = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 10)
+    os.close(low)
+    with contextlib.suppress(OSError):  # a disk without locks
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return fd
+
+
+def _is_locked(file: Path) -> bool:
+    try:
+        fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return False
+
+
+def _started_by(sweep: Path) -> list[Started]:
+    """Every living process that an attempt of the sweep has started, also one whose folder was deleted. One that an
+    orchestrator was starting when it was killed tells whose it is a moment later: that is waited for."""
+    found = []
     home = os.path.realpath(sweep) + os.sep
-    deadline = time.monotonic() + START_SECONDS
-    for each in processes.processes():
-        if not each.alive:
-            continue
-        attempt = processes.environment_variable(each.pid, ATTEMPT)
-        while attempt is None and processes.is_starting(each.pid) and time.monotonic() < deadline:
-            time.sleep(0.001)
-            attempt = processes.environment_variable(each.pid, ATTEMPT)
-        folder = os.path.realpath(attempt or os.sep)
-        if folder.startswith(home):
-            found.setdefault(folder, []).append(each)
+    for pid, environment in processes.with_variable(ATTEMPT, START_SECONDS):
+        attempt, process = os.path.realpath(environment[ATTEMPT]), processes.process(pid)
+        if attempt.startswith(home) and process is not None and process.alive:
+            led_by = environment.get(GROUP, "")  # the shell itself, and what it is starting, have none
+            found.append(Started(attempt, process, int(led_by) if led_by.isdecimal() else process.group))
     return found
+
+
+def _found(attempt: AttemptFolder, handle: str, shells: Mapping[str, str], living: Iterable[Started]) -> Found:
+    path = os.path.realpath(attempt.path)
+    if path in shells or any(each.attempt == path for each in living):
+        return Found(shells.get(path, ""))
+    if attempt.read_exit_code() is None and _is_locked(attempt.exit_code):
+        shell = _parse(handle)
+        return Found(elsewhere=shell.host if shell else "another machine")
+    return Found()
+
+
+def _end(groups: set[int]) -> None:
+    """End what nobody waits for: trainers whose shell was killed (nobody could tell how they end), those whose folder
+    was deleted, workers that outlived theirs."""
+    for group in groups:
+        processes.signal_group(group, signal.SIGKILL)
+    deadline = time.monotonic() + KILL_SECONDS
+    while any(map(processes.group_members, groups)) and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def _belongs(pid: int, handle: str, attempt: AttemptFolder) -> bool:

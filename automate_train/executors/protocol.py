@@ -10,10 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..records import Device, Launch
 from ..store.layout import AttemptFolder
+
+
+class Found(NamedTuple):
+    """What became of an attempt. Neither: it has ended."""
+
+    handle: str = ""
+    """It still runs."""
+    elsewhere: str = ""
+    """It still runs, on this machine, which cannot be reached from here."""
+
+
+class Recovered(NamedTuple):
+    attempts: list[Found]
+    left: list[str]
+    """Real paths of the folders of attempts that have ended and of which something lives on that could not be ended."""
 
 
 class Executor(Protocol):
@@ -30,18 +45,19 @@ class Executor(Protocol):
     def start(self, launch: Launch, attempt: AttemptFolder, devices: Sequence[str]) -> str:
         """Start an attempt whose folder is written, on these devices; its handle. `RunError`: it cannot be started."""
 
-    def find(self, attempt: AttemptFolder, handle: str) -> str:
-        """The handle of an attempt that still runs, whoever has started it; "" when it does not. `handle`: what
-        `start` returned, "" where that was never written down."""
+    def recover(self, sweep: Path, left_behind: Sequence[tuple[AttemptFolder, str]]) -> Recovered:
+        """What became of each attempt that an earlier orchestrator started, by its folder and what `start` returned (""
+        where that was never written down); `wait` tells of those that still run. Whatever else of the sweep still
+        lives is ended, and gone when this returns, also when its folder was deleted: no run ever has two live
+        attempts."""
 
-    def recover(self, sweep: Path, left_behind: Sequence[tuple[AttemptFolder, str]]) -> list[str]:
-        """For each attempt that an earlier orchestrator started, what `find` says of it; `wait` tells of those that
-        still run. Whatever else of the sweep still lives is ended, and gone when this returns: no run ever has two
-        live attempts."""
+    def living(self, sweep: Path) -> dict[str, str]:
+        """Every attempt of the sweep of which something lives, whether or not anybody can tell how it ends: the real
+        path of its folder -> the handle for `stop` and `holders`."""
 
-    def wait(self, seconds: float | None, wake_on: Sequence[int] = ()) -> list[str]:
+    def wait(self, seconds: float | None, wake_on: Sequence[int] = ()) -> dict[str, int | None]:
         """Block until an attempt ends, one of the descriptors `wake_on` is readable, or the time is over; the handles
-        of the attempts that have ended."""
+        of the attempts that have ended, each with its exit code where it is known without the attempt's folder."""
 
     def stop(self, handle: str, now: bool) -> None:
         """End an attempt and everything that it has started: politely, or (`now`) by force. Also for an attempt that

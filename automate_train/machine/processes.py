@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -75,12 +76,31 @@ def processes() -> Iterator[Process]:
 
 def environment_variable(pid: int, name: str) -> str | None:
     """A variable that a process was started with; None when it has none, is gone, or belongs to another user."""
+    return _variables(_environment(pid)).get(name)
+
+
+def with_variable(name: str, patience: float) -> Iterator[tuple[int, dict[str, str]]]:
+    """Every process that was started with a variable of this name, and its environment. One that is being started is
+    waited for, for `patience` seconds in all: nothing can be read of it yet."""
+    start, deadline = name.encode() + b"=", time.monotonic() + patience
+    for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))):
+        while not (data := _environment(pid)) and is_starting(pid) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        if start in data and name in (found := _variables(data)):
+            yield pid, found
+
+
+def _environment(pid: int) -> bytes:
     try:
-        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
+            return file.readall() or b""
     except OSError:
-        return None
-    start = name.encode() + b"="
-    return next((os.fsdecode(entry[len(start) :]) for entry in entries if entry.startswith(start)), None)
+        return b""
+
+
+def _variables(environment: bytes) -> dict[str, str]:
+    entries = (os.fsdecode(entry).partition("=") for entry in environment.split(b"\0") if b"=" in entry)
+    return {name: value for name, _, value in entries}
 
 
 def command_line(pid: int) -> list[str]:
@@ -96,7 +116,7 @@ def is_starting(pid: int) -> bool:
     anything. A kernel thread has neither and no program; of another user's process nothing is known."""
     try:
         os.readlink(f"/proc/{pid}/exe")
-        return not Path(f"/proc/{pid}/environ").read_bytes() and not command_line(pid)
+        return not _environment(pid) and not command_line(pid)
     except OSError:
         return False
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from ..machine.child_process import ChildProcess, own_command
 from ..records import Setting, SweepContext
 from ..store.layout import SweepFolder
+from ..training.signals import StopSignals
 
 SECONDS_BETWEEN_PAGES = 30.0
 LAST_PAGE_SECONDS = 120.0
@@ -56,12 +57,13 @@ class ReportWorker:
             with contextlib.suppress(OSError):  # the next page will do
                 self._child = ChildProcess(own_command("report", str(self.folder.path)), nice=True)
 
-    def finish(self) -> Path | None:
-        """Make the last page; None when there is none after `LAST_PAGE_SECONDS` or Ctrl-C."""
+    def finish(self, stop: StopSignals) -> Path | None:
+        """Make the last page; None when there is none after `LAST_PAGE_SECONDS`, or when a person does not wait."""
         thread = threading.Thread(target=self._finish, daemon=True)
         thread.start()
-        with contextlib.suppress(KeyboardInterrupt):
-            thread.join(LAST_PAGE_SECONDS)
+        asked, deadline = stop.interrupts, time.monotonic() + LAST_PAGE_SECONDS
+        while thread.is_alive() and stop.interrupts == asked and time.monotonic() < deadline:
+            thread.join(0.1)
         return self._last_page
 
     def _finish(self) -> None:

@@ -28,7 +28,10 @@ class LaunchFile(NamedTuple):
     cwd: str = ""
     env: Mapping[str, str] = {}
     gpus: int | None = None
-    keep: Mapping[str, str] = {}
+    keep: Mapping[str, str] | None = None
+    """None: the file cannot be read, and nobody knows what is to be kept."""
+    caches: tuple[str, ...] = ()
+    """Paths of the shared caches that it fills or uses."""
     run: RunRecord | None = None
     devices: tuple[str, ...] = ()
     began: float = 0.0
@@ -67,6 +70,7 @@ def write_launch(
         "secrets": sorted(launch.secrets),  # the names alone: what to set to run it by hand
         "gpus": launch.gpus,
         "keep": dict(launch.keep),
+        "caches": [cache.path for cache in launch.caches],
         "run": None if run is None else {name: getattr(run, name) for name in RUN},
         "devices": list(devices),
         "began": began,
@@ -77,14 +81,16 @@ def write_launch(
 
 
 def read_launch(attempt: AttemptFolder) -> LaunchFile:
-    found = read_json(attempt.launch) or {}
+    told = read_json(attempt.launch)
+    found = told or {}
     gpus, began = found.get("gpus"), found.get("began")
     return LaunchFile(
         argv=_texts(found.get("argv")),
         cwd=cwd if isinstance(cwd := found.get("cwd"), str) else "",
         env=_text_mapping(found.get("env")),
         gpus=gpus if is_count(gpus) else None,
-        keep=_text_mapping(found.get("keep")),
+        keep=None if told is None else _text_mapping(found.get("keep")),
+        caches=_texts(found.get("caches")),
         run=_run(found.get("run")),
         devices=_texts(found.get("devices")),
         began=float(began) if is_number(began) and 0 <= began < LATEST else 0.0,

@@ -1,6 +1,6 @@
 """Every file and folder name of a sweep and of an attempt.
 
-Covers: names, and the few files that hold one line (exit code, pid, the console's end). Not: the content of the others
+Covers: names, and the few files that hold one line (exit code, the console's end). Not: the content of the others
 (`launch`, `events`, `outcome`; `trainers`, `hook`), which attempts exist (`journal`). The hook's own modules, which run
 in the trainer's process and can import nothing from here, repeat the names that they use; a test compares them.
 """
@@ -107,7 +107,6 @@ class AttemptFolder:
     """Where a resumed attempt goes on."""
     console = _Inside(CONSOLE)
     events = _Inside("events.jsonl")
-    pid = _Inside("pid")
     exit_code = _Inside("exit_code")
     outcome = _Inside("outcome.json")
     """How it ended; the journal holds the same."""
@@ -146,13 +145,6 @@ class AttemptFolder:
             return None
         # The shell writes number and newline in one write; without the newline the disk was full half-way.
         return int(data) if data.endswith(b"\n") and data.strip().isdigit() and len(data) < 6 else None
-
-    def read_pid(self) -> int:
-        """The pid (and process group) of the shell that waits for the trainer; 0 when it has not written it."""
-        try:
-            return int(self.pid.read_bytes())
-        except (OSError, ValueError):
-            return 0
 
     def tail(self, lines: int = 15) -> list[str]:
         """The last console lines, progress bars reduced to their last state."""

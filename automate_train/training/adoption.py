@@ -7,36 +7,65 @@ Not: what happens then (`loop.Loop.take_over`): what still runs is adopted, what
 
 from __future__ import annotations
 
+import os
 import time
+from typing import NamedTuple
 
 from ..executors.protocol import Executor
+from ..records import Attempt, RunRecord
 from ..store.history import Progress
 from ..store.journal import Journal
 from ..store.launch import read_launch, read_resume
 from ..store.layout import SweepFolder
 from ..trainers import load
+from . import latents_cache
 from .running_attempt import RunningAttempt
 
 
-def left_behind(journal: Journal, sweep: SweepFolder, executor: Executor) -> list[RunningAttempt]:
-    """Every attempt without an outcome; its handle is "" when it has ended."""
+class LeftBehind(NamedTuple):
+    adopted: list[RunningAttempt]
+    """They still run."""
+    ended: list[RunningAttempt]
+    """They ended while nobody looked."""
+    elsewhere: list[tuple[RunRecord, str]]
+    """Runs that another machine still trains, and its name."""
+    occupying: list[RunningAttempt]
+    """They have ended, and something of them that could not be ended may hold their devices."""
+
+
+def left_behind(journal: Journal, sweep: SweepFolder, executor: Executor) -> LeftBehind:
+    """Every attempt without an outcome, and what is left of the others."""
     attempts = journal.open_attempts()
-    if not journal.attempt_folders():
-        return []  # nothing of the sweep can live
-    folders = [sweep.attempt(attempt.folder) for attempt in attempts]
-    known = [(folder, attempt.handle) for folder, attempt in zip(folders, attempts, strict=True)]
-    handles = executor.recover(sweep.path, known)
-    records = {record.key: record for record in journal.records()} if attempts else {}
-    return [
-        RunningAttempt(
-            attempt=attempt,
-            record=records[attempt.run_key],
-            folder=folder,
-            trainer=load(records[attempt.run_key].trainer),
-            handle=handle,
-            began=time.monotonic() - max(0.0, time.time() - attempt.started),
-            keep=read_launch(folder).keep,
-            progress=Progress.from_resume(read_resume(folder)),
-        )
-        for attempt, folder, handle in zip(attempts, folders, handles, strict=True)
-    ]
+    recovered = executor.recover(sweep.path, [(sweep.attempt(each.folder), each.handle) for each in attempts])
+    found = LeftBehind([], [], [], [])
+    if not attempts and not recovered.left:
+        return found
+    records = list(journal.records())
+    by_key = {record.key: record for record in records}
+    for attempt, state in zip(attempts, recovered.attempts, strict=True):
+        record = by_key[attempt.run_key]
+        if state.elsewhere:
+            found.elsewhere.append((record, state.elsewhere))
+        else:
+            (found.adopted if state.handle else found.ended).append(_running(record, attempt, sweep, state.handle))
+    left = {os.path.relpath(path, os.path.realpath(sweep.path)) for path in recovered.left}
+    known = [(record, attempt) for record in records for attempt in record.attempts if attempt.folder in left]
+    found.occupying.extend(_running(record, attempt, sweep, "") for record, attempt in known)
+    return found
+
+
+def _running(record: RunRecord, attempt: Attempt, sweep: SweepFolder, handle: str) -> RunningAttempt:
+    folder = sweep.attempt(attempt.folder)
+    launch = read_launch(folder)
+    return RunningAttempt(
+        attempt=attempt,
+        record=record,
+        folder=folder,
+        trainer=load(record.trainer),
+        handle=handle,
+        began=time.monotonic() - max(0.0, time.time() - attempt.started),
+        keep=launch.keep,
+        progress=Progress.from_resume(read_resume(folder)),
+        # Of several that share a cache only one was started before it was filled.
+        filling=tuple(cache for cache in launch.caches if not latents_cache.is_filled(cache)),
+    )

@@ -77,9 +77,14 @@ class Delivery:
             attempt = self._attempts.get()
             folder = AttemptFolder(self._sweep.path / attempt.folder)
             try:
-                self._results.put(Delivered(attempt, deliver(folder, read_launch(folder).keep)))
-            except (OSError, ValueError) as error:
-                self._results.put(Delivered(attempt, error=str(error)))
+                keep = read_launch(folder).keep
+                unreadable = f"{folder.launch} cannot be read, which says where they belong"
+                result = (
+                    Delivered(attempt, error=unreadable) if keep is None else Delivered(attempt, deliver(folder, keep))
+                )
+            except Exception as error:  # the others are still to be copied, and who waits for this one must be told
+                result = Delivered(attempt, error=str(error) or type(error).__name__)
+            self._results.put(result)
             os.write(write_end, b"x")
 
 

@@ -26,10 +26,11 @@ def link(cache: Cache) -> None:
             path.symlink_to(target)
 
 
-def is_filled(cache: Cache) -> bool:
-    return os.path.exists(os.path.join(cache.path, FILLED))
+def is_filled(cache: str) -> bool:
+    """`cache`: its path."""
+    return os.path.exists(os.path.join(cache, FILLED))
 
 
-def mark_filled(cache: Cache) -> None:
+def mark_filled(cache: str) -> None:
     """From here on several runs may use the cache at once: nobody writes into it any more."""
-    Path(cache.path, FILLED).touch()
+    os.close(os.open(os.path.join(cache, FILLED), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666))

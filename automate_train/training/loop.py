@@ -8,6 +8,7 @@ Not: who may start (`placement`), how (`executors`), what an exit code means (`t
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
@@ -22,10 +23,11 @@ from ..sweep.record import record_of
 from ..sweep.strategies import Strategy
 from ..trainers import failure_causes
 from . import latents_cache
-from .bookkeeping import Bookkeeping
+from .adoption import LeftBehind
 from .delivery import Delivery
 from .device_release import DeviceRelease
 from .interfaces import Display, Follower
+from .pending_writes import PendingWrites
 from .placement import Start, decide
 from .prepare import PreparedRun, prepare, retries
 from .running_attempt import RunningAttempt
@@ -34,7 +36,7 @@ from .signals import END_RUNNING, FINISH_RUNNING, StopSignals
 WINDOW = 16
 """Runs prepared ahead, so that a free device finds its next run ready."""
 GRACE_SECONDS = 10.0
-"""Between the polite end and the one by force: one deadline for all."""
+"""Between the polite end and the one by force."""
 RECHECK_SECONDS = 1.0
 """Until other programs' memory and shared caches are looked at again: nothing tells of them."""
 COPY_SECONDS = 2.0
@@ -47,17 +49,18 @@ class Loop:
     """The state of one sweep while its runs are trained."""
 
     def __init__(
-        self, context: SweepContext, strategy: Strategy, histories: Mapping[str, RunHistory], total: int,
+        self, *, context: SweepContext, strategy: Strategy, histories: Mapping[str, RunHistory], total: int,
         journal: Journal, executor: Executor, display: Display, delivery: Delivery, stop: StopSignals,
         followers: Sequence[Follower], clock: Callable[[], float], now: Callable[[], float],
     ) -> None:  # fmt: skip
         """`histories`: what the store knows of the runs that have begun, by which the strategy decides. `total`: runs
-        that are to be done, as far as known. `clock`: monotonic seconds, for durations and deadlines; `now`: Unix
+        that are to be done, as far as known. `followers`: processes of ours that are told of news (the sampler, the
+        report). `clock`: monotonic seconds, for durations and deadlines; `now`: Unix
         seconds, which are written down."""
         self.context, self.strategy, self.histories, self.total = context, strategy, histories, total
         self.journal, self.executor, self.display, self.delivery = journal, executor, display, delivery
         self.stop, self.followers, self.clock, self.now = stop, followers, clock, now
-        self.books = Bookkeeping(journal, display, delivery, now)
+        self.pending_writes = PendingWrites(journal, display, delivery, now)
         self.release = DeviceRelease(executor, clock, display.say)
         self.prepared: deque[PreparedRun] = deque()
         self.active: list[RunningAttempt] = []
@@ -66,8 +69,8 @@ class Loop:
         """Run key -> how often it was tried again."""
         self.recheck = False
         """A run waits for something that no event tells."""
-        self.kill_at: float | None = None
-        """When those that were asked to end are ended by force."""
+        self.elsewhere: set[str] = set()
+        """Keys of runs that another machine trains."""
         self.stop_level = 0
         """What a person has asked for, as far as it was heeded."""
         self.copying_since: float | None = None
@@ -78,39 +81,49 @@ class Loop:
         while True:
             self.start_what_may()
             self._read_events()
-            news = self.books.write()
+            self._end_by_rules()
+            news = self.pending_writes.write()
             for follower in self.followers:
                 follower.update(news)
             self._draw()
             if self._is_over():
                 return
-            self._take_in(self.executor.wait(self._wait_seconds(), self._wake_on()))
+            self._handle_ended(self.executor.wait(self._wait_seconds(), self._wake_on()))
             self._heed_stop_request()
             self._kill_those_who_stayed()
 
-    def take_over(self, left_behind: Sequence[RunningAttempt]) -> None:
+    def take_over(self, left: LeftBehind) -> None:
         """Before `run`: adopt what an earlier orchestrator started and still runs; write down how the others ended.
         Their failures do not stop this sweep: that they are tried again is why it was started again."""
-        for attempt in left_behind:
-            if attempt.handle:
-                self.active.append(attempt)
-                process = self.executor.describe(attempt.handle)
-                self.display.say(f"{attempt.label} {attempt.name}: still runs ({process}), adopted")
-                continue
+        for attempt in left.adopted:
+            self.active.append(attempt)
+            process = self.executor.describe(attempt.handle)
+            self.display.say(f"{attempt.label} {attempt.name}: still runs ({process}), adopted")
+        for record, machine in left.elsewhere:
+            self.elsewhere.add(record.key)
+            self.display.say(
+                f"run {record.number} {record.name}: runs on {machine}, where this machine cannot reach it: it is "
+                f"neither adopted nor started again (end it there: automate-train stop DIR --now)"
+            )
+        for attempt in left.ended:
             self._read(attempt)
             since, until = attempt.progress.since, attempt.progress.at
             attempt.seconds = max(0.0, until - since) if since and until else 0.0
-            outcome = attempt.judge()
-            self.done += outcome.kind == "succeeded"
-            self.books.ends.append((attempt, outcome))
-        self.books.write()
+            outcome = attempt.judge(None)
+            if outcome.kind == "succeeded":
+                self.done += 1
+                self._mark_caches_filled(attempt)
+            self.pending_writes.ends.append((attempt, outcome))
+        for attempt in left.occupying:
+            self.release.add(attempt)
+        self.pending_writes.write()
 
     @property
-    def halted(self) -> bool:
+    def starts_no_more(self) -> bool:
         return self.stop.level > 0 or (self.failed > 0 and self.context.stop_on_failure)
 
     def _is_over(self) -> bool:
-        if self.active or self.release.awaited or (self.prepared and not self.halted):
+        if self.active or self.release.awaited or (self.prepared and not self.starts_no_more):
             return False
         if not self.delivery.pending or self.stop.level >= END_RUNNING:
             return True
@@ -126,8 +139,8 @@ class Loop:
     def start_what_may(self) -> None:
         self.recheck = False
         self._prepare(max(1, self.context.slots))
-        if self.halted or not self.prepared:
-            self.books.waits = {}
+        if self.starts_no_more or not self.prepared:
+            self.pending_writes.waits = {}
         elif len(self.active) + len(self.release.awaited) < self.context.slots:
             self._place()
             self._prepare(WINDOW)
@@ -142,7 +155,7 @@ class Loop:
     def _start_decided(self) -> bool:
         """False: another sweep has reserved a device since we looked, so it must be decided again."""
         requests = [prepared.request() for prepared in self.prepared]
-        held = [attempt.held() for attempt in (*self.active, *self.release.attempts)]
+        held = [attempt.held() for attempt in self._unreleased()]
         devices = self.executor.capacity() if any(request.gpus for request in requests) else []
         labels = {device.id: device.label for device in devices or ()}
         by_key = {prepared.run.key: prepared for prepared in self.prepared}
@@ -151,28 +164,28 @@ class Loop:
             prepared = by_key[decision.key]
             if isinstance(decision, Start):
                 if not self.executor.reserve(decision.devices, prepared.folder):
-                    self.books.waits = self.books.waits | waits
+                    self.pending_writes.waits = self.pending_writes.waits | waits
                     return False
                 self.prepared.remove(prepared)
                 self._start(prepared, decision.devices, ", ".join(labels.get(each, each) for each in decision.devices))
-                if self.halted:
+                if self.starts_no_more:
                     break
             else:
                 self.recheck |= decision.recheck
                 waits[decision.key] = decision.why
-                if self.books.waits.get(decision.key) != decision.why:
+                if self.pending_writes.waits.get(decision.key) != decision.why:
                     self.display.waits(prepared.run, decision.why)
-        self.books.waits = {} if self.halted else waits
+        self.pending_writes.waits = {} if self.starts_no_more else waits
         return True
 
     def _prepare(self, count: int) -> None:
         """Have the next `count` runs ready. One that cannot be prepared has failed, like one that could not be
         started."""
-        while len(self.prepared) < count and not self.halted:
+        while len(self.prepared) < count and not self.starts_no_more:
             run = self.strategy.propose(self.histories)
             if run is None:
                 break
-            if (prepared := self._prepare_one(run)) is not None:
+            if run.key not in self.elsewhere and (prepared := self._prepare_one(run)) is not None:
                 self.prepared.append(prepared)
 
     def _prepare_one(self, run: Run) -> PreparedRun | None:
@@ -180,14 +193,14 @@ class Loop:
             return prepare(run, self.journal, self.context)
         except (UserError, RunError, OSError) as error:
             self.failed += 1
-            self.books.could_not_start(self.journal.begin(record_of(run), (), self.now()), run, str(error))
+            self.pending_writes.could_not_start(self.journal.begin(record_of(run), (), self.now()), run, str(error))
             return None
 
     def _start(self, prepared: PreparedRun, devices: tuple[str, ...], labels: str) -> None:
         run, record, launch, folder = prepared.run, prepared.record, prepared.launch, prepared.folder
         began = self.now()
-        attempt = self.journal.begin(record, devices, began, prepared.inside)
-        filling = tuple(cache for cache in launch.caches if not latents_cache.is_filled(cache))
+        attempt = self.journal.begin(record, devices, began, prepared.inside_sweep)
+        filling = tuple(cache.path for cache in launch.caches if not latents_cache.is_filled(cache.path))
         try:
             write_attempt(folder, launch, record, devices, began)
             for cache in launch.caches:
@@ -196,7 +209,7 @@ class Loop:
         except (UserError, RunError, OSError) as error:
             self.executor.release(devices)
             self.failed += 1
-            self.books.could_not_start(attempt, run, f"could not be started: {error}")
+            self.pending_writes.could_not_start(attempt, run, f"could not be started: {error}")
             return
         # Of a resumed run, how far earlier attempts came.
         progress = self.histories[run.key].progress if launch.resume else Progress()
@@ -204,22 +217,25 @@ class Loop:
             attempt, record, folder, prepared.trainer, handle, self.clock(), launch.keep, progress, run, labels, filling
         )
         self.active.append(started)
-        self.books.starts.append(started)
+        self.pending_writes.starts.append(started)
 
     # while they run
 
     def _read_events(self) -> None:
         for attempt in self.active:
             self._read(attempt)
-            if outcome := attempt.must_end():
+            if attempt.progress.training_since is not None:
+                self._mark_caches_filled(attempt)
+
+    def _end_by_rules(self) -> None:
+        for attempt in self.active:
+            if outcome := attempt.outcome_by_rules():
                 attempt.ended_by_us = outcome
                 self._end(attempt)
-            if attempt.progress.training_since is not None:
-                self._caches_are_filled(attempt)
 
     def _read(self, attempt: RunningAttempt) -> None:
         trouble, waits = attempt.progress.trouble, attempt.progress.waits
-        self.books.checkpoints += [(attempt.attempt, checkpoint) for checkpoint in attempt.read()]
+        self.pending_writes.checkpoints += [(attempt.attempt, checkpoint) for checkpoint in attempt.read()]
         if attempt.progress.trouble != trouble:
             self.display.say(f"{attempt.label}: hook: {attempt.progress.trouble}")
         if attempt.progress.waits not in ("", waits):
@@ -227,9 +243,10 @@ class Loop:
         if attempt.progress.waits and self.stop.level:
             attempt.wait_no_more()
 
-    def _caches_are_filled(self, attempt: RunningAttempt) -> None:
+    def _mark_caches_filled(self, attempt: RunningAttempt) -> None:
         for cache in attempt.filling:
-            latents_cache.mark_filled(cache)
+            with contextlib.suppress(OSError):  # a full disk, or it was deleted: the next run fills it again
+                latents_cache.mark_filled(cache)
         attempt.filling = ()
 
     def _draw(self) -> None:
@@ -247,8 +264,7 @@ class Loop:
             waits.append(RELEASE_CHECK_SECONDS)
         if self.recheck:
             waits.append(RECHECK_SECONDS)
-        if self.kill_at is not None:
-            waits.append(max(0.0, self.kill_at - self.clock()))
+        waits += [max(0.0, each.kill_at - self.clock()) for each in self._unreleased() if each.kill_at is not None]
         return None if min(waits) == inf else min(waits)
 
     def _wake_on(self) -> list[int]:
@@ -257,22 +273,22 @@ class Loop:
 
     # ending
 
-    def _take_in(self, handles: Sequence[str]) -> None:
+    def _handle_ended(self, ended_now: Mapping[str, int | None]) -> None:
         """Attempts that have ended: what they were, and whether their devices are free."""
-        for ended in [each for each in self.active if each.handle in handles]:
+        for ended in [each for each in self.active if each.handle in ended_now]:
             self.active.remove(ended)
             self._read(ended)
             ended.seconds = self.clock() - ended.began
-            outcome = ended.judge()
+            outcome = ended.judge(ended_now[ended.handle])
             if outcome.kind == "succeeded":
                 self.done += 1
-                self._caches_are_filled(ended)
+                self._mark_caches_filled(ended)
             elif outcome.kind in ("failed", "lost"):
                 again = self._try_again(ended.run, outcome)
                 self.failed += again is None
                 outcome = again or outcome
             ended.filling = ()
-            self.books.ends.append((ended, outcome))
+            self.pending_writes.ends.append((ended, outcome))
             if self.release.add(ended):
                 self._end(ended)
         self.release.update()
@@ -280,18 +296,19 @@ class Loop:
     def _try_again(self, run: Run | None, outcome: Outcome) -> Outcome | None:
         """Put a run that failed for what passes by itself back to the front, and say so in its outcome; None when it
         has failed for good."""
-        if run is None or self.halted or not failure_causes.by_name(outcome.cause).passes_by_itself:
+        if run is None or self.starts_no_more or not failure_causes.by_name(outcome.cause).passes_by_itself:
             return None
         tries, allowed = self.tries.get(run.key, 0) + 1, retries(run)
         if tries > allowed:
             return None
         self.tries[run.key] = tries
-        if (prepared := self._prepare_one(run)) is not None:
-            self.prepared.appendleft(prepared)
+        if (prepared := self._prepare_one(run)) is None:  # which counts as the failure
+            return outcome._replace(reason=f"{outcome.reason}; it could not be prepared for another try")
+        self.prepared.appendleft(prepared)
         return outcome._replace(reason=f"{outcome.reason}; tried again ({tries} of {allowed})")
 
     def _heed_stop_request(self) -> None:
-        """Level 1 starts nothing more (`halted`); level 2 ends what runs."""
+        """Level 1 starts nothing more (`starts_no_more`); level 2 ends what runs."""
         self.stop.take()
         if self.stop.level == self.stop_level:
             return
@@ -306,14 +323,16 @@ class Loop:
                 self._end(attempt)
 
     def _end(self, attempt: RunningAttempt) -> None:
-        """Ask it to end; `GRACE_SECONDS` later the deadline is over."""
+        """Ask it to end, or what it has left when it has ended."""
         self.executor.stop(attempt.handle, now=False)
-        self.kill_at = min(self.kill_at or inf, self.clock() + GRACE_SECONDS)
+        attempt.kill_at = self.clock() + GRACE_SECONDS
 
     def _kill_those_who_stayed(self) -> None:
-        if self.kill_at is None or self.clock() < self.kill_at:
-            return
-        self.kill_at = None
-        for attempt in (*self.active, *self.release.attempts):
-            if attempt.ended_by_us or attempt in self.release.attempts:
+        for attempt in self._unreleased():
+            if attempt.kill_at is not None and self.clock() >= attempt.kill_at:
+                attempt.kill_at = None
                 self.executor.stop(attempt.handle, now=True)
+
+    def _unreleased(self) -> Sequence[RunningAttempt]:
+        """Those of which something may live."""
+        return (*self.active, *self.release.attempts)

@@ -24,7 +24,7 @@ from .placement import Request
 class PreparedRun(NamedTuple):
     run: Run
     record: RunRecord
-    inside: str
+    inside_sweep: str
     """Its next attempt's folder, inside the sweep's."""
     folder: AttemptFolder
     trainer: Trainer
@@ -34,7 +34,7 @@ class PreparedRun(NamedTuple):
 
     def request(self) -> Request:
         """What it asks placement for now: another run may have filled a cache since."""
-        fills = frozenset(each.path for each in self.launch.caches if not latents_cache.is_filled(each))
+        fills = frozenset(each.path for each in self.launch.caches if not latents_cache.is_filled(each.path))
         return Request(self.run.key, f"run {self.run.number}", self.launch.gpus, self.devices, fills)
 
 

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from typing import Any
 
 from ..errors import UserError
 from ..machine.processes import kernel_oom_kills
-from ..records import Attempt, Cache, Checkpoint, Outcome, Run, RunRecord
+from ..records import Attempt, Checkpoint, Outcome, Run, RunRecord
 from ..store.events import checkpoint_of
 from ..store.history import Progress, after
 from ..store.layout import AttemptFolder
 from ..trainers import Trainer, failure_causes
 from .placement import Held
-from .stop_rules import stopped
+from .stop_rules import outcome_by_rules
 
 
 class RunningAttempt:
@@ -30,15 +29,17 @@ class RunningAttempt:
         trainer: Trainer,
         handle: str,
         began: float,
-        keep: Mapping[str, str],
+        keep: Mapping[str, str] | None,
         progress: Progress,
         run: Run | None = None,
         device_labels: str = "",
-        filling: tuple[Cache, ...] = (),
+        filling: tuple[str, ...] = (),
     ) -> None:
-        """`handle`: what the executor calls it; "" when it had ended before we came. `began`: monotonic seconds. `run`:
-        None where an earlier orchestrator started it. `device_labels`: its devices as people call them: `GPU 0, GPU 1`.
-        `filling`: shared caches that it fills, as far as we know."""
+        """`handle`: what the executor calls it; "" when it had ended before we came. `began`: monotonic seconds.
+        `keep`: as in its `Launch`; None where launch.json cannot be read. `run`: None where it was adopted (an earlier
+        orchestrator started it): when it fails it is not tried again by this session, for the run may have other
+        options by now. `device_labels`: its devices as people call them: `GPU 0, GPU 1`. `filling`: paths of the
+        shared caches that it fills."""
         self.attempt, self.record, self.folder, self.trainer = attempt, record, folder, trainer
         self.handle, self.began, self.keep, self.progress = handle, began, keep, progress
         self.run, self.device_labels, self.filling = run, device_labels, filling
@@ -47,6 +48,9 @@ class RunningAttempt:
         self.oom_kills = kernel_oom_kills()
         """The kernel's count when we first saw it."""
         self.ended_by_us: Outcome | None = None
+        """Why we asked it to end, as the outcome that it then has."""
+        self.kill_at: float | None = None
+        """Monotonic seconds until which it has time to end; None: nobody has asked it to."""
         self.seconds = 0.0
         """How long it took, once it has ended."""
         self.release_by = 0.0
@@ -75,7 +79,7 @@ class RunningAttempt:
         return self.attempt.devices
 
     def held(self) -> Held:
-        return Held(self.label, frozenset(self.devices), frozenset(cache.path for cache in self.filling), self.occupied)
+        return Held(self.label, frozenset(self.devices), frozenset(self.filling), self.occupied)
 
     def read(self) -> list[Checkpoint]:
         """Take in what its trainer has told since the last time; the checkpoints among it."""
@@ -93,17 +97,31 @@ class RunningAttempt:
             self.folder.samples.mkdir(parents=True, exist_ok=True)
             self.folder.go_on.touch()
 
-    def must_end(self) -> Outcome | None:
-        """How it has ended by a stop rule; None: it goes on, or was ended already."""
-        return None if self.ended_by_us else stopped(self.progress, self.record.options)
+    def outcome_by_rules(self) -> Outcome | None:
+        """The outcome that a stop rule gives it now; None: it goes on, or was asked to end already."""
+        return None if self.ended_by_us else outcome_by_rules(self.progress, self.record.options)
 
-    def judge(self) -> Outcome:
-        """How it ended: what we did to it, else a stop rule, else what its exit code and its trainer say."""
-        if outcome := self.ended_by_us or self.must_end():
-            return outcome
+    def judge(self, told: int | None) -> Outcome:
+        """How it ended: a stop rule, else what its trainer says of its exit code, unless a person has stopped it before
+        it succeeded. `told`: the exit code that the executor knows, where the folder has none."""
+        by_us = self.ended_by_us or self.outcome_by_rules()
+        if by_us and by_us.kind == "failed":
+            return by_us
+        outcome = self._verdict(told)
+        return by_us if by_us and outcome.kind != "succeeded" else outcome
+
+    def _verdict(self, told: int | None) -> Outcome:
         code = self.folder.read_exit_code()
+        if code is None and told is not None:
+            outcome = self._verdict_of(told)
+            unwritten = "its exit code could not be written: the disk is full or broken"
+            return outcome if outcome.kind == "succeeded" else outcome._replace(reason=f"{outcome.reason}; {unwritten}")
         if code is None:
-            return Outcome("lost", None, "gone without an exit code: it was killed together with its shell")
+            reason = "gone without an exit code: it was killed together with its shell, or the disk was full"
+            return Outcome("lost", None, reason)
+        return self._verdict_of(code)
+
+    def _verdict_of(self, code: int) -> Outcome:
         try:
             outcome = self.trainer.verdict(self.folder, code)
         except (OSError, UserError) as error:
@@ -112,7 +130,7 @@ class RunningAttempt:
             return outcome._replace(reason=failure_causes.KERNEL.text(), cause=failure_causes.KERNEL.name)
         return outcome
 
-    def metrics(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, object]:
         """What the store keeps of it."""
         progress = self.progress
         return {
@@ -123,5 +141,5 @@ class RunningAttempt:
             "checkpoint": progress.checkpoint,
             "total_steps": progress.total,
             "peak_memory": progress.peak_memory,
-            **({} if self.keep else {"delivered": []}),
+            **({"delivered": []} if self.keep == {} else {}),
         }

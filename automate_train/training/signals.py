@@ -25,6 +25,8 @@ class StopSignals:
     def __init__(self) -> None:
         self.level = 0
         """0: go on."""
+        self.interrupts = 0
+        """How often a person has asked for an end at once: each ends what is being waited for."""
         self.wake_on: tuple[int, ...] = ()
         """What becomes readable when a signal has come."""
 
@@ -47,6 +49,7 @@ class StopSignals:
     def _asked(self, number: int, frame: FrameType | None) -> None:
         """A second Ctrl-C asks for more than the first; `stop` asks for the same however often."""
         asked = {FINISH: FINISH_RUNNING, END: END_RUNNING}.get(signal.Signals(number), self.level + 1)
+        self.interrupts += number != FINISH
         self.level = min(max(self.level, asked), END_RUNNING)
 
     def take(self) -> None:

@@ -1,13 +1,13 @@
 """When a run is ended before it has ended itself.
 
 Covers: the rules, each a pure function of what the run has told and of its options, and which of them holds. Not:
-ending it (`loop`), what the run leaves (`running_attempt`).
+ending it (`loop.Loop._end_by_rules`), what the run leaves (`running_attempt`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..records import Outcome
 from ..store.history import Progress
@@ -17,11 +17,11 @@ NANS_IN_A_ROW = 3
 
 
 class StopRule(Protocol):
-    def __call__(self, progress: Progress, options: Mapping[str, Any]) -> Outcome | None:
+    def __call__(self, progress: Progress, options: Mapping[str, object]) -> Outcome | None:
         """How the run has ended by this rule; None: it goes on. `options`: key -> value."""
 
 
-def diverged(progress: Progress, options: Mapping[str, Any]) -> Outcome | None:
+def diverged(progress: Progress, options: Mapping[str, object]) -> Outcome | None:
     if progress.nan_in_a_row < NANS_IN_A_ROW or options.get("on_nan") == "ignore":
         return None
     reason = f"diverged: the loss was NaN {NANS_IN_A_ROW} logged steps in a row; lower the learning rate"
@@ -31,6 +31,6 @@ def diverged(progress: Progress, options: Mapping[str, Any]) -> Outcome | None:
 RULES: tuple[StopRule, ...] = (diverged,)
 
 
-def stopped(progress: Progress, options: Mapping[str, Any]) -> Outcome | None:
+def outcome_by_rules(progress: Progress, options: Mapping[str, object]) -> Outcome | None:
     """The outcome of the first rule that holds; None: the run goes on."""
     return next((outcome for rule in RULES if (outcome := rule(progress, options)) is not None), None)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import toml
 
+from automate_train.executors.local import Local
 from automate_train.trainers.sd_scripts import safetensors_file
 
 PICTURES = Path(__file__).parents[2] / "configs/quickstart/images"
@@ -37,7 +38,8 @@ def kill_at(tmp_path):
         while not is_saved(tmp_path / files / f"output/p-{name}-state"):
             assert time.monotonic() < deadline and process.poll() is None, "it has not come as far as this state"
             time.sleep(0.005)
-        os.killpg(int((tmp_path / files / "pid").read_text()), signal.SIGKILL)
+        (handle,) = Local().living(tmp_path / "out/p").values()
+        os.killpg(int(handle.split()[0]), signal.SIGKILL)
         assert process.wait(30) == 1
 
     yield run

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import time
 from pathlib import Path
 
 import pytest
 from control_kit import HELD, states, until
+
+from automate_train.executors.local import Local
+from automate_train.machine import processes
+from automate_train.store.layout import AttemptFolder
 
 
 def test_stop_lets_finish_what_runs(automate_train, sweep_files, start, tmp_path):
@@ -40,7 +46,37 @@ def test_stop_now_ends_runs_that_were_left_alone(automate_train, sweep_files, st
     sweep.wait()
     assert "2 of its runs go on" in automate_train("stop", "out").stdout
     assert automate_train("stop", "out", "--now").stdout.count("ended (pid") == 2
-    until(lambda: len(list(tmp_path.glob("out/p/*/attempt-1/exit_code"))) == 2)
+    until(lambda: len(exit_codes(tmp_path)) == 2)
+
+
+def test_stop_now_kills_what_ignores_it_and_what_has_lost_its_shell(automate_train, sweep_files, start, tmp_path):
+    deaf = ["/bin/sh", "-c", "trap '' TERM; touch on-$0; while :; do sleep 0.05; done", "{n}"]
+    sweep = start(*sweep_files(deaf, {"n_list": [0, 1]}))
+    until(lambda: (tmp_path / "on-0").exists() and (tmp_path / "on-1").exists())
+    sweep.kill()
+    sweep.wait()
+    shells = [int(handle.split()[0]) for handle in Local().living(tmp_path / "out/p").values()]
+    os.kill(shells[0], signal.SIGKILL)  # the shell alone: the trainer lives on
+    said = automate_train("stop", "out", "--now").stdout
+    assert said.count("killed, for it did not end within 10 s (pid") == 2, said
+    assert not any(processes.group_members(shell) for shell in shells)
+    assert "nothing runs here" in automate_train("stop", "out").stdout
+
+
+def test_a_sweep_whose_folder_was_deleted_is_trained_anew_and_alone(automate_train, sweep_files, start, tmp_path):
+    flags = sweep_files(HELD, {"n_list": [0]})
+    sweep = start(*flags)
+    until(lambda: (tmp_path / "on-0").exists())
+    sweep.kill()
+    sweep.wait()
+    (old,) = Local().living(tmp_path / "out/p").values()
+    shutil.rmtree(tmp_path / "out/p")
+    (tmp_path / "on-0").unlink()
+    again = start(*flags)
+    until(lambda: (tmp_path / "on-0").exists())
+    assert old not in (living := Local().living(tmp_path / "out/p")).values() and len(living) == 1
+    (tmp_path / "go").touch()
+    assert again.wait(30) == 0
 
 
 def test_what_succeeded_while_nobody_watched_is_not_run_again(automate_train, sweep_files, start, tmp_path):
@@ -50,7 +86,7 @@ def test_what_succeeded_while_nobody_watched_is_not_run_again(automate_train, sw
     sweep.kill()
     sweep.wait()
     (tmp_path / "go").touch()
-    until(lambda: len(list(tmp_path.glob("out/p/*/attempt-1/exit_code"))) == 2)
+    until(lambda: len(exit_codes(tmp_path)) == 2)
     assert automate_train(*flags).returncode == 0
     assert states(automate_train) == dict.fromkeys(range(3), "succeeded")
     assert len(list(tmp_path.glob("out/p/*/attempt-*"))) == 3
@@ -61,6 +97,11 @@ def test_a_folder_that_is_no_sweep(automate_train, tmp_path, command):
     more = ["0"] if command == "logs" else []
     done = automate_train(command, str(tmp_path), *more)
     assert done.returncode == 2 and "no sweep's journal is here" in done.stderr
+
+
+def exit_codes(tmp_path: Path) -> list[int]:
+    codes = (AttemptFolder(path).read_exit_code() for path in tmp_path.glob("out/p/*/attempt-1"))
+    return [code for code in codes if code is not None]
 
 
 def _cpu(pid: int) -> float:

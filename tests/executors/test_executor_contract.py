@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +17,8 @@ import pytest
 
 from automate_train.errors import RunError
 from automate_train.executors.local import Local
-from automate_train.executors.protocol import Executor
+from automate_train.executors.protocol import Executor, Found, Recovered
+from automate_train.machine import processes
 from automate_train.records import Launch
 from automate_train.store.layout import AttemptFolder
 
@@ -78,7 +81,7 @@ def test_an_attempt_ends_with_its_exit_code_and_console_in_its_folder(executor, 
     assert ended(executor, handle)
     assert folder.read_exit_code() == 7
     assert sorted(folder.tail()) == ["err", "out b"]
-    assert executor.find(folder, handle) == "" and executor.holders(handle, folder, ()) == []
+    assert executor.living(tmp_path) == {} and executor.holders(handle, folder, ()) == []
 
 
 def test_each_end_is_told_once(executor, tmp_path):
@@ -86,7 +89,7 @@ def test_each_end_is_told_once(executor, tmp_path):
     handles = [executor.start(launch(*SH, f"exit {number}"), folder, ()) for number, folder in enumerate(folders)]
     told: list[str] = []
     until(lambda: told.extend(executor.wait(0.1)) or len(told) >= 5)
-    assert sorted(told) == sorted(handles) and executor.wait(0.1) == []
+    assert sorted(told) == sorted(handles) and executor.wait(0.1) == {}
     assert [folder.read_exit_code() for folder in folders] == [0, 1, 2, 3, 4]
 
 
@@ -121,11 +124,11 @@ def test_what_cannot_be_started_is_said(executor, tmp_path):
 def test_wait_returns_when_its_time_is_over_or_somebody_calls(executor, tmp_path):
     folder = attempt(tmp_path)
     handle = executor.start(launch("/bin/sleep", "60"), folder, ())
-    assert executor.wait(0.05) == []
+    assert executor.wait(0.05) == {}
     read_end, write_end = os.pipe()
     os.write(write_end, b"x")
     began = time.monotonic()
-    assert executor.wait(30, [read_end]) == [] and time.monotonic() - began < 10
+    assert executor.wait(30, [read_end]) == {} and time.monotonic() - began < 10
     os.close(read_end)
     os.close(write_end)
     executor.stop(handle, now=True)
@@ -147,7 +150,7 @@ def test_stopped_by_force_it_ends_whatever_it_does(executor, tmp_path):
     handle = executor.start(launch(*SH, "trap '' TERM; echo ready; while :; do sleep 0.05; done"), folder, ())
     until(lambda: "ready" in folder.tail())
     executor.stop(handle, now=False)
-    assert executor.wait(0.3) == [], "it ignores the polite way"
+    assert executor.wait(0.3) == {}, "it ignores the polite way"
     executor.stop(handle, now=True)
     assert ended(executor, handle)
     until(lambda: not executor.holders(handle, folder, ()))
@@ -167,18 +170,19 @@ def test_workers_that_outlive_the_trainer_hold_its_devices_until_they_are_ended(
 def test_an_attempt_is_found_by_its_handle_and_without_one(executor, name, tmp_path):
     folder, other = attempt(tmp_path), attempt(tmp_path, "other")
     handle = executor.start(launch("/bin/sleep", "60"), folder, ())
-    until(lambda: folder.read_pid())
     somebody_else = make(name)
-    assert somebody_else.find(folder, handle) == somebody_else.find(folder, "") == handle
-    assert executor.find(other, "") == "" and executor.find(other, "nonsense") == ""
+    asked = [(folder, handle), (folder, ""), (other, ""), (other, "nonsense")]
+    assert somebody_else.living(tmp_path) == {str(folder.path): handle}
+    assert somebody_else.recover(tmp_path, asked).attempts == [Found(handle), Found(handle), Found(), Found()]
     assert executor.describe(handle)
     executor.stop(handle, now=True)
-    assert ended(executor, handle) and somebody_else.find(folder, handle) == somebody_else.find(folder, "") == ""
+    assert ended(executor, handle) and somebody_else.recover(tmp_path, asked[:2]).attempts == [Found(), Found()]
 
 
 KILLED = """
 import os, sys
 import automate_train.executors.local
+from automate_train.machine import processes
 from automate_train.records import Launch
 from automate_train.store.layout import AttemptFolder
 executor = {executor}
@@ -204,7 +208,7 @@ def test_after_a_kill_what_runs_is_adopted_and_what_ended_is_not(executor, name,
     folders = [AttemptFolder(path) for path in paths]
     until(lambda: folders[1].read_exit_code() == 4)
     found = executor.recover(tmp_path, list(zip(folders, [handles[0], handles[1], "", ""], strict=True)))
-    assert found == [handles[0], "", handles[2], ""]
+    assert found == Recovered([Found(handles[0]), Found(), Found(handles[2]), Found()], [])
     (tmp_path / "go").touch()
     told: list[str] = []
     until(lambda: told.extend(executor.wait(0.1)) or len(told) >= 2)
@@ -220,10 +224,62 @@ def test_leftovers_are_gone_when_recover_returns(executor, name, tmp_path):
                         worker, f"({stay}) & echo $! >{tmp_path}/worker-pid")  # fmt: skip
     pids = [int(str(until(lambda file=file: file.exists() and file.read_text().strip()))) for file in
             (tmp_path / "trainer-pid", tmp_path / "worker-pid")]  # fmt: skip
-    os.kill(shell := AttemptFolder(trainer).read_pid(), signal.SIGKILL)
+    os.kill(shell := int(Path(f"/proc/{pids[0]}/stat").read_text().rpartition(")")[2].split()[1]), signal.SIGKILL)
     until(lambda: AttemptFolder(worker).read_exit_code() == 0 and not lives(shell))
-    assert executor.recover(tmp_path, [(AttemptFolder(trainer), ""), (AttemptFolder(worker), "")]) == ["", ""]
+    assert executor.recover(tmp_path, [(AttemptFolder(trainer), ""), (AttemptFolder(worker), "")]) == Recovered(
+        [Found(), Found()], []
+    )
     assert not any(lives(pid) for pid in pids)
+
+
+def test_a_trainer_whose_folder_was_deleted_is_ended_and_its_end_is_nobody_elses(executor, name, tmp_path):
+    """The sweep's folder was deleted by hand while its orchestrator was dead, and the same run is started again."""
+    path = tmp_path / "run" / "attempt-1"
+    old = f"trap '' TERM; until [ -e {tmp_path}/go ]; do sleep 0.02; done"
+    (handle,) = killed_orchestrator(name, path, old)
+    shutil.rmtree(tmp_path / "run")
+    folder = attempt(tmp_path)
+    again = make(name)  # as if nothing had been looked for
+    new = again.start(launch("/bin/sleep", "60"), folder, ())
+    (tmp_path / "go").touch()
+    until(lambda: not lives(int(handle.split()[0])))
+    assert again.wait(0.2) == {} and folder.read_exit_code() is None
+    again.stop(new, now=True)
+    assert ended(again, new)
+    (tmp_path / "go").unlink()
+    shutil.rmtree(tmp_path / "run")
+    (handle,) = killed_orchestrator(name, path, old)
+    shutil.rmtree(tmp_path / "run")
+    assert executor.recover(tmp_path, []) == Recovered([], [])
+    assert not lives(int(handle.split()[0])), "it would share the devices with the new attempt"
+
+
+def test_what_lives_on_another_machine_is_neither_adopted_nor_lost(executor, tmp_path, monkeypatch):
+    """Two machines share the disk: the handle is of the other one, and only the lock on the exit code is seen."""
+    folder = attempt(tmp_path)
+    handle = executor.start(launch("/bin/sleep", "60"), folder, ())
+    with monkeypatch.context() as patched:
+        patched.setattr(processes, "with_variable", lambda *told: iter(()))
+        host = handle.split(" ")[-1]
+        elsewhere = handle.removesuffix(host) + "elsewhere"
+        assert executor.recover(tmp_path, [(folder, elsewhere)]).attempts == [Found(elsewhere="elsewhere")]
+    executor.stop(handle, now=True)
+    assert ended(executor, handle)
+    assert executor.recover(tmp_path, [(folder, elsewhere)]).attempts == [Found()]
+
+
+def test_on_a_full_disk_the_executor_still_knows_the_exit_code(executor, tmp_path):
+    folder = attempt(tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        handle = executor.start(launch(*SH, "exit 9"), folder, ())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    deadline, told = time.monotonic() + 15, {}
+    while not told and time.monotonic() < deadline:
+        told = executor.wait(deadline - time.monotonic())
+    assert told == {handle: 9} and folder.read_exit_code() is None
 
 
 def test_nothing_outside_of_the_sweep_is_signalled(executor, name, tmp_path):
@@ -235,13 +291,14 @@ def test_nothing_outside_of_the_sweep_is_signalled(executor, name, tmp_path):
     with subprocess.Popen(["/bin/sleep", "60"], cwd=inside) as by_hand:
         try:
             for pid in ("0", "1", "-1", str(os.getpgrp()), str(os.getppid()), str(by_hand.pid), "x", "9" * 30):
-                (inside / "pid").write_text(f"{pid}\n")
-                assert executor.recover(tmp_path / "sweep", [(AttemptFolder(inside), f"{pid} 1 boot")]) == [""]
+                told = f"{pid} 1 {processes.boot_id()} {os.uname().nodename}"
+                found = executor.recover(tmp_path / "sweep", [(AttemptFolder(inside), told)])
+                assert found == Recovered([Found()], [])
                 for now in (False, True):
-                    executor.stop(f"{pid} 1 boot", now)
+                    executor.stop(told, now)
                     executor.stop("", now)
-            assert executor.holders(f"{by_hand.pid} 1 boot", AttemptFolder(inside), ()) == []
-            assert by_hand.poll() is None and executor.find(AttemptFolder(other), handle) == handle
+            assert executor.holders(told, AttemptFolder(inside), ()) == []
+            assert by_hand.poll() is None and executor.living(tmp_path / "other") == {str(other): handle}
         finally:
             by_hand.kill()
     executor.stop(handle, now=True)

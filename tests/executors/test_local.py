@@ -56,24 +56,13 @@ def test_children_do_not_inherit_ignored_or_blocked_signals(tmp_path: Path):
     assert "default_int_handler" in attempt.tail()[0] and attempt.tail()[0].endswith("set()")
 
 
-def test_a_pid_that_is_used_again_is_nobody(tmp_path: Path):
-    executor, folder = Local(), AttemptFolder(tmp_path)
-    me, boot = processes.process(os.getpid()), processes.boot_id()
-    assert me
-    for handle in (f"{me.pid} {me.ticks + 1} {boot}", f"{me.pid} {me.ticks} another-boot", f"{me.pid}", "", "x y z"):
-        assert executor.find(folder, handle) == ""
-
-
-def test_a_trainer_that_has_the_attempts_paths_among_its_arguments_is_not_its_shell(tmp_path: Path):
-    executor = Local()
-    attempt, handle = start(executor, tmp_path / "a", "/bin/sh", "-c", "sleep 30", str(tmp_path / "a/exit_code"))
-    pid = int(handle.split()[0])
-    while len(members := processes.group_members(pid)) < 2:
-        time.sleep(0.01)
-    (attempt.path / "pid").write_text(str(max(members)))
-    assert executor.find(attempt, "") == ""
-    executor.stop(handle, now=True)
-    assert ended(executor, handle)
+def test_a_pid_that_is_used_again_is_never_signalled(tmp_path: Path, monkeypatch):
+    executor, me = Local(), processes.id_of(os.getpid())
+    monkeypatch.setattr(processes, "signal_group", lambda *told: pytest.fail(f"signalled: {told}"))
+    for other in (me._replace(ticks=me.ticks + 1), me._replace(boot="another"), me._replace(host="another")):
+        executor.stop(" ".join(map(str, other)), now=True)
+    for handle in (f"{me.pid}", "", "x y z", "-1 1 a b"):
+        executor.stop(handle, now=True)
 
 
 def test_a_group_that_was_seen_empty_is_never_signalled_again(tmp_path: Path, monkeypatch):

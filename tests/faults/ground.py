@@ -18,6 +18,8 @@ from pathlib import Path
 
 from sd_scripts_kit import make_pictures, make_repo, safetensors
 
+from automate_train.machine import processes
+
 TRAINER = (Path(__file__).parent / "trainer.py").read_text(encoding="utf-8")
 SEED = int(os.environ.get("FAULTS_SEED", "4"))
 
@@ -100,12 +102,11 @@ class Ground:
     def trainers(self) -> list[tuple[int, int, Path]]:
         """(shell's pid, trainer's pid or 0, attempt) of what runs now."""
         found = []
-        for pid in list(self.sweep.glob("*/attempt-*/pid")):
-            with contextlib.suppress(OSError, ValueError):
-                shell = int(pid.read_text())
-                if self.mark.encode() in Path(f"/proc/{shell}/environ").read_bytes():
-                    children = Path(f"/proc/{shell}/task/{shell}/children").read_text().split()
-                    found.append((shell, int((*children, "0")[0]), pid.parent))
+        for pid, environment in processes.with_variable("AUTOMATE_TRAIN_ATTEMPT", 0):
+            with contextlib.suppress(OSError):
+                if environment.get("FAULT_MARK") == self.mark and os.getpgid(pid) == pid:
+                    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+                    found.append((pid, int((*children, "0")[0]), Path(environment["AUTOMATE_TRAIN_ATTEMPT"])))
         return found
 
     def lines(self, name: str) -> list[str]:

@@ -15,6 +15,7 @@ from report_kit import Sweep, data_of
 from automate_train.records import SweepContext
 from automate_train.report import worker
 from automate_train.report.worker import ReportWorker, write_or_explain
+from automate_train.training.signals import StopSignals
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_provenance_is_written_at_the_start_and_shown_by_the_page(sweep: Sweep, 
     context = SweepContext(str(tmp_path), "boats", command=("--cpu",), config_files={"default file": str(config)})
     reports = ReportWorker(sweep.folder)
     reports.begin(context, {}, ["a GPU"])
-    page = reports.finish()
+    page = reports.finish(StopSignals())
     assert page == sweep.path / "report.html"
     shown = data_of(page)["provenance"]
     assert shown == json.loads((sweep.path / "provenance.json").read_text())
@@ -55,7 +56,7 @@ def test_a_page_is_made_while_runs_train_but_seldom(sweep: Sweep, monkeypatch: p
     while not page.exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert reports.finish() == page
+    assert reports.finish(StopSignals()) == page
     monkeypatch.setattr(worker, "SECONDS_BETWEEN_PAGES", 60.0)
     page.unlink()
     reports.update(news=True)
@@ -71,7 +72,8 @@ def test_a_disk_that_hangs_does_not_keep_the_command(sweep: Sweep, monkeypatch: 
     if ctrl_c:
         threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT]).start()
     began = time.monotonic()
-    assert ReportWorker(sweep.folder).finish() is None
+    with StopSignals() as stop:
+        assert ReportWorker(sweep.folder).finish(stop) is None
     assert time.monotonic() - began < 5
     free.set()
 

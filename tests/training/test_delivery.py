@@ -294,3 +294,38 @@ def test_a_copy_that_fails_is_said_and_trains_nothing_again(sweep, tmp_path: Pat
     said = again.communicate(timeout=120)[0]
     assert again.returncode == 0 and len(lines(tmp_path / "starts")) == 2, said
     assert len(loras(tmp_path)) == 4 and delivered(tmp_path) == [True, True]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", None])
+def test_what_launch_json_does_not_say_is_not_called_delivered(tmp_path, content):
+    sweep = SweepFolder(tmp_path, "p")
+    folder = sweep.attempt("000-p/attempt-1")
+    folder.path.mkdir(parents=True)
+    if content is not None:
+        folder.launch.write_bytes(content)
+    ours = Delivery(sweep)
+    ours.add(Attempt(1, "k", 1, "000-p/attempt-1", (), "", 0.0))
+    assert select.select(ours.wake_on, [], [], 15)[0]
+    (result,) = ours.results()
+    assert "launch.json cannot be read" in result.error and not result.paths
+
+
+def test_an_error_that_nobody_expected_ends_no_other_copy(tmp_path, monkeypatch):
+    sweep, seen = SweepFolder(tmp_path, "p"), []
+
+    def broken(folder, keep):
+        seen.append(folder)
+        if len(seen) == 1:
+            raise RuntimeError("never thought of")
+        return ("there",)
+
+    monkeypatch.setattr(delivery, "deliver", broken)
+    ours = Delivery(sweep)
+    for number in (1, 2):
+        write_attempt(sweep.attempt(f"000-p/attempt-{number}"), Launch(("x",), "/", keep={"a": "/b"}))
+        ours.add(Attempt(number, "k", number, f"000-p/attempt-{number}", (), "", 0.0))
+    results = []
+    while ours.pending:
+        assert select.select(ours.wake_on, [], [], 15)[0]
+        results += ours.results()
+    assert [(each.error, each.paths) for each in results] == [("never thought of", ()), ("", ("there",))]

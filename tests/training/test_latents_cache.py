@@ -27,8 +27,8 @@ def test_links_stand_in_for_pictures_and_leave_the_users_folder_alone(tmp_path: 
 
 def test_a_cache_is_filled_once(tmp_path: Path):
     cache = Cache(str(tmp_path / "h"), {})
-    assert not latents_cache.is_filled(cache)
+    assert not latents_cache.is_filled(cache.path)
     latents_cache.link(cache)
-    assert not latents_cache.is_filled(cache)
-    latents_cache.mark_filled(cache)
-    assert latents_cache.is_filled(cache)
+    assert not latents_cache.is_filled(cache.path)
+    latents_cache.mark_filled(cache.path)
+    assert latents_cache.is_filled(cache.path)

@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 
 from automate_train.config.layers import Layer, built_in, merge
-from automate_train.records import Attempt, Device, Event, Launch, Outcome, Run, Source, SweepContext
+from automate_train.executors.protocol import Found, Recovered
+from automate_train.records import Attempt, Cache, Device, Event, Launch, Outcome, Run, Source, SweepContext
 from automate_train.store.events import read_events
+from automate_train.store.history import Histories
 from automate_train.store.journal import Journal
+from automate_train.store.launch import write_attempt
 from automate_train.store.layout import AttemptFolder, SweepFolder
 from automate_train.sweep.product import expand
 from automate_train.sweep.strategies.grid import Grid
-from automate_train.training import prepare
+from automate_train.training import adoption, latents_cache, prepare
 from automate_train.training.delivery import Delivery
 from automate_train.training.device_release import RELEASE_SECONDS
 from automate_train.training.loop import GRACE_SECONDS, Loop
@@ -49,16 +52,25 @@ class World:
         self.indices: dict[str, int] = {}
         self.starts: list[int] = []
         self.ended_with: list[str] = []
-        self.left: list[int] = []
+        self.drawn: list[int] = []
+        """How many runs were left at each drawing."""
+        self.found: dict[str, Found] = {}
+        """Start of a run's folder -> what became of the attempt of an earlier orchestrator."""
+        self.left: list[str] = []
+        """Folders of attempts of which something could not be ended."""
         self.log: list[str] = []
         """Starts and what the display is told, in their order."""
+        self.caches: tuple[Cache, ...] = ()
+        """Shared by all runs."""
+        self.code_when_stopped: int | None = None
+        """None: as by the signal."""
 
     # trainer
     def problems(self, run: Run, context: SweepContext) -> list[object]:
         return []
 
     def prepare(self, run: Run, folder: AttemptFolder, context: SweepContext) -> Launch:
-        return Launch((str(run.index),), "/", gpus=0 if context.cpu else 1)
+        return Launch((str(run.index),), "/", gpus=0 if context.cpu else 1, caches=self.caches)
 
     def events(self, folder: AttemptFolder, offset: int) -> tuple[list[Event], int]:
         return read_events(folder, offset)
@@ -95,7 +107,7 @@ class World:
         self.log.append(f"start {index}")
         return handle
 
-    def wait(self, seconds: float | None, wake_on: Sequence[int] = ()) -> list[str]:
+    def wait(self, seconds: float | None, wake_on: Sequence[int] = ()) -> dict[str, int | None]:
         self.on_wait()
         next_end = min((end for end, _, _ in self.ends.values()), default=float("inf"))
         limit = float("inf") if seconds is None else self.time + seconds
@@ -105,17 +117,22 @@ class World:
         for handle in over:
             _, folder, code = self.ends.pop(handle)
             folder.exit_code.write_text(f"{code}\n")
-        return over
+        return dict.fromkeys(over)
 
     def stop(self, handle: str, now: bool) -> None:
         number = signal.SIGKILL if now else signal.SIGTERM
         self.signals.append((number, self.time))
         if handle in self.ends and (now or not self.deaf):
             _, folder, _ = self.ends[handle]
-            self.ends[handle] = (self.time, folder, 128 + number)
+            code = 128 + number if self.code_when_stopped is None else self.code_when_stopped
+            self.ends[handle] = (self.time, folder, code)
 
     def holders(self, handle: str, attempt: AttemptFolder, devices: Sequence[str]) -> list[str]:
-        return ["pid 77"] if self.time < self.held_until.get(self.indices[handle], 0.0) else []
+        index = self.indices.get(handle, int(attempt.path.parent.name[:3]))
+        return ["pid 77"] if self.time < self.held_until.get(index, 0.0) else []
+
+    def recover(self, sweep: Path, left_behind: Sequence[tuple[AttemptFolder, str]]) -> Recovered:
+        return Recovered([self.found.get(folder.path.parent.name[:3], Found()) for folder, _ in left_behind], self.left)
 
     # display
     def started(self, active: RunningAttempt) -> None:
@@ -129,7 +146,7 @@ class World:
         return True
 
     def draw(self, active: Sequence[RunningAttempt], devices: Sequence[Device], left: int) -> None:
-        self.left.append(left)
+        self.drawn.append(left)
 
     def waits(self, run: Run, why: str) -> None:
         self.said.append(why)
@@ -157,10 +174,12 @@ def history(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
         journal = Journal(folder.journal)
         points = [point for point in sweep if isinstance(point, Run)]
         monkeypatch.setattr(prepare, "load", lambda name: world)
+        monkeypatch.setattr(adoption, "load", lambda name: world)
         world.devices = context.devices
         loop = Loop(
-            context._replace(temp_dir=str(tmp_path), stop_on_failure=stop), Grid(points), {}, count, journal,
-            world, world, Delivery(folder), StopSignals(), [], lambda: world.time, lambda: 1000 + world.time,
+            context=context._replace(temp_dir=str(tmp_path), stop_on_failure=stop), strategy=Grid(points), histories={},
+            total=count, journal=journal, executor=world, display=world, delivery=Delivery(folder), stop=StopSignals(),
+            followers=[], clock=lambda: world.time, now=lambda: 1000 + world.time,
         )  # type: ignore[arg-type]  # fmt: skip
         if before:
             before(loop)
@@ -267,7 +286,7 @@ def test_between_an_end_and_the_next_start_nothing_is_written_down_or_shown(hist
         "start 2", "write end 001", "show end p_n=1", "show start p_n=2",
         "write end 002", "show end p_n=2",
     ]  # fmt: skip
-    assert world.left == [2, 1, 0, 0]
+    assert world.drawn == [2, 1, 0, 0]
 
 
 def test_a_run_that_diverges_is_ended_once_and_its_slot_goes_on(history, tmp_path):
@@ -371,7 +390,7 @@ def test_after_a_while_it_is_said_who_holds_the_device_and_others_go_on(history,
 
     def before(loop: Loop) -> None:
         world.held_until = {0: 40.0}
-        world.on_wait = lambda: told.append((world.time, dict(loop.books.waits)))
+        world.on_wait = lambda: told.append((world.time, dict(loop.pending_writes.waits)))
 
     two = slots(2, ("0", "1"))
     assert history(tmp_path, world, 4, two, before=before) == ["succeeded"] * 4
@@ -393,3 +412,170 @@ def test_a_sweep_does_not_wait_for_ever_for_what_nobody_can_end(history, tmp_pat
     assert history(tmp_path, world, 1, slots(1)) == ["succeeded"]
     assert world.time == pytest.approx(1 + RELEASE_SECONDS, abs=0.1)
     assert (signal.SIGKILL, 1 + GRACE_SECONDS) in world.signals
+
+
+# what each was asked for
+
+
+def test_what_ended_well_just_as_a_person_stopped_it_has_succeeded(history, tmp_path):
+    world = World({0: 50.0}, {})
+    world.code_when_stopped = 0
+
+    def twice(loop: Loop) -> None:
+        loop.display.every = 1.0
+        world.on_wait = lambda: setattr(loop.stop, "level", 2)
+
+    assert history(tmp_path, world, 1, slots(1), before=twice) == ["succeeded"]
+
+
+def test_each_has_its_own_time_to_end(history, tmp_path):
+    """Run 0 diverges first; run 1 is stopped by a person 8 s later, and is not killed 2 s after that."""
+    world = World({0: 500.0, 1: 500.0}, {}, deaf=True)
+    nan = "".join(f'{{"at": 1, "kind": "metrics", "step": {step}, "nan": true}}\n' for step in range(3))
+
+    def before(loop: Loop) -> None:
+        loop.display.every = 1.0
+
+        def at() -> None:
+            for attempt in loop.active:
+                if attempt.label == "run 0" and world.time == 1.0:
+                    attempt.folder.events.write_text(nan)
+            loop.stop.level = 2 if world.time >= 9.0 else 0
+
+        world.on_wait = at
+
+    history(tmp_path, world, 2, slots(2), before=before, stop=False)
+    kills = [at for number, at in world.signals if number == signal.SIGKILL]
+    terms = [at for number, at in world.signals if number == signal.SIGTERM]
+    assert [at - asked for at, asked in zip(kills, terms, strict=True)] == [GRACE_SECONDS] * 2, world.signals
+
+
+def test_a_try_that_cannot_be_prepared_is_not_called_one(history, tmp_path):
+    world = World({}, {0: [PORT, 0]})
+    whole = world.prepare
+
+    def refuse(run: Run, folder: AttemptFolder, context: SweepContext) -> Launch:
+        if folder.number == 2:
+            raise OSError("the disk is gone")
+        return whole(run, folder, context)
+
+    world.prepare = refuse  # type: ignore[method-assign]
+    failed = []
+    history(tmp_path, world, 1, slots(1), retries=3, before=lambda loop: failed.append(loop))
+    assert world.ended_with == ["exit code 98; it could not be prepared for another try"] and failed[0].failed == 1
+
+
+# after a kill
+
+
+def killed(tmp_path: Path, world: World, loop: Loop, count: int) -> list[Run]:
+    """What an orchestrator has left that was killed when `count` runs had been started."""
+    runs = [run for run in iter(lambda: loop.strategy.propose({}), None) if run is not None]
+    for run in runs[:count]:
+        one = prepare.prepare(run, loop.journal, loop.context)
+        attempt = loop.journal.begin(one.record, loop.context.devices, 990.0, one.inside_sweep)
+        write_attempt(one.folder, one.launch, one.record, loop.context.devices, 990.0)
+        loop.journal.set_handle(attempt.id, f"old {run.index}")
+        world.ends[f"old {run.index}"] = (world.seconds.get(run.index, 1.0), one.folder, world.codes.get(run.index, 0))
+        world.indices[f"old {run.index}"] = run.index
+    loop.strategy = Grid(runs)
+    loop.histories = Histories(SweepFolder(tmp_path, "p"), loop.journal, lambda record, *more: world.events(*more))
+    return runs
+
+
+def taken_over(tmp_path: Path, world: World, count: int) -> Callable[[Loop], None]:
+    def before(loop: Loop) -> None:
+        killed(tmp_path, world, loop, count)
+        loop.take_over(adoption.left_behind(loop.journal, SweepFolder(tmp_path, "p"), world))
+
+    return before
+
+
+def test_what_runs_is_adopted_and_what_ended_is_judged(history, tmp_path):
+    world = World({0: 3.0}, {})
+    world.found = {"000": Found("old 0")}
+
+    def before(loop: Loop) -> None:
+        killed(tmp_path, world, loop, 3)
+        for index, code in ((1, 0), (2, 7)):
+            _, folder, _ = world.ends.pop(f"old {index}")
+            folder.exit_code.write_text(f"{code}\n")
+        loop.take_over(adoption.left_behind(loop.journal, SweepFolder(tmp_path, "p"), world))
+
+    assert history(tmp_path, world, 4, slots(1), before=before) == ["succeeded"] * 4
+    assert world.starts == [2, 3] and world.started_at[2] == 3.0, "the slot is the adopted run's until it has ended"
+    assert any("still runs (old 0), adopted" in text for text in world.said)
+
+
+def test_an_adopted_run_that_fills_a_cache_keeps_the_others_from_it(history, tmp_path):
+    world = World({0: 5.0}, {})
+    world.caches = (Cache(str(tmp_path / "cache"), {}),)
+    (tmp_path / "cache").mkdir()
+    world.found = {"000": Found("old 0")}
+    assert history(tmp_path, world, 3, slots(3), before=taken_over(tmp_path, world, 1)) == ["succeeded"] * 3
+    assert world.started_at[1] == world.started_at[2] == 5.0
+    assert "run 0 is filling the latents cache that this run shares" in world.said
+    assert latents_cache.is_filled(str(tmp_path / "cache"))
+
+
+def test_one_run_fills_a_cache_and_then_the_others_start_at_once(history, tmp_path):
+    world = World({0: 50.0}, {})
+    world.caches = (Cache(str(tmp_path / "cache"), {}),)
+
+    def before(loop: Loop) -> None:
+        loop.display.every = 1.0
+        world.on_wait = lambda: [
+            attempt.folder.events.write_text('{"at": 1004.0, "kind": "training"}\n')
+            for attempt in loop.active
+            if attempt.label == "run 0" and world.time == 4.0
+        ]
+
+    assert history(tmp_path, world, 3, slots(3), before=before) == ["succeeded"] * 3
+    assert world.started_at[0] == 0 and 4 <= world.started_at[1] == world.started_at[2] <= 6
+
+
+def test_a_run_whose_filling_failed_leaves_the_cache_to_the_next(history, tmp_path):
+    world = World({}, {0: 7})
+    world.caches = (Cache(str(tmp_path / "cache"), {}),)
+    assert history(tmp_path, world, 3, slots(3), stop=False) == ["failed", "succeeded", "succeeded"]
+    assert [world.started_at[index] for index in range(3)] == [0, 1, 2]
+
+
+def test_an_adopted_run_that_diverges_is_ended(history, tmp_path):
+    world = World({0: 500.0}, {})
+    world.found = {"000": Found("old 0")}
+    nan = "".join(f'{{"at": 1, "kind": "metrics", "step": {step}, "nan": true}}\n' for step in range(3))
+
+    def before(loop: Loop) -> None:
+        taken_over(tmp_path, world, 1)(loop)
+        loop.active[0].folder.events.write_text(nan)
+
+    assert history(tmp_path, world, 1, slots(1), before=before, stop=False) == ["failed"]
+    assert world.ended_with[0].startswith("diverged: ") and [number for number, _ in world.signals] == [signal.SIGTERM]
+
+
+def test_a_run_that_another_machine_trains_is_left_alone(history, tmp_path):
+    world = World({}, {})
+    world.found = {"000": Found(elsewhere="other-host")}
+
+    def before(loop: Loop) -> None:
+        taken_over(tmp_path, world, 1)(loop)
+        world.ends.clear()
+
+    assert history(tmp_path, world, 2, slots(1), before=before) == ["running", "succeeded"]
+    assert world.starts == [1] and any("runs on other-host" in text for text in world.said)
+
+
+def test_after_a_restart_a_device_is_held_by_what_is_left_of_a_run_that_has_ended(history, tmp_path):
+    world = World({}, {})
+    world.held_until = {0: 6.0}
+
+    def before(loop: Loop) -> None:
+        killed(tmp_path, world, loop, 1)
+        _, folder, _ = world.ends.pop("old 0")
+        folder.exit_code.write_text("0\n")
+        world.left = [str(folder.path.resolve())]
+        loop.take_over(adoption.left_behind(loop.journal, SweepFolder(tmp_path, "p"), world))
+
+    assert history(tmp_path, world, 2, ONE, before=before) == ["succeeded", "succeeded"]
+    assert 6.0 <= world.started_at[1] < 6.2

@@ -27,7 +27,7 @@ def ended(tmp_path):
         folder = AttemptFolder(tmp_path)
         folder.exit_code.write_text(f"{code}\n")
         one = RunningAttempt(ATTEMPT, RECORD, folder, command, "", 0.0, {}, Progress())
-        outcome = one.judge()
+        outcome = one.judge(None)
         return outcome.reason, outcome.cause
 
     return judge

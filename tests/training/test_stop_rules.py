@@ -11,7 +11,7 @@ import pytest
 from automate_train.records import Event
 from automate_train.store.history import Progress, after
 from automate_train.trainers import failure_causes
-from automate_train.training.stop_rules import NANS_IN_A_ROW, RULES, stopped
+from automate_train.training.stop_rules import NANS_IN_A_ROW, RULES, outcome_by_rules
 
 
 def told(losses: Iterable[float | None]) -> Progress:
@@ -37,16 +37,16 @@ def test_what_a_rule_says_is_an_outcome_with_a_reason_and_is_the_same_each_time(
 
 
 def test_some_nans_in_a_row_are_a_divergence():
-    assert stopped(told([0.1, *[None] * (NANS_IN_A_ROW - 1)]), {}) is None
-    outcome = stopped(told([0.1, *[None] * NANS_IN_A_ROW]), {"on_nan": "stop"})
+    assert outcome_by_rules(told([0.1, *[None] * (NANS_IN_A_ROW - 1)]), {}) is None
+    outcome = outcome_by_rules(told([0.1, *[None] * NANS_IN_A_ROW]), {"on_nan": "stop"})
     assert outcome and outcome.reason == ("diverged: the loss was NaN 3 logged steps in a row; lower the learning rate")
-    assert stopped(told([*[None] * (NANS_IN_A_ROW - 1), 0.1, *[None] * (NANS_IN_A_ROW - 1)]), {}) is None
+    assert outcome_by_rules(told([*[None] * (NANS_IN_A_ROW - 1), 0.1, *[None] * (NANS_IN_A_ROW - 1)]), {}) is None
 
 
 def test_on_nan_ignore_lets_it_go_on():
-    assert stopped(told([None] * 100), {"on_nan": "ignore"}) is None
+    assert outcome_by_rules(told([None] * 100), {"on_nan": "ignore"}) is None
 
 
 def test_a_run_that_diverged_is_not_tried_again_by_itself():
-    outcome = stopped(told([None] * 3), {})
+    outcome = outcome_by_rules(told([None] * 3), {})
     assert outcome and not failure_causes.by_name(outcome.cause).passes_by_itself

@@ -1,4 +1,4 @@
-"""What has happened and is still to be written down: none of it may delay the next start.
+"""What has happened and is still to be written into the journal: none of it may delay the next start.
 
 Covers: starts, checkpoints, ends, reasons to wait and copies, kept until `write` puts them into the store, tells the
 display, and has the files of what succeeded copied. Not: the order of things (`loop`).
@@ -15,7 +15,7 @@ from .interfaces import Display
 from .running_attempt import RunningAttempt
 
 
-class Bookkeeping:
+class PendingWrites:
     def __init__(self, journal: Journal, display: Display, delivery: Delivery, now: Callable[[], float]) -> None:
         """`now`: Unix seconds."""
         self.journal, self.display, self.delivery, self.now = journal, display, delivery, now
@@ -52,7 +52,7 @@ class Bookkeeping:
                     self.written_waits = self.waits
         for ended, outcome in ends:
             self.display.ended(ended, outcome, ended.seconds)
-            if outcome.kind == "succeeded" and ended.keep:
+            if outcome.kind == "succeeded" and ended.keep != {}:
                 self.delivery.add(ended.attempt)
         for started in starts:
             self.display.started(started)
