@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import sqlite3
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -37,7 +36,7 @@ from .records import Setting, SweepContext
 from .report.worker import ReportWorker
 from .sampling.process import SamplerProcess
 from .store.history import Histories
-from .store.journal import Journal
+from .store.journal import Journal, JournalError
 from .store.layout import SweepFolder
 from .store.rebuild import open_journal
 from .store.sweep_file import note_sweep
@@ -292,5 +291,5 @@ def _note_end(plan: Plan, loop: Loop, journal: Journal, display: Plain) -> None:
         if loop.failed and plan.context.stop_on_failure:
             journal.abort_waiting()
         write_results(journal, plan.folder)
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, JournalError) as error:
         display.say(f"the sweep's end could not be written to {plan.folder.path}: {error}")

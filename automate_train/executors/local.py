@@ -42,7 +42,8 @@ START_SECONDS = 5.0
 # Everything but the trainer itself is built into the shell: no further process.
 # Descriptor 4 reserves the attempt's devices. The trainer does not get it: a daemon that it leaves behind would keep
 # them reserved for months.
-SHIM = f"""trap : HUP INT TERM; export {GROUP}=$$; cd -- "$1" && {{ shift; "$@" 4>&-; }}; c=$?; echo $c >&3; exit $c"""
+SHIM = """trap : HUP INT TERM; export AUTOMATE_TRAIN_GROUP=$$
+cd -- "$1" && { shift; "$@" 4>&-; }; c=$?; echo $c >&3; exit $c"""
 
 
 class Started(NamedTuple):

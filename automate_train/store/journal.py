@@ -29,6 +29,9 @@ from .outcome import KINDS, read_outcome, safe_metrics, write_outcome
 
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
+JournalError = sqlite3.Error
+"""What a journal raises that cannot be written or read: the disk is full, the file is damaged."""
+
 
 class Journal:
     """One open journal. Every public call that writes is one committed transaction, unless it is inside
