@@ -119,9 +119,9 @@ def run(request: SweepRequest) -> int:
         return 2 if refused else 0
     if request.in_background is not None:
         return _start_in_background(request.in_background, SweepFolder(context.temp_dir, context.project))
-    return execute(
-        Plan(context, gpus or [], selection, _sampler_secrets(selection), request.plain, rerun_before, request.samples_must)
-    )
+    secrets = _sampler_secrets(selection)
+    plan = Plan(context, gpus or [], selection, secrets, request.plain, rerun_before, request.samples_must)
+    return execute(plan)
 
 
 def _context(
