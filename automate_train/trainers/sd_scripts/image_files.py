@@ -27,7 +27,7 @@ BEGINNINGS = (
 END_OF_PNG, END_OF_JPEG = b"IEND\xaeB`\x82", b"\xff\xd9"
 TAIL = 4096
 SECONDS = 5.0
-"""The longest that one folder's pictures are looked at: 10,000 of a local disk take 0.4 s."""
+"""The longest that one folder's pictures are looked at: 10,000 small ones that are in the page cache took 0.1 s."""
 
 REPEATS = re.compile(r"(\d+)(?:_(.*))?", re.DOTALL)
 
