@@ -6,9 +6,15 @@ Not: printing and exiting (`cli`); anything that is neither of the two errors is
 
 from __future__ import annotations
 
+import re
 from typing import Literal, NamedTuple
 
 Severity = Literal["error", "warning"]
+
+CONTROL = (
+    r"\x1b[\]PX^_][^\x07\x1b]*(\x07|\x1b\\)?|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]"
+    r"|[\x00-\x08\x0a-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+)
 
 
 class Problem(NamedTuple):
@@ -52,3 +58,8 @@ def nearest(word: str, known: object, count: int = 3) -> str:
     if len(word) > 2:  # one letter is a part of nearly every name
         found += [name for name in names if word in name and name not in found][: count - len(found)]
     return f"did you mean {', '.join(found)}?" if found else ""
+
+
+def printable(text: str) -> str:
+    """A program's text without what would steer a terminal: escape sequences, titles, cursor moves, other direction."""
+    return re.sub(CONTROL, "", text)

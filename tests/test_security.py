@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import errno
 import json
 import os
 import subprocess
@@ -20,12 +21,14 @@ import webui_kit
 from sd_scripts_kit import Bench
 
 import automate_train
+from automate_train.cli import output
 from automate_train.config.layers import MAX_BYTES, Layer, merge, parse_any, read
 from automate_train.config.sampling_options import sampler_environment, trainer_environment
 from automate_train.errors import UserError
 from automate_train.records import Launch, Run, Source
+from automate_train.report.worker import write_or_explain
 from automate_train.store.launch import write_attempt
-from automate_train.store.layout import AttemptFolder
+from automate_train.store.layout import AttemptFolder, SweepFolder
 from automate_train.sweep.exclude import MAX_SIZE, compile_expression
 from automate_train.sweep.product import expand
 from automate_train.training.delivery import deliver
@@ -138,6 +141,27 @@ def test_links_are_not_followed_when_something_is_replaced(tmp_path: Path):
     deliver(attempt, {"output/r.safetensors": str(target)})
     assert mine.read_text() == "mine"
     assert not [path for path in target.parent.iterdir() if not path.is_symlink() and path.read_bytes() != b"new"]
+
+
+def test_a_planted_link_gets_no_events(tmp_path: Path):
+    """The hook, and the report's error, next to a link to somebody's file."""
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    (tmp_path / "events.jsonl").symlink_to(mine)
+    program = "import sys, hook_events; hook_events.Events(sys.argv[1]).write('begin')"
+    command = [sys.executable, "-c", program, str(tmp_path / "events.jsonl")]
+    done = subprocess.run(command, cwd=PACKAGE / "hook", env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}, timeout=60)
+    folder = SweepFolder(tmp_path, "p")
+    folder.path.mkdir()
+    folder.report_error.symlink_to(mine)
+    folder.journal.mkdir()  # no page can be made
+    assert write_or_explain(folder) is None and not folder.report_error.is_symlink()
+    assert done.returncode == 0 and mine.read_text() == "mine"
+
+
+def test_too_many_open_files_is_said_with_what_helps(capsys):
+    assert output.failed(OSError(errno.EMFILE, "Too many open files", "/x/journal.sqlite")) == 2
+    assert "ulimit -n" in capsys.readouterr().err
 
 
 def test_no_folder_is_ever_deleted():

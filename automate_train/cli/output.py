@@ -7,6 +7,7 @@ Not: the sentences themselves (`errors`, and the code that raises them).
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import sys
@@ -40,6 +41,8 @@ def failed(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # `| head` closed our output: nothing is left to say
         return 0
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return _say("too many files are open; allow more (ulimit -n 4096), then the same command goes on", 2)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return _say(f"{where}{error.strerror or error} (is the disk full, the folder gone?)", 2)

@@ -10,6 +10,7 @@ import contextlib
 import time
 from collections.abc import Sequence
 
+from ..errors import printable
 from ..records import Device, Outcome, Run
 from ..training.running_attempt import RunningAttempt
 
@@ -27,7 +28,7 @@ class Plain:
 
     def say(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError):
-            print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
+            print(f"[{time.strftime('%H:%M:%S')}] {printable(text)}", flush=True)
 
     def started(self, active: RunningAttempt) -> None:
         where = f" on {active.device_labels}" if active.device_labels else ""

@@ -16,6 +16,7 @@ from pathlib import Path
 from ..records import RunRecord
 from ..store.journal import Journal
 from ..store.layout import SweepFolder
+from ..trainers.failure_causes import without_launcher
 from .plain import duration
 from .status import samples_lines
 
@@ -51,7 +52,7 @@ def lines(
 def _failure(folder: SweepFolder, record: RunRecord) -> Iterator[str]:
     yield f"\nrun {record.number} {record.name} {record.state}: {record.reason}"
     attempt = folder.attempt(record.folder)
-    for line in attempt.tail(15):
+    for line in without_launcher(attempt.tail(100))[-15:]:
         yield f"  | {line}"
     yield f"  log: {attempt.console}"
 

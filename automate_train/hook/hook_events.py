@@ -30,7 +30,8 @@ class Events:
         self.troubles: set[str] = set()
         if file is not None:
             try:
-                self.descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+                self.descriptor = os.open(file, flags, 0o644)
             except OSError as error:
                 self._warn(error)
 
@@ -60,11 +61,21 @@ class Events:
 
 
 def describe(error: BaseException) -> str:
-    """`ValueError: its message`, at most LONGEST_TEXT characters."""
+    """`ValueError: its message`, at most LONGEST_TEXT characters; without a message, where it was raised."""
     try:
-        return f"{type(error).__name__}: {error}"[:LONGEST_TEXT]
+        text = str(error) or f"no message, raised {_where(error)}"
+        return f"{type(error).__name__}: {text}"[:LONGEST_TEXT]
     except Exception:
         return type(error).__name__
+
+
+def _where(error: BaseException) -> str:
+    frame, place = error.__traceback__, "nowhere"
+    while frame is not None:
+        code = frame.tb_frame.f_code
+        place = f"in {code.co_name} ({os.path.basename(code.co_filename)}:{frame.tb_lineno})"
+        frame = frame.tb_next
+    return place
 
 
 def plain(value: Any) -> Any:

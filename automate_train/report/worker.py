@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..machine.child_process import ChildProcess, own_command
 from ..records import Setting, SweepContext
+from ..store.files import write
 from ..store.layout import SweepFolder
 from ..training.signals import StopSignals
 
@@ -84,5 +85,5 @@ def write_or_explain(folder: SweepFolder, seconds: float = 10.0) -> Path | None:
         return write_page(folder, seconds=seconds).path
     except Exception:
         with contextlib.suppress(OSError):
-            folder.report_error.write_text(traceback.format_exc(), encoding="utf-8")
+            write(folder.report_error, traceback.format_exc())
         return None

@@ -11,7 +11,7 @@ import os
 import re
 from pathlib import Path
 
-from ..errors import UserError
+from ..errors import UserError, printable
 
 LOGS = "_logs"
 """In temp_dir: the trackers' home, one for all runs of all sweeps."""
@@ -147,12 +147,12 @@ class AttemptFolder:
         return int(data) if data.endswith(b"\n") and data.strip().isdigit() and len(data) < 6 else None
 
     def tail(self, lines: int = 15) -> list[str]:
-        """The last console lines, progress bars reduced to their last state."""
+        """The last console lines, progress bars reduced to their last state, without what would steer a terminal."""
         try:
             with self.console.open("rb") as f:
                 f.seek(max(0, self.console.stat().st_size - 64 * 1024))
                 text = f.read().decode("utf-8", "replace")
         except OSError:
             return []
-        shown = [line.rstrip("\r").rsplit("\r", 1)[-1].rstrip() for line in text.split("\n")]
+        shown = [printable(line.rstrip("\r").rsplit("\r", 1)[-1]).rstrip() for line in text.split("\n")]
         return [line for line in shown if line][-lines:]

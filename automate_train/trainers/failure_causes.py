@@ -43,6 +43,13 @@ class Cause(NamedTuple):
 _OTHER = r"Process \d+ has [\d.]+ GiB memory in use"
 _NEIGHBOUR = rf"({_OTHER}.*(this process has|Process \d+ has)|this process has.*{_OTHER})"
 _NO_ROOM = r"(CUDA|HIP|XPU) out of memory|(CUDA|HIP) error: out of memory|CUBLAS_STATUS_ALLOC_FAILED"
+# Libraries below torch's allocator do not tell how much was free, nor who has the rest: mostly a neighbour.
+_UNTOLD = (
+    r"CUDNN_STATUS_(INTERNAL_ERROR_(DEVICE|HOST)_)?ALLOC(ATION)?_FAILED|CUBLAS_STATUS_NOT_INITIALIZED|CUFFT_ALLOC_FAILED"
+    r"|CUSOLVER_STATUS_ALLOC_FAILED|CUSPARSE_STATUS_(ALLOC_FAILED|INSUFFICIENT_RESOURCES)|cudaErrorMemoryAllocation"
+    r"|(Cuda failure|CUDA driver error|Triton Error \[CUDA\])[^a-z]*out of memory|Allocation on device\b"
+    r"|^Error out of memory at line|OutOfMemoryError|Unable to find a valid cuDNN algorithm"
+)
 
 TABLE = (
     Cause(
@@ -58,6 +65,11 @@ TABLE = (
         rf"^(?!.*{_NEIGHBOUR}).*({_NO_ROOM})",
         "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 7.79 "
         "GiB of which 15.44 MiB is free. Process 31 has 7.60 GiB memory in use.", from_outside=True,
+    ),
+    Cause(
+        "out_of_gpu_memory_untold", "the GPU's memory ran out, and the message does not say who uses it",
+        "set --cuda-memory-limit, or lower train_batch_size or resolution", rf"^(?!.*({_NO_ROOM})).*({_UNTOLD})",
+        "RuntimeError: cuDNN error: CUDNN_STATUS_ALLOC_FAILED", True, True,
     ),
     Cause(
         "out_of_shared_memory", "the data loader ran out of shared memory",
@@ -88,6 +100,11 @@ TABLE = (
         r"error: (unrecognized arguments|argument |the following arguments are required)"
         r"|got an unexpected keyword argument|voluptuous\.error|extra keys not allowed",
         "train_network.py: error: argument --max_train_epochs: invalid int value: 'ten'",
+    ),
+    Cause(
+        "broken_pattern", "a regular expression in the options is not valid",
+        "correct it: network_reg_dims and the like",
+        r"\bre\.(error|PatternError): ", "re.error: missing ), unterminated subpattern at position 4",
     ),
     Cause(
         "missing_module", "the trainer's Python lacks a package", "install it there (venv_path says which Python)",
@@ -229,11 +246,18 @@ def _signal(code: int, lines: Sequence[str]) -> str:
         return (died[-1][1] or "SIGKILL") if died else ""
 
 
-def _last_errors(lines: Sequence[str]) -> Sequence[str]:
-    """From the last traceback on, with the ones that led to it; without a traceback, the console's end."""
+def without_launcher(lines: Sequence[str]) -> Sequence[str]:
+    """A console's end without the traceback of accelerate or torchrun, which only says that their child failed."""
     heads = [number for number, line in enumerate(lines) if TRACEBACK in line]
     if heads and any(word in line for line in lines[heads[-1] :] for word in LAUNCHERS):
-        lines = lines[: heads.pop()]
+        return lines[: heads[-1]]
+    return lines
+
+
+def _last_errors(lines: Sequence[str]) -> Sequence[str]:
+    """From the last traceback on, with the ones that led to it; without a traceback, the console's end."""
+    lines = without_launcher(lines)
+    heads = [number for number, line in enumerate(lines) if TRACEBACK in line]
     while len(heads) > 1 and lines[heads[-1] - 1].startswith(CHAINED):
         heads.pop()
     return lines[heads[-1] :] if heads else lines[-LINES:]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+import automate_train
 
 HOOK = Path(__file__).parents[2] / "automate_train" / "hook"
 TINY = Path(__file__).parents[2] / "automate_train" / "trainers" / "tiny" / "train_network.py"
@@ -523,3 +526,18 @@ def test_two_processes_write_one_set_of_events(attempt: Attempt, pictures: Path)
     assert kinds.count("begin") == kinds.count("training") == kinds.count("end") == 1
     assert attempt.of("training")[0]["total_steps"] == 8  # 16 pictures in batches of 2, over 2 processes, twice
     assert [e["which"] for e in attempt.of("checkpoint")] == ["epoch", "last"] and attempt.of("trouble") == []
+
+
+def test_an_error_without_a_message_says_where_it_was_raised():
+    sys.path.insert(0, str(Path(automate_train.__file__).parent / "hook"))
+    try:
+        from hook_events import describe
+    finally:
+        sys.path.pop(0)
+
+    def open_run() -> None:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError) as error:
+        open_run()
+    assert re.fullmatch(r"RuntimeError: no message, raised in open_run \(test_hook\.py:\d+\)", describe(error.value))

@@ -69,3 +69,12 @@ def test_a_sweep_is_found_by_its_folder_or_its_home(tmp_path: Path):
             assert find_sweep(tmp_path).path == tmp_path / name
     with pytest.raises(UserError, match="several sweeps are here: a, b"):
         find_sweep(tmp_path)
+
+
+def test_the_consoles_last_lines_do_not_steer_a_terminal(tmp_path: Path):
+    attempt = AttemptFolder(tmp_path)
+    attempt.console.write_bytes(
+        "\x1b]0;owned\x07\x1b[31m배 보트 船\x1b[0m\n\x1b[2J\x1b[1;1Hgone\x08\n"
+        "steps: 10%\rsteps: 50%\n\x1b]8;;http://evil\x1b\\link\x1b]8;;\x1b\\\u202e\x9b31m\ta\n".encode()
+    )
+    assert attempt.tail() == ["배 보트 船", "gone", "steps: 50%", "link31m\ta"]

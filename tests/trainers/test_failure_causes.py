@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from automate_train.trainers.failure_causes import KILLED, TABLE, UNKNOWN, by_name, explain
+from automate_train.trainers.failure_causes import KILLED, TABLE, UNKNOWN, by_name, explain, without_launcher
 
 PLAIN = ["Loading settings from training.toml...", "steps:  17%|#   | 2/12 [00:18<01:34, avr_loss=1.12]"]
 LAUNCHER = [
@@ -32,7 +32,39 @@ def test_names_are_unique_and_every_cause_has_words():
 
 def test_only_what_lies_outside_passes_by_itself():
     passing = {cause.name for cause in TABLE if cause.passes_by_itself}
-    assert passing == {"out_of_gpu_memory_neighbour", "port_in_use", "tracker_away", "gpu_lost"}
+    memory = {"out_of_gpu_memory_neighbour", "out_of_gpu_memory_untold"}
+    assert passing == {*memory, "port_in_use", "tracker_away", "gpu_lost"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "RuntimeError: cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "RuntimeError: cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+        "RuntimeError: CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+        "RuntimeError: cuFFT error: CUFFT_ALLOC_FAILED",
+        "ncclUnhandledCudaError: Call to CUDA function failed. Last error: Cuda failure 2 'out of memory'",
+        "torch.distributed.DistBackendError: NCCL error: Last error: Cuda failure 'out of memory'",
+        "RuntimeError: CUDA driver error: out of memory",
+        "RuntimeError: Triton Error [CUDA]: out of memory",
+        "torch.OutOfMemoryError: Allocation on device 0 would exceed allowed memory. (out of memory)",
+        "Error out of memory at line 380 in file /src/csrc/ops.cu",
+        "RuntimeError: Unable to find a valid cuDNN algorithm to run convolution",
+    ],
+)
+def test_memory_that_ran_out_in_other_words_is_tried_again(line):
+    cause, _ = explain(1, ["Traceback (most recent call last):", line, *LAUNCHER])
+    assert cause.name == "out_of_gpu_memory_untold" and cause.passes_by_itself
+
+
+def test_an_error_of_a_lower_case_name_is_an_error():
+    cause, text = explain(1, ["Traceback (most recent call last):", "re.error: nothing to repeat at position 0"])
+    assert cause.name == "broken_pattern" and "nothing to repeat" in text
+
+
+def test_the_launchers_traceback_is_left_out():
+    own = ["Traceback (most recent call last):", "ValueError: mine"]
+    assert without_launcher([*own, *LAUNCHER]) == own and without_launcher(own) == own
 
 
 def test_a_lone_process_or_a_small_one_is_no_neighbour():
