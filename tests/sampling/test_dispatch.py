@@ -1,6 +1,7 @@
-"""How fast, how often it asks, how servers share the work. The server's own time is what it says it was busy for.
+"""How often a server runs out of work, how often it is asked, how servers share the work.
 
-AUTOMATE_TRAIN_SLOW_PICTURES=1 takes half a second a picture, which takes minutes."""
+AUTOMATE_TRAIN_SLOW_PICTURES=1 takes half a second a picture, which takes minutes, and compares the seconds, too: those of
+quick pictures would depend on what else the machine does."""
 
 from __future__ import annotations
 
@@ -31,9 +32,10 @@ def test_the_server_is_never_idle_and_seldom_asked(tmp_path: Path):
     with running(tmp_path / "server", seconds=SECONDS) as double:
         sweep = Sweep(tmp_path / "a", [double.url], PROMPTS)
         sweep.run("k0", epochs=CHECKPOINTS)
-        took, own = timed(sweep), double.log()["busy_seconds"]
+        took, log = timed(sweep), double.log()
+        own = log["busy_seconds"]
         print(f"{took:.1f} s of which the server {own:.1f} s: {took / own:.3f}")
-        assert took < 1.15 * own + (0 if LONG else 0.8), "Python's own start counts only where pictures are quick"
+        assert log["ran_empty"] == 1 and (took < 1.15 * own or not LONG), "its queue is empty at the end alone"
         polls = [each["at"] for each in double.asked("/agent-scheduler/v1/queue")]
         assert all(later - first > 0.99 for first, later in zip(polls[2:], polls[4:], strict=False)), "2 a second"
         results = [each for each in double.log()["requests"] if each["path"].endswith("/results")]
@@ -68,8 +70,10 @@ def test_two_servers_share_the_work(tmp_path: Path):
         assert code == 0 and sweep.states() == {"done": 12 * sweep_checkpoints}, said
         alone = 12 * sweep_checkpoints * SECONDS
         print(f"{took:.1f} s, one alone {alone:.1f} s: {took / alone:.3f}")
-        assert took < 0.6 * alone + (0 if LONG else 0.8)
+        assert took < 0.6 * alone or not LONG
         for double in (one, two):
+            drawn = len(double.log()["pictures"])
+            assert double.log()["ran_empty"] == 1 and drawn >= 0.4 * 12 * sweep_checkpoints, drawn
             assert_clean(double)
 
 

@@ -222,4 +222,11 @@ def history(webui) -> dict:
         shown = {name: list(entries) for name, entries in shown.items()}
     now = {"tasks": rows, "files": loras.files(), "listed": sorted(loras.listed), "paused": webui.tasks.paused}
     now["runner"] = webui.tasks.runs()
-    return {**shown, **now, "busy_seconds": log.busy_seconds, "root": str(loras.root), "overwrite": loras.overwrite}
+    return {
+        **shown,
+        **now,
+        "ran_empty": webui.tasks.ran_empty,
+        "busy_seconds": log.busy_seconds,
+        "root": str(loras.root),
+        "overwrite": loras.overwrite,
+    }

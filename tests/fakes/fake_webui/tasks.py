@@ -24,6 +24,7 @@ class Tasks:
         self.current: str | None = None  # the task that runs
         self.stuck: str | None = None  # stall 3: what current_task_id says for ever
         self._runner: threading.Thread | None = None
+        self.ran_empty = 0  # how often nothing was left to do
 
     def sql(self, text: str, *values) -> list[sqlite3.Row]:
         with self._lock:
@@ -54,6 +55,7 @@ class Tasks:
             if not waiting and not busy:
                 return
             if not waiting:
+                self.ran_empty += 1
                 time.sleep(self._settings.last_sleep)  # what comes now is not seen, and the kick with it is lost
                 return
             while self.stuck:
