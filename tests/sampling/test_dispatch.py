@@ -1,7 +1,7 @@
 """How often a server runs out of work, how often it is asked, how servers share the work.
 
-AUTOMATE_TRAIN_SLOW_PICTURES=1 takes half a second a picture, which takes minutes, and compares the seconds, too: those of
-quick pictures would depend on what else the machine does."""
+AUTOMATE_TRAIN_SLOW_PICTURES=1 takes half a second a picture, which takes minutes, and compares the seconds, too: those
+of quick pictures would depend on what else the machine does."""
 
 from __future__ import annotations
 
