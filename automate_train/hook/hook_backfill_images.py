@@ -85,11 +85,11 @@ def main() -> str:
     file = os.path.join(attempt, "events.jsonl")
     if not settings.get("trackers") or not os.path.exists(file):
         return "no images to log: there are no trackers"
-    import hook_sample_images  # type: ignore[import-not-found]
+    import hook_find_images  # type: ignore[import-not-found]
 
     trackers = settings["trackers"]
     uncounted = int((trackers.get("resumed") or {}).get("uncounted_steps") or 0)
-    folder = hook_sample_images.SampleFolder(attempt, settings.get("output_dir"), trackers.get("prompts"), uncounted)
+    folder = hook_find_images.SampleFolder(attempt, settings.get("output_dir"), trackers.get("prompts"), uncounted)
     if not os.path.isdir(folder.path) or not missing(folder, TrainingEvents(file, uncounted)):
         return "no images to log"
     import hook_events  # type: ignore[import-not-found]

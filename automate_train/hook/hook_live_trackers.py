@@ -2,7 +2,7 @@
 
 Covers: what `Accelerator.init_trackers` opens (names, folders, options as config; the user's own tracker config wins),
 the events `tracker` (which run, where) and `picture` (logged to), faults as events. Only for attempts whose hook.json
-has `trackers`. Not: how each tracker is written to (`hook_trackers`), which images there are (`hook_sample_images`),
+has `trackers`. Not: how each tracker is written to (`hook_trackers`), which images there are (`hook_find_images`),
 images that come after the training's end (`hook_backfill_images`).
 """
 
@@ -13,8 +13,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import hook_find_images  # type: ignore[import-not-found]
 import hook_locks  # type: ignore[import-not-found]  # beside this file
-import hook_sample_images  # type: ignore[import-not-found]
 import hook_trackers  # type: ignore[import-not-found]
 
 
@@ -33,7 +33,7 @@ class LiveTrackers:
         self.resumed = self.wanted.get("resumed") or {}
         self.uncounted = int(self.resumed.get("uncounted_steps") or 0)
         output, prompts = settings.get("output_dir"), self.wanted.get("prompts")
-        self.images = hook_sample_images.SampleFolder(attempt, output, prompts, self.uncounted)
+        self.images = hook_find_images.SampleFolder(attempt, output, prompts, self.uncounted)
         self.lock = hook_locks.hold(os.path.join(attempt, "events.jsonl"))
         self.logged: dict[str, set[str]] = {}
         """Path of an image -> the trackers that have it."""

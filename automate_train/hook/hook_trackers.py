@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from hook_sample_images import SampleImage  # type: ignore[import-not-found]  # beside this file
+from hook_find_images import SampleImage  # type: ignore[import-not-found]  # beside this file
 
 Arguments = tuple[str, str, dict[str, Any]]
 """`(project's name, folder, keyword arguments)` for accelerate's tracker."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..config.prompts import read_prompts
 from ..errors import UserError
-from ..hook.hook_sample_images import OWN, is_whole
+from ..hook.hook_find_images import OWN, is_whole
 from ..sampling.servers.webui.payload import without_lora
 from ..store.files import read_json
 from ..store.layout import SweepFolder

@@ -87,7 +87,7 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Any:
     ],
 )
 def test_the_trainers_own_pictures(attempt: Attempt, hook: Any, name: str, expected: Any) -> None:
-    folder = hook("hook_sample_images").SampleFolder(str(attempt.path), None)
+    folder = hook("hook_find_images").SampleFolder(str(attempt.path), None)
     attempt.picture(name[:-4], 1)
     (attempt.output / "sample" / f"{name[:-4]}.json").unlink()
     (attempt.output / "sample" / f"{name[:-4]}.png").rename(attempt.output / "sample" / name)
@@ -107,7 +107,7 @@ def test_pictures_of_a_webui_count_when_they_are_done(attempt: Attempt, hook: An
     attempt.picture("lora-000003_01", 30)
     png = attempt.output / "sample" / "lora-000003_01.png"
     png.write_bytes(png.read_bytes()[:-5])
-    folder = hook("hook_sample_images").SampleFolder(str(attempt.path), str(attempt.output))
+    folder = hook("hook_find_images").SampleFolder(str(attempt.path), str(attempt.output))
     found = folder.complete((), int)
     assert [(p.path, p.tag, p.caption, p.step, p.epoch, p.own) for p in found] == [
         ("output/sample/lora-000001_00.png", "sample/00", "first", 10, 1, False),
@@ -121,7 +121,7 @@ def test_pictures_of_a_webui_count_when_they_are_done(attempt: Attempt, hook: An
 
 
 def test_a_folder_that_does_not_change_is_not_read(attempt: Attempt, hook: Any) -> None:
-    folder = hook("hook_sample_images").SampleFolder(str(attempt.path), None)
+    folder = hook("hook_find_images").SampleFolder(str(attempt.path), None)
     assert not folder.changed()
     attempt.picture("lora_00", 1)
     assert folder.changed() and folder.changed()  # so young that it may change within the clock's tick
@@ -142,8 +142,8 @@ def test_a_folder_that_does_not_change_is_not_read(attempt: Attempt, hook: Any) 
 )
 def test_captions_are_the_prompts(tmp_path: Path, hook: Any, name: str, text: str, expected: list[str]) -> None:
     (tmp_path / name).write_text(text)
-    assert hook("hook_sample_images").read_prompts(str(tmp_path / name)) == expected
-    assert hook("hook_sample_images").read_prompts(str(tmp_path / "missing.txt")) == []
+    assert hook("hook_find_images").read_prompts(str(tmp_path / name)) == expected
+    assert hook("hook_find_images").read_prompts(str(tmp_path / "missing.txt")) == []
 
 
 # --- what a tracker is opened with
@@ -224,7 +224,7 @@ def test_a_broken_part_of_the_hook_leaves_the_trackers_to_the_trainer(attempt: A
 
 def test_a_look_costs_a_stat(attempt: Attempt, hook: Any) -> None:
     attempt.picture("lora_00", 1)
-    folder = hook("hook_sample_images").SampleFolder(str(attempt.path), None)
+    folder = hook("hook_find_images").SampleFolder(str(attempt.path), None)
     os.utime(folder.path, (1, 1))
     folder.changed()
     start = time.perf_counter()
@@ -241,7 +241,7 @@ def test_baselines_of_the_runs_own_prompts_are_its_pictures_at_step_0(attempt: A
         shutil.copy(own.with_suffix(".png"), sweep / "baseline" / f"{name}.png")
         about = {"state": "done", "text": "a cat", "prompt": 0, "step": None, "prompt_digest": digest}
         (sweep / "baseline" / f"{name}.json").write_text(json.dumps(about))
-    folder = hook("hook_sample_images").SampleFolder(str(attempt.path), str(attempt.output))
+    folder = hook("hook_find_images").SampleFolder(str(attempt.path), str(attempt.output))
     assert len(folder.complete((), int)) == 1, "whose they are is not known"
     own.write_text(json.dumps({**json.loads(own.read_text()), "prompt_digest": "d1"}))
     found = folder.complete((), int)

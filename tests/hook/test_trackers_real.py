@@ -133,11 +133,11 @@ def test_the_users_own_tracker_config_wins(tmp_path: Path, colours: Path) -> Non
 COUNTED = """
     import sys, wandb
     sys.path.insert(0, sys.argv[1])
-    import hook_sample_images, hook_trackers
+    import hook_find_images, hook_trackers
     run = wandb.init(dir=sys.argv[3])
     log = hook_trackers.Wandb(run, sys.argv[3])
     log.counted = True
-    image = hook_sample_images.SampleImage
+    image = hook_find_images.SampleImage
     left = [image(sys.argv[2], str(i), f"sample/0{i % 2}", "", i // 2, None, False) for i in range(6)]
     for step in range(1, 6):
         run.log({"loss": 0.5}, step=step)
