@@ -148,7 +148,12 @@ def test_a_planted_link_gets_no_events(tmp_path: Path):
     mine = tmp_path / "mine.txt"
     mine.write_text("mine")
     (tmp_path / "events.jsonl").symlink_to(mine)
-    program = "import sys, hook_events; hook_events.Events(sys.argv[1]).write('begin')"
+    program = """import sys, hook_events, hook_locks
+hook_events.Events(sys.argv[1]).write('begin')
+try:
+    with hook_locks.exclusive(sys.argv[1]): pass
+except OSError: pass
+"""
     command = [sys.executable, "-c", program, str(tmp_path / "events.jsonl")]
     done = subprocess.run(command, cwd=PACKAGE / "hook", env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}, timeout=60)
     folder = SweepFolder(tmp_path, "p")
