@@ -9,7 +9,8 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..executors.local import KILL_SECONDS, Local
+from ..executors.local import Local
+from ..executors.started import KILL_SECONDS
 from ..machine import lock
 from ..store.journal import open_sweep
 from ..store.layout import SweepFolder

@@ -1,9 +1,9 @@
 """Runs attempts as process groups on this machine.
 
 Covers: the start (posix_spawn of a small shell that waits for the trainer and writes its exit code), attempts that an
-earlier orchestrator started, waiting on pidfds (an event, no timer), signals to whole groups, and which processes of an
-attempt outlive it. Not: /proc itself (`machine.processes`), which attempt starts where (`training.placement`), what an
-exit code means (`trainers`).
+earlier orchestrator started, waiting on pidfds (an event, no timer), signals to whole groups, reserving devices.
+Not: the text of a handle (`handle`), which living processes an attempt has started (`started`), which attempt starts
+where (`training.placement`), what an exit code means (`trainers`).
 """
 
 from __future__ import annotations
@@ -13,27 +13,17 @@ import fcntl
 import os
 import select
 import signal
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from ..config.sampling_options import trainer_environment
 from ..errors import RunError
 from ..machine import gpus, processes, reservations
-from ..machine.processes import Process, ProcessId
 from ..records import Device, Launch
 from ..store.layout import AttemptFolder
+from .handle import handle_of, is_alive, parse, pid_of, reap
 from .protocol import Found, Recovered
-
-ATTEMPT = "AUTOMATE_TRAIN_ATTEMPT"
-"""In the environment of every process of an attempt: its folder."""
-GROUP = "AUTOMATE_TRAIN_GROUP"
-"""In the environment of the trainer and all that it starts: the shell's pid, which is the number of the group."""
-KILL_SECONDS = 15.0
-"""What killed processes get to disappear (a driver gives a GPU's memory back before they do)."""
-START_SECONDS = 5.0
-"""What a process may take from its making to its first instruction, on a machine that is very busy."""
+from .started import ATTEMPT, GROUP, Started, belongs, end_groups, started_by
 
 # A fixed program: every value reaches it as an argument, none as text of the program. The traps keep the shell alive
 # until the trainer has ended (a trapped signal is reset to its default in the trainer): the exit code is written even
@@ -44,25 +34,6 @@ START_SECONDS = 5.0
 # them reserved for months.
 SHIM = """trap : HUP INT TERM; export AUTOMATE_TRAIN_GROUP=$$
 cd -- "$1" && { shift; "$@" 4>&-; }; c=$?; echo $c >&3; exit $c"""
-
-
-class Started(NamedTuple):
-    """A living process that an attempt has started."""
-
-    attempt: str
-    """The real path of the attempt's folder."""
-    process: Process
-    led_by: int
-    """The pid of the attempt's shell."""
-
-    @property
-    def is_shell(self) -> bool:
-        return self.process.pid == self.led_by
-
-    @property
-    def is_in_group(self) -> bool:
-        """What has made itself independent is left alone."""
-        return self.process.group == self.led_by
 
 
 class Local:
@@ -152,24 +123,24 @@ class Local:
             raise RunError(f"could not be started: {error}") from error
         finally:
             os.close(exit_code)
-        handle = _handle(processes.id_of(pid))
+        handle = handle_of(processes.id_of(pid))
         self._await(handle)
         return handle
 
     def living(self, sweep: Path) -> dict[str, str]:
-        found = [each for each in _started_by(sweep) if each.is_in_group]
+        found = [each for each in started_by(sweep) if each.is_in_group]
         groups = {each.led_by: each for each in sorted(found, key=lambda each: each.is_shell)}  # the shell, if it lives
-        handles = {each.attempt: _handle(processes.id_of(each.led_by)) for each in groups.values()}
+        handles = {each.attempt: handle_of(processes.id_of(each.led_by)) for each in groups.values()}
         self._groups.update(handles.values())
         return handles
 
     def recover(self, sweep: Path, left_behind: Sequence[tuple[AttemptFolder, str]]) -> Recovered:
-        living = _started_by(sweep)
-        shells = {each.attempt: _handle(processes.id_of(each.led_by)) for each in living if each.is_shell}
+        living = started_by(sweep)
+        shells = {each.attempt: handle_of(processes.id_of(each.led_by)) for each in living if each.is_shell}
         attempts = [_found(attempt, handle, shells, living) for attempt, handle in left_behind]
-        adopted = {_pid(each.handle) for each in attempts if each.handle}
+        adopted = {pid_of(each.handle) for each in attempts if each.handle}
         left = [each for each in living if each.led_by not in adopted]
-        _end({each.led_by for each in left if each.is_in_group})
+        end_groups({each.led_by for each in left if each.is_in_group})
         for each in attempts:
             if each.handle:
                 self._await(each.handle)
@@ -192,29 +163,29 @@ class Local:
                 self._poll.unregister(fd)
                 os.close(fd)
                 ended.append(handle)
-        gone = [handle for handle in self._polled if not _alive(handle)]
+        gone = [handle for handle in self._polled if not is_alive(handle)]
         self._polled.difference_update(gone)
-        return {handle: _reap(handle) for handle in (*ended, *gone)}
+        return {handle: reap(handle) for handle in (*ended, *gone)}
 
     def stop(self, handle: str, now: bool) -> None:
         """Signal the whole group: the trainer, its workers, and the shell, which outlives SIGTERM."""
-        if handle in self._groups or _alive(handle):
-            processes.signal_group(_pid(handle), signal.SIGKILL if now else signal.SIGTERM)
+        if handle in self._groups or is_alive(handle):
+            processes.signal_group(pid_of(handle), signal.SIGKILL if now else signal.SIGTERM)
 
     def holders(self, handle: str, attempt: AttemptFolder, devices: Sequence[str]) -> list[str]:
         pids = self._left_in_group(handle)
         if devices and not pids:
             users = [pid for gpu in gpus.snapshot() if gpu.id in devices for pid, _ in gpu.users]
-            pids = [pid for pid in users if _belongs(pid, handle, attempt)]
+            pids = [pid for pid in users if belongs(pid, handle, attempt)]
         return [f"pid {pid}" for pid in pids]
 
     def describe(self, handle: str) -> str:
-        return f"pid {_pid(handle)}"
+        return f"pid {pid_of(handle)}"
 
     def _await(self, handle: str) -> None:
         self._groups.add(handle)
         try:
-            fd = os.pidfd_open(_pid(handle))
+            fd = os.pidfd_open(pid_of(handle))
         except (AttributeError, OSError):
             self._polled.add(handle)
             return
@@ -226,9 +197,9 @@ class Local:
         if handle not in self._groups:
             return []
         with contextlib.suppress(ChildProcessError):  # as a container's first process we are the heir of orphans
-            while os.waitpid(-_pid(handle), os.WNOHANG)[0]:
+            while os.waitpid(-pid_of(handle), os.WNOHANG)[0]:
                 pass
-        members = processes.group_members(_pid(handle))
+        members = processes.group_members(pid_of(handle))
         if not members:
             self._groups.discard(handle)
         return members
@@ -241,39 +212,6 @@ def child_environment(inherited: Mapping[str, str], launch: Launch, devices: Seq
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
         environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     return environment
-
-
-def _handle(shell: ProcessId) -> str:
-    return f"{shell.pid} {shell.ticks} {shell.boot} {shell.host}"
-
-
-def _parse(handle: str) -> ProcessId | None:
-    """None for a text that is no handle."""
-    pid, ticks, boot, host = (*handle.split(" "), "", "", "", "")[:4]
-    if not (host and pid.isdecimal() and ticks.isdecimal() and len(pid) < 10):
-        return None
-    return ProcessId(int(pid), int(ticks), boot, host)
-
-
-def _pid(handle: str) -> int:
-    """0 for a text that is no handle: `signal_group` refuses it."""
-    shell = _parse(handle)
-    return shell.pid if shell else 0
-
-
-def _alive(handle: str) -> bool:
-    """Whether the attempt's shell lives."""
-    shell = _parse(handle)
-    return shell is not None and shell.alive
-
-
-def _reap(handle: str) -> int | None:
-    """The exit code of a shell that has ended; None where it was killed, or where another process is its parent: an
-    earlier orchestrator has started it."""
-    with contextlib.suppress(ChildProcessError):
-        code = os.waitstatus_to_exitcode(os.waitpid(_pid(handle), 0)[1])
-        return code if code >= 0 else None
-    return None
 
 
 def _open_locked(file: Path) -> int:
@@ -303,43 +241,11 @@ def _is_locked(file: Path) -> bool:
     return False
 
 
-def _started_by(sweep: Path) -> list[Started]:
-    """Every living process that an attempt of the sweep has started, also one whose folder was deleted. One that an
-    orchestrator was starting when it was killed tells whose it is a moment later: that is waited for."""
-    found = []
-    home = os.path.realpath(sweep) + os.sep
-    for pid, environment in processes.with_variable(ATTEMPT, START_SECONDS):
-        attempt, process = os.path.realpath(environment[ATTEMPT]), processes.process(pid)
-        if attempt.startswith(home) and process is not None and process.alive:
-            led_by = environment.get(GROUP, "")  # the shell itself, and what it is starting, have none
-            found.append(Started(attempt, process, int(led_by) if led_by.isdecimal() else process.group))
-    return found
-
-
 def _found(attempt: AttemptFolder, handle: str, shells: Mapping[str, str], living: Iterable[Started]) -> Found:
     path = os.path.realpath(attempt.path)
     if path in shells or any(each.attempt == path for each in living):
         return Found(shells.get(path, ""))
     if attempt.read_exit_code() is None and _is_locked(attempt.exit_code):
-        shell = _parse(handle)
+        shell = parse(handle)
         return Found(elsewhere=shell.host if shell else "another machine")
     return Found()
-
-
-def _end(groups: set[int]) -> None:
-    """End what nobody waits for: trainers whose shell was killed (nobody could tell how they end), those whose folder
-    was deleted, workers that outlived theirs."""
-    for group in groups:
-        processes.signal_group(group, signal.SIGKILL)
-    deadline = time.monotonic() + KILL_SECONDS
-    while any(map(processes.group_members, groups)) and time.monotonic() < deadline:
-        time.sleep(0.01)
-
-
-def _belongs(pid: int, handle: str, attempt: AttemptFolder) -> bool:
-    """Whether a process was started by this attempt: by its session, or by what it inherited."""
-    found = processes.process(pid)
-    if found is None:
-        return False
-    same_session = found.session == _pid(handle) > 0
-    return same_session or processes.environment_variable(pid, ATTEMPT) == str(attempt.path)

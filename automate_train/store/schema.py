@@ -30,7 +30,7 @@ UPGRADES = [
         server text not null, picture text not null, lora text not null, task text not null, prompt text not null,
         seed integer not null, primary key (server, picture)) without rowid;
     """,
-    # An attempt's handle is the executor's own text. `executors.local` writes what the three columns held.
+    # An attempt's handle is the executor's own text. `executors.handle` writes what the three columns held.
     """
     create table attempt_new (
         id integer primary key, key text not null references run (key), number integer not null, folder text not null,
