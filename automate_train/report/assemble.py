@@ -12,8 +12,8 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 from ..errors import UserError
@@ -31,8 +31,7 @@ from .strips import write_strips
 from .sweep_data import SweepData, read_sweep
 
 
-@dataclass(frozen=True)
-class WrittenPage:
+class WrittenPage(NamedTuple):
     path: Path
     runs: int
     pictures: int

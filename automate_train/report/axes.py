@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 from .sample_files import SamplePicture
 
 
-@dataclass(frozen=True)
-class SettingAxis:
+class SettingAxis(NamedTuple):
     keys: tuple[str, ...]
     """More than one: keys whose values always change together."""
     values: tuple[tuple[str, ...], ...]
@@ -31,7 +29,7 @@ class SettingAxis:
     def position(self, settings: Mapping[str, str]) -> int:
         return self.values.index(tuple(settings[key] for key in self.keys))
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return {
             "id": self.label,
             "label": self.label,
@@ -76,8 +74,7 @@ def _number(text: str) -> float | None:
     return value if value - value == 0 else None
 
 
-@dataclass(frozen=True)
-class PictureAxes:
+class PictureAxes(NamedTuple):
     """The axes of a single run's pictures."""
 
     unit: str

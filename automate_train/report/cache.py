@@ -14,30 +14,28 @@ import os
 import time
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from ..records import RunRecord
 from ..store.curves import Curve
-from ..store.files import read_json, write
+from ..store.files import finite, read_json, write
 from ..store.history import Histories, RunHistory
 from ..store.launch import read_launch, read_resume
 from ..store.layout import SweepFolder
 from .sample_files import SamplePicture, newest_by_cell, prompt_texts, read_folder
 
-VERSION = 3
+VERSION = 4
 """One more when a `RunData` has other fields or a field means something else."""
 CLOCK_TICK = 2_000_000_000
 """Nanoseconds in which a folder may change again without a new time of change."""
 
 
-@dataclass(frozen=True)
-class RunData:
+class RunData(NamedTuple):
     version: int = VERSION
     stamp: str = ""
     """Of everything that was read; "" when it may have changed since."""
-    curves: Mapping[str, Curve] = field(default_factory=dict)
+    curves: Mapping[str, Curve] = {}
     seconds: float | None = None
     """How long the attempts took together."""
     step: int | None = None
@@ -46,16 +44,25 @@ class RunData:
     """Lowest running average of the loss."""
     memory: float | None = None
     """Highest device memory, bytes."""
+    nan_steps: int = 0
+    """Logged steps whose loss was NaN."""
     pictures: tuple[SamplePicture, ...] = ()
     """Without their details."""
     packed_details: str = ""
     """The file and the details of each picture, packed."""
 
 
-def pack(value: Any) -> str:
+def pack(value: object) -> str:
     """JSON -> zlib -> base64; the page unpacks it when it is needed."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-    return base64.b64encode(zlib.compress(text, 6)).decode()
+    return base64.b64encode(zlib.compress(compact_json(value).encode("utf-8", "replace"), 6)).decode()
+
+
+def compact_json(value: object) -> str:
+    """JSON as browsers read it: null for numbers that are not finite."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        return json.dumps(finite(value), ensure_ascii=False, separators=(",", ":"))
 
 
 def pack_details(pictures: Sequence[SamplePicture]) -> str:
@@ -78,11 +85,12 @@ def read_run(run: RunRecord, sweep: SweepFolder, histories: Histories) -> RunDat
         total=history.progress.total,
         best=history.best,
         memory=history.memory or history.progress.peak_memory,
-        pictures=tuple(replace(each, details={}) for each in pictures),
+        nan_steps=history.nan_steps,
+        pictures=tuple(each._replace(details={}) for each in pictures),
         packed_details=pack_details(pictures),
     )
     file.parent.mkdir(parents=True, exist_ok=True)
-    write(file, json.dumps(asdict(data), ensure_ascii=False, separators=(",", ":")))
+    write(file, compact_json(data._asdict()))
     return data
 
 
@@ -112,7 +120,7 @@ def _load(file: Path) -> RunData:
     if fields.get("version") != VERSION:
         return RunData()
     try:
-        return RunData(**{**fields, "pictures": tuple(SamplePicture(**each) for each in fields["pictures"])})
+        return RunData(**{**fields, "pictures": tuple(SamplePicture(*each) for each in fields["pictures"])})
     except (TypeError, KeyError):
         return RunData()
 

@@ -7,8 +7,8 @@ Not: drawing (`canvas`), flags and printing (`cli`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import UserError, nearest
 from ..store.layout import SweepFolder
@@ -18,8 +18,7 @@ from .sweep_data import SweepData, read_sweep
 from .thumbs import have_pillow
 
 
-@dataclass(frozen=True)
-class GridAxis:
+class GridAxis(NamedTuple):
     name: str
     values: tuple[str, ...]
     """What a person types for each position."""

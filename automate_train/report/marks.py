@@ -12,12 +12,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ..errors import UserError
 from ..records import RunRecord
 
-Mark = Mapping[str, Any]
+Mark = Mapping[str, object]
 """One object of the file, untrusted but for its `id`."""
 MOST_BYTES = 16 << 20
 

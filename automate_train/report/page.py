@@ -13,12 +13,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-import json
 import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any
+
+from .cache import compact_json
 
 MODULES = (
     "dom", "format", "data", "sweep", "view", "marks", "cell", "controls", "keyboard", "grid", "viewer", "compare",
@@ -47,15 +47,15 @@ def _module(name: str) -> str:
     return f"modules.{name} = (() => {{\n{text}return {{ {', '.join(exported)} }};\n}})();"
 
 
-def safe_json(value: Any) -> str:
+def safe_json(value: object) -> str:
     """JSON for the inside of a script element: without `<`, and without the line separators of JavaScript."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = compact_json(value)
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
     return text
 
 
-def render(data: Mapping[str, Any], packed: Mapping[str, str]) -> str:
+def render(data: Mapping[str, object], packed: Mapping[str, str]) -> str:
     """The page. `packed`: element id -> base64, unpacked by the page on request, or a `data:` URL."""
     style = web("vendor/uPlot.min.css") + "".join(web(f"css/{name}.css") for name in STYLES)
     plot, own = f"/*\n{web('vendor/uPlot.LICENSE')}\n*/\n{web('vendor/uPlot.iife.min.js')}", script()

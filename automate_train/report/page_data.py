@@ -12,8 +12,7 @@ is a position in `states`, `thumb` is the small picture's URL, `detail` is a pos
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from ..records import RunRecord
 from ..store.layout import AttemptFolder
@@ -30,7 +29,7 @@ Link = Callable[[str], str]
 """A path, absolute or relative to the sweep's folder -> its URL from the page."""
 
 
-def page_data(sweep: SweepData, thumb: Thumb, link: Link, marks: Sequence[Mark]) -> dict[str, Any]:
+def page_data(sweep: SweepData, thumb: Thumb, link: Link, marks: Sequence[Mark]) -> dict[str, object]:
     notes, axes = sweep.notes, sweep.picture_axes
     return {
         "project": sweep.project,
@@ -49,12 +48,12 @@ def page_data(sweep: SweepData, thumb: Thumb, link: Link, marks: Sequence[Mark])
     }
 
 
-def _prompts(sweep: SweepData, thumb: Thumb) -> list[dict[str, Any]]:
+def _prompts(sweep: SweepData, thumb: Thumb) -> list[dict[str, object]]:
     axes = sweep.picture_axes
     baselines: dict[tuple[int, str], int] = {}
     for at, each in enumerate(sweep.baselines):
         baselines.setdefault((each.prompt, each.words), at)
-    prompts = []
+    prompts: list[dict[str, object]] = []
     for (number, words), id_ in zip(axes.prompts, axes.prompt_ids(), strict=True):
         detail = baselines.get((number, words))
         baseline = None
@@ -65,9 +64,10 @@ def _prompts(sweep: SweepData, thumb: Thumb) -> list[dict[str, Any]]:
     return prompts
 
 
-def _run(sweep: SweepData, at: int, thumb: Thumb, link: Link) -> dict[str, Any]:
+def _run(sweep: SweepData, at: int, thumb: Thumb, link: Link) -> dict[str, object]:
     run, data = sweep.runs[at], sweep.run_data[at]
-    waiting: Mapping[str, str] = sweep.notes.get("waiting") or {}
+    noted = sweep.notes.get("waiting")
+    waiting = noted if isinstance(noted, dict) else {}
     lora, newest = _lora(run), run.newest
     return {
         "key": run.key,
@@ -79,6 +79,7 @@ def _run(sweep: SweepData, at: int, thumb: Thumb, link: Link) -> dict[str, Any]:
         **{name: _finite(run.metrics.get(name)) for name in ("loss", "mean_loss", "steps")},
         "seconds": data.seconds,
         "best": data.best,
+        "nan_steps": data.nan_steps,
         "step": data.step,
         "total": data.total,
         "memory": _finite(data.memory or run.metrics.get("peak_memory")),
@@ -93,8 +94,8 @@ def _run(sweep: SweepData, at: int, thumb: Thumb, link: Link) -> dict[str, Any]:
     }
 
 
-def _pictures(sweep: SweepData, data: RunData, thumb: Thumb) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = {
+def _pictures(sweep: SweepData, data: RunData, thumb: Thumb) -> dict[str, list[object]]:
+    columns: dict[str, list[object]] = {
         name: [] for name in ("checkpoint", "prompt", "weight", "state", "thumb", "detail")
     }
     for detail, picture in enumerate(data.pictures):
@@ -113,6 +114,6 @@ def _lora(run: RunRecord) -> str:
     return delivered[0] if delivered else str(run.metrics.get("checkpoint") or "")
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
     """NaN and infinity as the text "nan": JSON has neither."""
     return "nan" if isinstance(value, float) and not math.isfinite(value) else value

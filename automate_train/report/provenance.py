@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from .. import __version__
 from ..config.keys import ALIASES, MASKED, canonical, unset
@@ -45,7 +44,7 @@ def write_provenance(
     write(folder.provenance, json.dumps(found, ensure_ascii=False, indent=1) + "\n")
 
 
-def collect(context: SweepContext, options: Mapping[str, Setting], gpus: Sequence[str]) -> dict[str, Any]:
+def collect(context: SweepContext, options: Mapping[str, Setting], gpus: Sequence[str]) -> dict[str, object]:
     """JSON-able; what cannot be found out is empty or None."""
     repo, venv = (_text(options.get(key)) for key in ("repo_dir", "venv_path"))
     return {
@@ -101,7 +100,7 @@ def masked_text(text: str, path: str) -> str:
     return json.dumps({key: _shown(key, value) for key, value in values.items()}, ensure_ascii=False, indent=1)
 
 
-def _secrets(values: Mapping[str, Any]) -> set[str]:
+def _secrets(values: Mapping[str, object]) -> set[str]:
     """The texts of a file's values that may not be shown."""
     hidden = [value for key, value in values.items() if _is_secret(key)]
     addresses = [value for key, value in values.items() if canonical(key) in ADDRESSES]

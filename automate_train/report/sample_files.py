@@ -10,15 +10,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from ..config.prompts import read_prompts
 from ..errors import UserError
 from ..hook.hook_find_images import OWN, is_whole
 from ..sampling.servers.webui.payload import without_lora
-from ..store.files import read_json
+from ..store.files import finite, is_count, is_number, read_json
 from ..store.layout import SweepFolder
 
 STEP_CHECKPOINT = re.compile(r"-step\d{8,}$")
@@ -27,8 +26,7 @@ MOST_TEXT = 20_000
 DETAILS = ("text", "negative", "seed", "infotext", "parameters", "server", "reason", "lora", "checkpoint", "at")
 
 
-@dataclass(frozen=True)
-class SamplePicture:
+class SamplePicture(NamedTuple):
     file: str
     """Relative to the sweep's folder, with `/`; "" when there is no PNG."""
     prompt: int
@@ -44,7 +42,7 @@ class SamplePicture:
     """done, base model only, wrong checkpoint, failed."""
     stamp: str = ""
     """The PNG's size and time of change: a thumbnail is of one stamp."""
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, object] = {}
     """What the page shows on request: the fields in `DETAILS` that are known."""
 
 
@@ -54,7 +52,7 @@ def read_folder(
     """(pictures in the order of their file names, whether all of the trainer's own were completely written). The rest
     is about the trainer's own: the prompts' texts, epoch -> its last step, the steps that its names leave out."""
     try:
-        entries = {entry.name: entry for entry in os.scandir(folder)}
+        entries = {entry.name: entry for entry in os.scandir(folder) if _is_utf8(entry.name)}
     except OSError:
         return [], True
     pictures, complete, described = [], True, set()
@@ -74,7 +72,7 @@ def read_folder(
 
 
 def _from_server(
-    fields: Mapping[str, Any], folder: Path, root: Path, entries: Mapping[str, os.DirEntry[str]]
+    fields: Mapping[str, object], folder: Path, root: Path, entries: Mapping[str, os.DirEntry[str]]
 ) -> SamplePicture:
     """A picture with its `.json`: `fields`."""
     png = fields.get("png")
@@ -85,19 +83,19 @@ def _from_server(
     stem = os.path.splitext(str(fields.get("checkpoint") or ""))[0]
     return SamplePicture(
         file=_relative(folder / entry.name, root) if entry else "",
-        prompt=_whole(fields.get("prompt")) or 0,
+        prompt=_count(fields.get("prompt")) or 0,
         words=_words(fields),
-        epoch=_whole(fields.get("epoch")),
-        step=_whole(fields.get("step")),
+        epoch=_count(fields.get("epoch")),
+        step=_count(fields.get("step")),
         by_step=STEP_CHECKPOINT.search(stem) is not None,
-        weight=_number(fields.get("weight")),
+        weight=float(weight) if is_number(weight := fields.get("weight")) else None,
         state=state,
         stamp=_stamp(entry.stat()) if entry else "",
         details={name: _bounded(fields[name]) for name in DETAILS if fields.get(name) not in (None, "")},
     )
 
 
-def _words(fields: Mapping[str, Any]) -> str:
+def _words(fields: Mapping[str, object]) -> str:
     """The prompt without the LoRA, by which pictures of different checkpoints are compared."""
     words = fields.get("words")
     if isinstance(words, str):
@@ -146,7 +144,7 @@ def prompt_texts(prompt_path: object, cwd: str) -> list[str]:
 def newest_by_cell(pictures: Iterable[SamplePicture]) -> list[SamplePicture]:
     """One picture for each cell of the grid. Of several (a run that was sampled twice) a finished one before others,
     then the last one."""
-    best: dict[tuple[Any, ...], SamplePicture] = {}
+    best: dict[tuple[object, ...], SamplePicture] = {}
     for each in pictures:
         cell = (each.prompt, each.words, each.epoch, each.step if each.by_step else None, each.weight)
         if cell not in best or each.state == "done" or best[cell].state != "done":
@@ -154,16 +152,17 @@ def newest_by_cell(pictures: Iterable[SamplePicture]) -> list[SamplePicture]:
     return list(best.values())
 
 
-def _bounded(value: Any) -> Any:
-    return value[:MOST_TEXT] if isinstance(value, str) else value
+def _is_utf8(name: str) -> bool:
+    """Whether a page can hold the name of a file."""
+    return name.isascii() or os.fsencode(name) == name.encode(errors="replace")
 
 
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def _bounded(value: object) -> object:
+    return value[:MOST_TEXT] if isinstance(value, str) else finite(value)
 
 
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+def _count(value: object) -> int | None:
+    return value if is_count(value) else None
 
 
 def _relative(file: Path, root: Path) -> str:

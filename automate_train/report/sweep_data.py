@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from ..config.keys import NEUTRAL, canonical
 from ..records import RunRecord
@@ -33,9 +32,9 @@ class SweepData:
     run_data: Sequence[RunData]
     """One for each run."""
     baselines: Sequence[SamplePicture]
-    notes: Mapping[str, Any]
+    notes: Mapping[str, object]
     """The journal's."""
-    provenance: Mapping[str, Any] | None
+    provenance: object
 
     @property
     def project(self) -> str:
@@ -86,5 +85,5 @@ def read_sweep(folder: SweepFolder) -> SweepData:
     return SweepData(folder.path, runs, run_data, read_baselines(folder), notes, provenance)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

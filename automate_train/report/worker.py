@@ -41,7 +41,7 @@ class ReportWorker:
         self._beginning.start()
 
     def _begin(self, context: SweepContext, options: Mapping[str, Setting], gpus: Sequence[str]) -> None:
-        # 64 ms; now, and not at the end, because the package may be updated while the sweep runs.
+        # 20 to 30 ms; now, and not at the end, because the package may be updated while the sweep runs.
         from . import assemble  # noqa: F401
         from .provenance import write_provenance
 
@@ -79,7 +79,7 @@ class ReportWorker:
 def write_or_explain(folder: SweepFolder, seconds: float = 10.0) -> Path | None:
     """The path of the new page; None when an error, which must not end the sweep, is in report-error.txt. At most about
     `seconds` go into new thumbnails; a later report makes the rest."""
-    from .assemble import write_page  # 64 ms, which the first start of a run does not wait for
+    from .assemble import write_page  # 20 to 30 ms, which the first start of a run does not wait for
 
     try:
         return write_page(folder, seconds=seconds).path

@@ -27,12 +27,16 @@ class Curves:
 
     def __init__(self) -> None:
         self.points: dict[str, Curve] = {}
+        self.nan_steps: list[int] = []
+        """The steps that were reported with a loss that is NaN or infinite."""
 
     def add(self, event: Event, seconds: float) -> None:
         """The points of a `metrics` event."""
         step = event.data.get("step")
         if step is None:
             return
+        if event.data.get("nan") is True:
+            self.nan_steps.append(step)
         for name, value in _metrics(event.data):
             steps, times, values = self.points.setdefault(name, [[], [], []])
             steps.append(step)
@@ -41,6 +45,7 @@ class Curves:
 
     def go_on(self, step: int, later: Curves) -> None:
         """Put `later` in place of what was reported after a step."""
+        self.nan_steps = [each for each in self.nan_steps if each <= step] + later.nan_steps
         for name, points in list(self.points.items()):
             kept = [at for at, reported in enumerate(points[0]) if reported <= step]
             self.points[name] = [[column[at] for at in kept] for column in points]

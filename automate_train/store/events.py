@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..records import Checkpoint, Event
-from .files import LATEST, is_count, is_number, is_text, open_regular
+from .files import LATEST, finite, is_count, is_number, is_text, open_regular
 from .launch import read_resume
 from .layout import AttemptFolder
 
@@ -88,16 +88,7 @@ def safe(fields: Mapping[str, Any]) -> dict[str, Any]:
     losses = [fields.get(name) for name in ("loss", "average")]
     if any(isinstance(value, float) and not math.isfinite(value) for value in losses):
         found["nan"] = True
-    return {name: _finite(value) for name, value in found.items()}
-
-
-def _finite(value: Any) -> Any:
-    """Null in place of numbers that JSON does not have."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {name: _finite(each) for name, each in value.items()}
-    return [_finite(each) for each in value] if isinstance(value, list) else value
+    return {name: finite(value) for name, value in found.items()}
 
 
 FIELDS: Mapping[str, Callable[[object], bool]] = {

@@ -112,3 +112,12 @@ def is_number(value: object) -> TypeGuard[int | float]:
 
 def is_text(value: object) -> TypeGuard[str]:
     return isinstance(value, str)
+
+
+def finite(value: Any) -> Any:
+    """A JSON value with null in place of numbers that JSON does not have: NaN and infinity."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: finite(each) for name, each in value.items()}
+    return [finite(each) for each in value] if isinstance(value, (list, tuple)) else value

@@ -45,8 +45,6 @@ class Progress(NamedTuple):
     """The trainer's running average over the last epoch's steps, as its progress bar shows it; else the last loss."""
     loss_sum: float = 0.0
     losses: int = 0
-    nans: int = 0
-    """Events whose loss was NaN."""
     nan_in_a_row: int = 0
     at: float | None = None
     """When `step` was reported."""
@@ -132,7 +130,6 @@ def _after_metrics(progress: Progress, event: Event) -> Progress:
         loss=math.nan if nan else newest if newest is not None else progress.loss,
         loss_sum=progress.loss_sum + (loss or 0.0),
         losses=progress.losses + (loss is not None),
-        nans=progress.nans + nan,
         nan_in_a_row=progress.nan_in_a_row + 1 if nan else 0 if newest is not None else progress.nan_in_a_row,
     )
 
@@ -155,6 +152,8 @@ class RunHistory(NamedTuple):
     """Lowest running average after the first tenth."""
     memory: float | None = None
     """Highest device memory that was reported, bytes."""
+    nan_steps: int = 0
+    """Logged steps whose loss was NaN."""
 
     @property
     def epoch_ends(self) -> dict[int, int]:
@@ -237,6 +236,7 @@ def fold(record: RunRecord, attempts: Iterable[tuple[Attempt, AttemptHistory]]) 
         curves.thinned(),
         curves.best(),
         curves.memory(),
+        len(curves.nan_steps),
     )
 
 

@@ -214,7 +214,7 @@ def test_a_loss_that_is_nan_reaches_the_end_of_the_line(run: Run):
     run.attempt(range(1, 9), "failed", nan_at=8)
     for history in run.histories():
         assert math.isnan(history.progress.loss or 0)
-    assert curve_steps(history) == [*range(1, 8)] and history.progress.nans == 1
+    assert curve_steps(history) == [*range(1, 8)] and history.nan_steps == 1
 
 
 def test_a_long_life_reads_only_what_is_new(run: Run):

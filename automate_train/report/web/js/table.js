@@ -22,6 +22,7 @@ const COLUMNS = [
   { id: "loss", name: "Final loss", value: (run) => run.loss, show: (run) => short(run.loss), number: true },
   { id: "mean_loss", name: "Mean loss", value: (run) => run.mean_loss, show: (run) => short(run.mean_loss), number: true },
   { id: "best", name: "Best loss", value: (run) => run.best, show: (run) => short(run.best), number: true },
+  { id: "nan_steps", name: "NaN steps", value: (run) => run.nan_steps || null, number: true },
   { id: "steps", name: "Steps", value: (run) => run.steps ?? run.step, show: (run) => run.steps ?? (run.total ? `${run.step ?? 0} of ${run.total}` : run.step), number: true },
   { id: "seconds", name: "Time", value: (run) => run.seconds, show: (run) => duration(run.seconds), number: true },
   { id: "devices", name: "Device", value: (run) => run.devices.join(","), show: (run) => run.devices.join(", ") || (run.folder ? "CPU" : "") },
