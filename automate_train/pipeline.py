@@ -17,9 +17,10 @@ from itertools import islice
 from math import inf
 from typing import Any, NamedTuple, TextIO
 
-from .config.keys import BUILT_IN, unset
+from .config.key_sets import BUILT_IN
 from .config.layers import load
 from .config.sampling_options import on_webui, sampler_environment
+from .config.values import unset
 from .display import summary
 from .display.live import choose
 from .display.plain import Plain

@@ -12,7 +12,7 @@ import pytest
 
 from automate_train.cli import COMMANDS
 from automate_train.cli.parser import spell
-from automate_train.config.keys import OURS
+from automate_train.config.key_sets import OURS
 from automate_train.config.layers import read
 from automate_train.config.prompts import read_prompts
 from automate_train.sampling.batch import variants

@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Sequence
 
-from ..config.keys import MASKED, canonical
+from ..config.key_sets import MASKED, canonical
 from ..errors import RunError, UserError
 from .parser import spell
 

@@ -9,10 +9,10 @@ import os
 import signal
 from collections.abc import Sequence
 
-from ..config.keys import unset
 from ..config.layers import merge, read
 from ..config.prompts import read_prompts
 from ..config.sampling_options import sampler_environment
+from ..config.values import unset
 from ..errors import UserError
 from ..preflight.own_keys import problems
 from ..store.layout import find_sweep

@@ -2,7 +2,7 @@
 
 Covers: name, type, limits, who reads it, what it means, an example. The checks before a sweep, the command line's
 flags, `automate-train keys`, docs/keys.md and configs/schema.json are made from this table.
-Not: the trainer's own options, which are read from its source (`automate-train args`); questions about keys (`keys`).
+Not: the trainer's own options, which are read from its source (`automate-train args`); sets of keys (`key_sets`).
 """
 
 from __future__ import annotations

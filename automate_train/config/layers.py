@@ -7,8 +7,6 @@ command line). Not: the two syntaxes (`jsonc`, `toml_file`), lists as axes (`swe
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -18,9 +16,10 @@ from typing import Any, NamedTuple
 from ..errors import Problem, UserError
 from ..records import Setting, Source
 from . import toml_file
-from .jsonc import DEPTH, MAX_DIGITS, Number, parse
-from .keys import BUILT_IN, OLD_SPELLINGS, canonical, unset
+from .jsonc import parse
+from .key_sets import BUILT_IN, OLD_SPELLINGS, canonical
 from .logins import move_logins
+from .values import unfit, unset
 
 MAX_BYTES = 1 << 20
 
@@ -128,27 +127,3 @@ def merge(layers: Sequence[Layer]) -> tuple[dict[str, Setting], list[Problem]]:
             settings[key] = Setting(value, layer.source, written.removesuffix("_list"))
     move_logins(settings)
     return settings, problems
-
-
-def unfit(value: Any, depth: int = 0) -> str | None:
-    """Why no file, argument or journal could hold a value, in words; None for a sound one."""
-    if isinstance(value, str):
-        bad = "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value)
-        return "holds a character that no file can hold (NUL, or half of a surrogate pair)" if bad else None
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"{text_of(value)} is not a number that a config file may hold"
-    if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
-        return f"holds a number of more than {MAX_DIGITS} digits"
-    parts = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
-    if depth > DEPTH and parts:
-        return f"is nested deeper than {DEPTH} levels"
-    return next(filter(None, (unfit(part, depth + 1) for part in parts)), None)
-
-
-def text_of(value: Any) -> str:
-    """A value as names show it: as it was written."""
-    if isinstance(value, Number):
-        return value.text
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)

@@ -1,7 +1,7 @@
 """Names and passwords inside the addresses of image servers: `http://user:password@host`.
 
 Covers: taking them out of the addresses while configs are merged, so that an address can be shown and kept; they become
-`webui_auth`, which is neither. Not: what else is secret (`keys`), using a login (`sampling/servers`).
+`webui_auth`, which is neither. Not: what else is secret (`key_sets`), using a login (`sampling/servers`).
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from .keys import SECRETS, WEBUI_SECRETS, on, unset
+from .key_sets import SECRETS, WEBUI_SECRETS
+from .values import on, unset
 
 
 class SampleRule(NamedTuple):

@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..config.keys import canonical
+from ..config.key_sets import canonical
 from ..store.files import write
 from ..store.history import Histories, RunHistory
 from ..store.journal import Journal

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from ..config.keys import unset
+from ..config.values import unset
 from ..errors import Problem, UserError
 from ..machine import gpus as machine
 from ..machine import reservations

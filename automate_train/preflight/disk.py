@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..config.keys import unset
+from ..config.values import unset
 from ..errors import Problem, UserError
 from ..records import Run, SweepContext
 from ..trainers import load

@@ -12,9 +12,9 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..config.keys import unset
 from ..config.prompts import check_prompts
 from ..config.sampling_options import sample_rule, sampler_environment, webui_addresses
+from ..config.values import unset
 from ..errors import Problem
 from ..records import Setting
 from ..sampling.servers.protocol import BaseModel, ServerError

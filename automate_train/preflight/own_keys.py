@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from ..config.key_sets import BY_NAME
 from ..config.key_table import Key
-from ..config.keys import BY_NAME, unset
+from ..config.values import unset
 from ..errors import Problem
 from ..records import Setting
 from ..trainers.script_options.argument import Argument, check, convert, outside

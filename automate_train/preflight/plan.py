@@ -13,8 +13,8 @@ import shlex
 from collections.abc import Callable, Iterator, Set
 from itertools import islice
 
-from ..config.keys import MASKED
-from ..config.layers import text_of
+from ..config.key_sets import MASKED
+from ..config.values import text_of
 from ..errors import Problem, UserError
 from ..records import Dropped, Launch, Run, Setting, SweepContext
 from ..store.journal import Journal

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from ..config.keys import ALIASES, BUILT_IN, MASKED, OLD_SPELLINGS
+from ..config.key_sets import ALIASES, BUILT_IN, MASKED, OLD_SPELLINGS
 from ..errors import UserError
 from ..records import RunRecord
 from .marks import Mark, starred

@@ -17,9 +17,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from .. import __version__
-from ..config.keys import ALIASES, MASKED, canonical, unset
-from ..config.layers import parse_any, text_of
+from ..config.key_sets import ALIASES, MASKED, canonical
+from ..config.layers import parse_any
 from ..config.logins import ADDRESSES, logins_in, without_logins
+from ..config.values import text_of, unset
 from ..errors import UserError
 from ..records import Setting, SweepContext
 from ..store.files import write

@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..config.keys import unset
+from ..config.values import unset
 from ..records import RunRecord
 from ..store.launch import read_launch
 from ..store.layout import SweepFolder

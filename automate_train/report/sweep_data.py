@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ..config.keys import NEUTRAL, canonical
+from ..config.key_sets import NEUTRAL, canonical
 from ..records import RunRecord
 from ..store.files import read_json
 from ..store.history import Histories

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..config.keys import on, unset
+from ..config.values import on, unset
 from ..errors import UserError
 from .image_store import ImageStore
 from .servers.protocol import BaseModel

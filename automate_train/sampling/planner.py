@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..config.keys import unset
 from ..config.prompts import Prompt, read_prompts
 from ..config.sampling_options import SampleRule, on_webui, sample_rule
+from ..config.values import unset
 from ..errors import UserError
 from ..records import Attempt, Checkpoint, RunRecord
 from ..store.history import Histories

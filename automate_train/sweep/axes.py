@@ -11,8 +11,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ..config.keys import MASKED, NEUTRAL, SWEEP_ONLY, WHOLE_SWEEP, canonical, unset
-from ..config.layers import text_of
+from ..config.key_sets import MASKED, NEUTRAL, SWEEP_ONLY, WHOLE_SWEEP, canonical
+from ..config.values import text_of, unset
 from ..errors import UserError, nearest
 from ..records import Setting
 

@@ -13,7 +13,7 @@ import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..config.keys import canonical
+from ..config.key_sets import canonical
 from ..errors import UserError, nearest
 
 Get = Callable[[str], Any]

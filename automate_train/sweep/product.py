@@ -15,7 +15,8 @@ from math import prod
 from operator import getitem
 from typing import Any, NamedTuple
 
-from ..config.keys import SWEEP_ONLY, unset
+from ..config.key_sets import SWEEP_ONLY
+from ..config.values import unset
 from ..errors import UserError
 from ..records import Dropped, Run, Setting
 from ..store.layout import DATASETS, LOGS

@@ -5,7 +5,7 @@ Covers: the one way from `Run` to `RunRecord`; no secret goes along. Not: attemp
 
 from __future__ import annotations
 
-from ..config.keys import MASKED
+from ..config.key_sets import MASKED
 from ..records import Run, RunRecord
 
 

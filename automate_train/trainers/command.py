@@ -12,8 +12,8 @@ import re
 import shutil
 from functools import cache
 
-from ..config.keys import MASKED, OURS, canonical, unset
-from ..config.layers import text_of
+from ..config.key_sets import MASKED, OURS, canonical
+from ..config.values import text_of, unset
 from ..errors import Problem, UserError, nearest
 from ..records import Event, Launch, Outcome, Run, SweepContext
 from ..store.events import read_events

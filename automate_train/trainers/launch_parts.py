@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from ..config.keys import SECRETS, unset
+from ..config.key_sets import SECRETS
+from ..config.values import unset
 from ..records import Run, Setting, SweepContext
 from ..store.layout import AttemptFolder
 

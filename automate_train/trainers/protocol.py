@@ -21,7 +21,7 @@ class Trainer(Protocol):
 
     def problems(self, run: Run, context: SweepContext) -> list[Problem]:
         """Everything that is wrong with a run's options, as far as it can be known before the run starts. The keys of
-        automate-train itself (`config.keys`) are checked elsewhere."""
+        automate-train itself (`config.key_table`) are checked elsewhere."""
 
     def needs_gpu(self, run: Run) -> bool:
         """Whether this run is to train on the CPU only if that was asked for (`--cpu`)."""

@@ -10,7 +10,7 @@ import os
 from functools import cache
 from typing import NamedTuple
 
-from ..config.keys import unset
+from ..config.values import unset
 from ..machine import gpus
 from ..records import Launch, Run, RunRecord, SweepContext
 from ..store.journal import Journal

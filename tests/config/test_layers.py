@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automate_train.config.keys import unset
-from automate_train.config.layers import Layer, built_in, load, merge, parse_any, parse_set, read, text_of
+from automate_train.config.layers import Layer, built_in, load, merge, parse_any, parse_set, read
+from automate_train.config.values import text_of, unset
 from automate_train.errors import UserError
 from automate_train.records import Source
 from automate_train.sweep.product import expand

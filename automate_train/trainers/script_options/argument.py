@@ -11,9 +11,9 @@ import math
 import reprlib
 from typing import Any, NamedTuple
 
+from ...config.key_sets import MASKED
 from ...config.key_table import MOST
-from ...config.keys import MASKED
-from ...config.layers import text_of
+from ...config.values import text_of
 from ...errors import UserError, nearest
 
 

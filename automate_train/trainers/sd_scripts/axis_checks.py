@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...config.keys import DATASET
+from ...config.key_sets import DATASET
 from ...errors import Problem
 from ...records import Run
 from .dataset import any_subset_on, each_subset, effective

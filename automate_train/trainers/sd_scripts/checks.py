@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...config.keys import unset
 from ...config.prompts import check_prompts
+from ...config.values import unset
 from ...errors import Problem, UserError, nearest
 from ...records import Run, SweepContext
 from ..script_options.argument import shown

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import toml
 
-from ...config.keys import DATASET
+from ...config.key_sets import DATASET
 from ...errors import Problem, Severity, nearest
 from ...records import Setting
 from ..script_options.argument import Argument

@@ -11,8 +11,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ...config.key_sets import DATASET
 from ...config.key_table import KEYS as KEY_TABLE
-from ...config.keys import DATASET
 from ...errors import Problem
 from ...records import Setting
 from ..script_options.argument import Argument, check, convert, shown

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from ...config.keys import on
 from ...config.sampling_options import on_webui, sample_rule
+from ...config.values import on
 from ...records import Resume, Run, Setting, SweepContext
 from ...store.layout import AttemptFolder
 from . import trackers

@@ -11,8 +11,8 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ...config.layers import text_of
 from ...config.sampling_options import sample_rule
+from ...config.values import text_of
 from ...errors import Problem
 from ...records import Setting
 from ..script_options.argument import Argument, shown

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from ...config.layers import text_of
+from ...config.values import text_of
 from ...records import Setting
 from ..script_options.argument import shown
 from .legacy_keys import Options, Pair

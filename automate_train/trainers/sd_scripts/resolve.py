@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...config.keys import ALIASES, DATASET, OURS, TRANSLATED
+from ...config.key_sets import ALIASES, DATASET, OURS, TRANSLATED
 from ...errors import Problem, nearest
 from ...records import Run, Setting, SweepContext
 from ..launch_parts import device_count

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import toml
 
-from ...config.keys import DATASET, MASKED
+from ...config.key_sets import DATASET, MASKED
 from ...records import Resume, Run, SweepContext
 from ...store.events import read_events
 from ...store.layout import LOGS, AttemptFolder

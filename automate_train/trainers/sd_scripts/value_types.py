@@ -11,9 +11,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from ...config.key_sets import BY_NAME
 from ...config.key_table import MOST
-from ...config.keys import BY_NAME, on, unset
-from ...config.layers import text_of
+from ...config.values import on, text_of, unset
 from ...errors import Problem, Severity, UserError
 from ...records import Setting, Source
 from ..script_options.argument import outside

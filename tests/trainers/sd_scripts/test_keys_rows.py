@@ -93,7 +93,7 @@ import pytest
 import toml
 from sd_scripts_kit import Bench, attempt_of, make_pictures, make_repo, make_runs
 
-from automate_train.config.keys import (
+from automate_train.config.key_sets import (
     ALIASES,
     BUILT_IN,
     DATASET,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sd_scripts_kit import Bench, make_pictures
 
-from automate_train.config.keys import DATASET
+from automate_train.config.key_sets import DATASET
 from automate_train.trainers.sd_scripts import image_files
 from automate_train.trainers.sd_scripts.dataset import TYPES, bucket_defaults, typed
 

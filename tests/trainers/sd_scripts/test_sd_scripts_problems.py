@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sd_scripts_kit import Bench, attempt_of, safetensors
 
-from automate_train.config.keys import DATASET, OURS, TRANSLATED, canonical
+from automate_train.config.key_sets import DATASET, OURS, TRANSLATED, canonical
 from automate_train.errors import Problem, UserError
 from automate_train.preflight import checks
 from automate_train.records import Setting, Source

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import requests
 
-from ....config.keys import WEBUI_SECRETS
+from ....config.key_sets import WEBUI_SECRETS
 from ..protocol import Refused, Unavailable
 from .server_words import error_text, one_line
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ....config.keys import WEBUI_SECRETS, unset
+from ....config.key_sets import WEBUI_SECRETS
+from ....config.values import unset
 from ....errors import Problem, UserError
 from ..protocol import (
     BaseModel,

@@ -1,7 +1,7 @@
-"""Questions about keys: which are ours, which names mean the same, what is secret, what is not set.
+"""Sets of keys and other names of keys, made from the table (`key_table`): which are ours, secret, the dataset's.
 
-Covers: names and sets that follow from the table (`key_table`), and the two words that old files use for switches and
-for nothing. Not: names that become several options or depend on others (`lora_type`): `trainers/sd_scripts`.
+Covers: what follows from a column of the table. Not: a key's own row (`key_table`), values (`values`), names that
+become several options or depend on others (`lora_type`): `trainers/sd_scripts`.
 """
 
 from __future__ import annotations
@@ -52,13 +52,3 @@ def canonical(key: str) -> str:
     if key.endswith("_list") and key[:-5] in ALIASES:
         return ALIASES[key[:-5]] + "_list"
     return ALIASES.get(key, key)
-
-
-def unset(value: object) -> bool:
-    """True for what old files write to say `nothing`: null, empty text, and the text None."""
-    return value is None or value == "" or value == "None"
-
-
-def on(value: object) -> bool:
-    """Whether a switch is on; old files write `"true"`."""
-    return value is True or (isinstance(value, str) and value.strip().lower() == "true")

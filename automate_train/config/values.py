@@ -1,0 +1,47 @@
+"""Values out of config files: which count as nothing or as a switch that is on, which nobody could store, their text.
+
+Covers: any value, whatever key it belongs to. Not: types and limits of a key (`key_table`), parsing (`jsonc`,
+`toml_file`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from .jsonc import DEPTH, MAX_DIGITS, Number
+
+
+def unset(value: object) -> bool:
+    """True for what old files write to say `nothing`: null, empty text, and the text None."""
+    return value is None or value == "" or value == "None"
+
+
+def on(value: object) -> bool:
+    """Whether a switch is on; old files write `"true"`."""
+    return value is True or (isinstance(value, str) and value.strip().lower() == "true")
+
+
+def unfit(value: Any, depth: int = 0) -> str | None:
+    """Why no file, argument or journal could hold a value, in words; None for a sound one."""
+    if isinstance(value, str):
+        bad = "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value)
+        return "holds a character that no file can hold (NUL, or half of a surrogate pair)" if bad else None
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{text_of(value)} is not a number that a config file may hold"
+    if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
+        return f"holds a number of more than {MAX_DIGITS} digits"
+    parts = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if depth > DEPTH and parts:
+        return f"is nested deeper than {DEPTH} levels"
+    return next(filter(None, (unfit(part, depth + 1) for part in parts)), None)
+
+
+def text_of(value: Any) -> str:
+    """A value as names show it: as it was written."""
+    if isinstance(value, Number):
+        return value.text
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
