@@ -40,7 +40,8 @@ from .store.history import Histories
 from .store.journal import Journal, JournalError
 from .store.layout import SweepFolder
 from .store.rebuild import open_journal
-from .store.sweep_file import note_sweep
+from .store.sweep_file import note_sweep, rerun_after
+from .sweep.choice import chosen_ranges, runs_now
 from .sweep.product import expand
 from .sweep.record import record_of
 from .sweep.selection import Selection, select
@@ -70,8 +71,8 @@ class SweepRequest(NamedTuple):
     """Bytes that must be free on a device. None: nobody has said so."""
     cpu_slots: int | None = None
     """Runs at a time on the CPU. None: on GPUs, where there are any."""
-    only: tuple[range, ...] | None = None
-    """Of indexes. None: all."""
+    only: tuple[range | str, ...] | None = None
+    """Ranges of indexes, and ids. None: all."""
     skip_to_index: int | None = None
     train_id_start: int = 0
     rerun: bool = False
@@ -96,8 +97,8 @@ class Plan(NamedTuple):
     webui: Mapping[str, str] | None
     """Some runs are sampled on a WebUI; the environment variables that only the sampler gets (passwords)."""
     plain: bool
-    rerun_before: float = 0.0
-    """Unix seconds: a run that has succeeded before is run again. 0: none is."""
+    rerun: bool = False
+    """What has succeeded is run again."""
     samples_must: bool = False
 
     @property
@@ -110,19 +111,22 @@ def run(request: SweepRequest) -> int:
     settings, problems = load(request.config_files, request.sets, request.overrides)
     sweep = expand(settings, number_start=request.train_id_start)
     context, gpus, found = _context(request, sweep.project, settings)
-    done = plan_text.succeeded(SweepFolder(context.temp_dir, context.project))
-    rerun_before = time.time() if request.rerun else 0.0
-    selection = select(sweep, request.only, request.skip_to_index, set() if request.rerun else done)
+    folder = SweepFolder(context.temp_dir, context.project)
+    done, records = plan_text.known(folder, request.command if request.rerun else None)
+    only = None
+    if request.only is not None:
+        only, gone = chosen_ranges(request.only, sweep, records, str(folder.path))
+        problems += gone
+    selection = select(sweep, only, request.skip_to_index, done)
     problems += [*found, *check(selection, context, gpus)]
     refused = any(problem.severity == "error" for problem in problems)
     _print_plan(request, context, selection, done, problems, starts=not (request.dry_run or refused))
     if request.dry_run or refused:
         return 2 if refused else 0
     if request.in_background is not None:
-        return _start_in_background(request.in_background, SweepFolder(context.temp_dir, context.project))
+        return _start_in_background(request.in_background, folder)
     secrets = _sampler_secrets(selection)
-    plan = Plan(context, gpus or [], selection, secrets, request.plain, rerun_before, request.samples_must)
-    return execute(plan)
+    return execute(Plan(context, gpus or [], selection, secrets, request.plain, request.rerun, request.samples_must))
 
 
 def _context(
@@ -212,33 +216,28 @@ def execute(plan: Plan) -> int:
         stack.callback(display.close)
         journal = open_journal(folder, display.say)
         stack.callback(journal.close)
-        plan = _without_what_is_done(plan, journal)
+        first = journal.first_open()
+        # Again, under the lock: another orchestrator may have trained all of it while we were checking our configs.
+        after = rerun_after(journal, context.command) if plan.rerun else 0
+        plan = plan._replace(selection=plan.selection._replace(done=journal.done(after)))
         report, sampler = ReportWorker(folder), _sampler(plan, display)
         loop = Loop(
-            context=context, strategy=Grid(plan.selection.todo(), plan.rerun_before),
+            context=context, strategy=Grid(plan.selection.todo(), after),
             histories=Histories(folder, journal, events_of), total=_count(plan.selection), journal=journal,
             executor=Local(), display=display, delivery=Delivery(folder), stop=stop,
             followers=[sampler, report] if sampler else [report], clock=time.monotonic, now=time.time,
         )  # fmt: skip
-        _train(plan, loop, report)
+        _train(plan, loop, report, after)
         display.close()
         if sampler:
             _finish_samples(sampler, stop, display)
         _note_end(plan, loop, journal, display)
         page = report.finish(stop)
-        for line in summary.lines(folder, journal, time.monotonic() - began, context.command, page):
+        for line in summary.lines(folder, journal, time.monotonic() - began, context.command, page, first):
             with contextlib.suppress(OSError):
                 print(line)
         short = plan.samples_must and sampler is not None and not sampler.all_made
         return 130 if stop.level else 1 if loop.failed or short else 0
-
-
-def _without_what_is_done(plan: Plan, journal: Journal) -> Plan:
-    """What has succeeded is read again under the lock: another orchestrator may have trained all of it while this one
-    was checking its configs."""
-    if plan.rerun_before:
-        return plan
-    return plan._replace(selection=plan.selection._replace(done=plan.selection.done | journal.succeeded()))
 
 
 def _count(selection: Selection) -> int:
@@ -253,18 +252,20 @@ def _sampler(plan: Plan, display: Plain) -> SamplerProcess | None:
     return SamplerProcess(plan.folder, {**os.environ, **plan.webui}, display.say)
 
 
-def _train(plan: Plan, loop: Loop, report: ReportWorker) -> None:
-    """Take over what an earlier orchestrator left, start the first runs, and only then do what can wait for that."""
+def _train(plan: Plan, loop: Loop, report: ReportWorker, after: int) -> None:
+    """Take over what an earlier orchestrator left, start the first runs, and only then do what can wait for that.
+    `after`: the newest attempt that --rerun runs again; 0 without it."""
     journal, context = loop.journal, plan.context
     left = left_behind(journal, plan.folder, loop.executor)
-    note_sweep(plan.folder, journal, state="running", command=list(context.command), cwd=context.cwd)
+    command, rerun = list(context.command), after if plan.rerun else None
+    note_sweep(plan.folder, journal, state="running", command=command, cwd=context.cwd, rerun_after=rerun)
     journal.note(waiting=None)
-    journal.forget_waiting()
+    journal.set_sweep(runs_now(plan.selection.sweep, journal.records()))
     loop.take_over(left)
     loop.start_what_may()
     for attempt in undelivered(journal.records()):
         loop.delivery.add(attempt)
-    journal.plan(map(record_of, islice(plan.selection.todo(), KNOWN_AHEAD)))
+    journal.add_waiting(map(record_of, islice(plan.selection.todo(), KNOWN_AHEAD)))
     options = next((run.options for run in plan.selection.todo()), {})
     report.begin(context, options, [gpu.name for gpu in plan.gpus])
     loop.run()
@@ -287,7 +288,7 @@ def _note_end(plan: Plan, loop: Loop, journal: Journal, display: Plain) -> None:
     """What is left to write when all is trained. A full disk makes no failure of it: the next start writes it again."""
     state = "interrupted" if loop.stop.level else "failed" if loop.failed else "done"
     try:
-        note_sweep(plan.folder, journal, state=state)
+        note_sweep(plan.folder, journal, state=state, **({"rerun_after": None} if state == "done" else {}))
         journal.note(waiting=None)
         if loop.failed and plan.context.stop_on_failure:
             journal.abort_waiting()

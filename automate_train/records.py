@@ -260,6 +260,15 @@ class RunRecord(NamedTuple):
     """Oldest first."""
     unstarted: Literal["waiting", "aborted"] = "waiting"
     """What a run without an attempt is: waiting, or aborted."""
+    id: str = ""
+    """Its short name for people, the beginning of its key: given once, and unique in the sweep (`store.run_ids`)."""
+    in_sweep: bool = True
+    """False: it is no longer part of the sweep, whose configs have changed. Its index and number mean nothing then."""
+
+    @property
+    def label(self) -> str:
+        """As people call it: by its place in the sweep as it is now, else by its id."""
+        return f"run {self.number}" if self.in_sweep else f"run {self.id}"
 
     @property
     def newest(self) -> Attempt | None:

@@ -6,8 +6,8 @@ Covers: which commands there are. Importing this costs nothing, because `--versi
 COMMANDS = {
     "status": ("DIR [--watch]", "the state of a sweep, from any terminal (--json: one object)"),
     "stop": ("DIR [--now]", "start nothing more; --now: end what runs"),
-    "logs": ("DIR INDEX [-f]", "the console of a run's trainer; -f: until the run has ended"),
-    "retry": ("DIR [INDEX...]", "run failed and lost runs again"),
+    "logs": ("DIR RUN [-f]", "the console of a run's trainer; -f: until the run has ended"),
+    "retry": ("DIR [RUN...]", "run failed and lost runs again"),
     "report": ("DIR", "the comparison page: pictures, curves, table (report.html)"),
     "grid": ("DIR --x K --y K -o F", "a labelled picture of sample pictures by two keys"),
     "best": ("DIR [--marks FILE]", "the chosen run's settings as a new default config"),

@@ -1,4 +1,4 @@
-"""`automate-train logs DIR INDEX`: what the trainer of a run has printed, as it was written.
+"""`automate-train logs DIR RUN`: what the trainer of a run has printed, as it was written.
 
 Covers: the console of the newest attempt, followed until the run has ended. Not: what it means (`trainers/*`).
 """
@@ -15,7 +15,8 @@ from ..executors.local import Local
 from ..records import RunRecord
 from ..store.journal import Journal, open_sweep
 from ..store.layout import SweepFolder
-from .parser import Parser, whole
+from ..sweep.choice import describe, find_run
+from .parser import Parser, run_word
 
 INTERVAL = 0.25
 """Seconds between two looks at a console that grows: nothing tells of it on every file system."""
@@ -24,23 +25,25 @@ INTERVAL = 0.25
 def parser() -> Parser:
     made = Parser("logs", "What the trainer of a run has printed, as it was written.")
     made.sweep_dir()
-    made.add_argument("index", metavar="INDEX", type=whole(0), help="the run's index")
+    made.add_argument("run", metavar="RUN", type=run_word, help="the run's index or id")
     made.add_argument("-f", "--follow", action="store_true", help="go on until the run has ended")
     return made
 
 
 def main(argv: Sequence[str]) -> int:
     flags = parser().parse(argv)
-    for data in console(flags.dir, flags.index, flags.follow):
+    journal, folder = open_sweep(flags.dir)
+    record = _begun(journal, flags.run, flags.dir)
+    # Beside what the trainer has printed, which is passed on as it is.
+    print(describe(record), file=sys.stderr, flush=True)
+    for data in console(folder, record, flags.follow):
         sys.stdout.buffer.write(data)
         sys.stdout.flush()
     return 0
 
 
-def console(path: str, index: int, follow: bool) -> Iterator[bytes]:
+def console(folder: SweepFolder, record: RunRecord, follow: bool) -> Iterator[bytes]:
     """The console of a run's newest attempt, piece by piece; `follow`: until the run has ended."""
-    journal, folder = open_sweep(path)
-    record = _record(journal, index)
     attempt = folder.attempt(record.folder)
     alive = _liveness(folder, record)
     try:
@@ -66,10 +69,8 @@ def _liveness(folder: SweepFolder, record: RunRecord) -> Callable[[], bool]:
     return lambda: attempt in local.living(folder.path)
 
 
-def _record(journal: Journal, index: int) -> RunRecord:
-    records = {record.index: record for record in journal.records()}
-    record = records.get(index)
-    if record is None or not record.attempts:
-        known = ", ".join(str(each.index) for each in list(records.values())[:20] if each.attempts) or "none"
-        raise UserError(f"run {index} has not begun here (begun: {known})", source=str(journal.path.parent))
+def _begun(journal: Journal, word: str, path: str) -> RunRecord:
+    record = find_run(journal.records(), word, path)
+    if not record.attempts:
+        raise UserError(f"{record.label} has not begun", source=path, hint=f"automate-train status {path}")
     return record

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from ..errors import UserError, nearest
+from ..store.run_ids import ID
 from . import COMMANDS
 
 HIGHEST = 10**15
@@ -103,6 +104,24 @@ def _decimal(text: str) -> float:
         return float(text)
     except ValueError:
         return -1.0
+
+
+def run_word(text: str) -> str:
+    """A run's index or its id, as `sweep.choice` knows them."""
+    word = text.strip().lower()
+    if re.fullmatch(r"[0-9]{1,15}", word):
+        return str(int(word))
+    if not ID.fullmatch(word):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is neither a run's index nor its id, for example 3 or 3f9a")
+    return word
+
+
+def runs(text: str) -> tuple[range | str, ...]:
+    """`0,3,5-7,3f9a` as ranges of indexes and ids."""
+    words = text.split(",")
+    ids = [word.strip().lower() for word in words if ID.fullmatch(word.strip().lower())]
+    rest = [word for word in words if word.strip().lower() not in ids]
+    return (*(ranges(",".join(rest)) if rest else ()), *ids)
 
 
 def ranges(text: str) -> tuple[range, ...]:

@@ -9,9 +9,11 @@ import os
 from collections.abc import Sequence
 
 from ..errors import UserError
+from ..records import RunRecord
 from ..store.journal import open_sweep
+from ..sweep.choice import describe, find_run
 from . import run
-from .parser import Parser, whole
+from .parser import Parser, run_word
 
 AGAIN = ("failed", "lost", "cancelled")
 
@@ -19,40 +21,44 @@ AGAIN = ("failed", "lost", "cancelled")
 def parser() -> Parser:
     made = Parser("retry", "Run failed, lost and cancelled runs again: the sweep's own command, for these runs alone.")
     made.sweep_dir()
-    made.add_argument("index", metavar="INDEX", nargs="*", type=whole(0),
-                      help="only these (default: all that did not succeed)")  # fmt: skip
+    made.add_argument("runs", metavar="RUN", nargs="*", type=run_word,
+                      help="only these, by index or id (default: all that did not succeed)")  # fmt: skip
     return made
 
 
 def main(argv: Sequence[str]) -> int:
     flags = parser().parse(argv)
-    command, cwd = again(flags.dir, flags.index)
-    if not command:
+    command, cwd, chosen = again(flags.dir, flags.runs)
+    if not chosen:
         print("every run that began has succeeded")
         return 0
+    for record in chosen:
+        print(describe(record))
     os.chdir(cwd)  # the sweep's relative paths begin there
     return run.main(command)
 
 
-def again(path: str, indexes: Sequence[int]) -> tuple[tuple[str, ...], str]:
-    """(arguments, folder to be in) of the command that runs them again."""
+def again(path: str, words: Sequence[str]) -> tuple[tuple[str, ...], str, list[RunRecord]]:
+    """(arguments, folder to be in) of the command that runs them again, and the runs. `words`: indexes and ids. The
+    command names the runs by their ids: indexes may have moved since, with the lists."""
     journal, _ = open_sweep(path)
     notes = journal.notes()
-    records = {record.index: record for record in journal.records()}
-    for index in indexes:
-        if index not in records or not records[index].attempts:
-            raise UserError(f"run {index} has not begun", source=path, hint=f"automate-train status {path}")
-        if records[index].state == "succeeded":
+    records = list(journal.records())
+    chosen = [find_run(records, word, path) for word in words]
+    for record in chosen:
+        if not record.attempts:
+            raise UserError(f"{record.label} has not begun", source=path, hint=f"automate-train status {path}")
+        if record.state == "succeeded":
             hint = "the sweep's own command with --rerun --only runs it again"
-            raise UserError(f"run {index} has succeeded", source=path, hint=hint)
-    chosen = indexes or sorted(record.index for record in records.values() if record.state in AGAIN)
+            raise UserError(f"{record.label} has succeeded", source=path, hint=hint)
+    chosen = chosen or [record for record in records if record.in_sweep and record.state in AGAIN]
     argv, cwd = notes.get("command"), notes.get("cwd")
     if not isinstance(argv, list) or not isinstance(cwd, str):
         raise UserError("the journal does not say how the sweep was started", source=path)
     if not chosen:
-        return (), cwd
+        return (), cwd, []
     if any("=***" in word for word in argv):
         hint = "give it in a config file, and type the sweep's command with --only"
         raise UserError("its command had a secret in --set, which is not kept", source=path, hint=hint)
     kept = run.without(argv, "--background", "--only", "--skip-to-index")
-    return (*kept, "--only", ",".join(map(str, chosen))), cwd
+    return (*kept, "--only", ",".join(record.id for record in chosen)), cwd, chosen

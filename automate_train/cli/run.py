@@ -13,7 +13,7 @@ from ..config.key_table import KEYS, Key
 from ..errors import UserError
 from . import COMMANDS
 from .output import masked
-from .parser import Parser, gibibytes, ranges, spell, whole
+from .parser import Parser, gibibytes, runs, spell, whole
 
 WIDTH = max(len(f"{name} {arguments}") for name, (arguments, _) in COMMANDS.items())
 LISTING = "\n".join(
@@ -47,7 +47,7 @@ def parser() -> Parser:
         help="train on the CPU, N runs at a time (default 1)")  # fmt: skip
     add("--dry-run", "--debug", action="store_true", help="print the plan and every problem; start and write nothing")
     add("--json", action="store_true", help="with --dry-run: the plan as one JSON object")
-    add("--only", metavar="0,3,5-7", type=ranges, help="only the runs with these indexes")
+    add("--only", metavar="0,3,5-7,3f9a", type=runs, help="only these runs, by index or id")
     add("--skip-to-index", metavar="N", type=whole(0), help="begin at index N; names and numbers stay")
     add("--train-id-start", metavar="K", type=whole(0), default=0,
         help="count the numbers shown in names from K; indexes stay")  # fmt: skip

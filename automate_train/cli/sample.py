@@ -15,8 +15,11 @@ from ..config.sampling_options import sampler_environment
 from ..config.values import unset
 from ..errors import UserError
 from ..preflight.own_keys import problems
+from ..records import RunRecord
+from ..store.journal import open_sweep
 from ..store.layout import find_sweep
-from .parser import Parser, ranges, seconds
+from ..sweep.choice import describe, find_run
+from .parser import Parser, ranges, runs, seconds
 
 LIMITS = ("outage_limit", "wait_limit", "stuck_limit", "resume_queue", "nudge")
 """Flags that stand for the key of the same name with `webui_` before it."""
@@ -34,7 +37,7 @@ def parser() -> Parser:
     add("--config", metavar="FILE", help="a config file whose webui_ keys are used instead of the sweep's own")
     add("--prompt-path", metavar="FILE", help="these prompts instead of the runs' own")
     add("--webui-url", metavar="URL", action="append", default=[], help="this server instead (repeatable)")
-    add("--only", metavar="0,3,5-7", type=ranges, help="only the runs with these indexes")
+    add("--only", metavar="0,3,5-7,3f9a", type=runs, help="only these runs, by index or id")
     add("--epochs", metavar="2,5-9", type=ranges, help="the checkpoints of these epochs, and no others")
     add("--outage-limit", metavar="S", type=seconds,
         help="give up a server that has not answered for so long (default 600)")  # fmt: skip
@@ -54,6 +57,8 @@ def main(argv: Sequence[str]) -> int:
     folder = find_sweep(flags.dir)
     if flags.prompt_path is not None:
         read_prompts(flags.prompt_path)
+    for record in _named_by_id(flags.only or (), flags.dir):
+        print(describe(record), flush=True)
     above = _of_file(flags.config) if flags.config is not None else {}
     above |= {f"webui_{name}": value for name in LIMITS if (value := getattr(flags, name)) is not None}
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both mean: take our things away and end
@@ -68,6 +73,16 @@ def main(argv: Sequence[str]) -> int:
         environment={**os.environ, **sampler_environment(above)},
         say=lambda text: print(text.encode(errors="backslashreplace").decode(), flush=True),
     )
+
+
+def _named_by_id(only: Sequence[range | str], path: str) -> list[RunRecord]:
+    """`UserError` for an id that no run has."""
+    ids = [each for each in only if isinstance(each, str)]
+    if not ids:
+        return []
+    journal, _ = open_sweep(path)
+    records = list(journal.records())
+    return [find_run(records, each, path) for each in ids]
 
 
 def _of_file(path: str) -> dict[str, object]:

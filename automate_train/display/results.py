@@ -1,7 +1,7 @@
 """results.csv: one line a run.
 
-Covers: index, name, state, the varied keys, what was measured over all attempts, all other options. Not: when it is
-written (`pipeline`).
+Covers: index (of those that are part of the sweep as it is now), id, name, state, the varied keys, what was measured
+over all attempts, all other options. Not: when it is written (`pipeline`).
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ def write_results(journal: Journal, folder: SweepFolder) -> Path:
     options = [key for key in dict.fromkeys(key for record in records for key in record.options) if key not in shown]
     text = io.StringIO()
     out = csv.writer(text)
-    out.writerow(["index", "name", "state", *varied, *MEASURES, *options])
+    out.writerow(["index", "id", "name", "state", *varied, *MEASURES, *options])
     for record in records:
         values = (record.varied.get(key, record.options.get(canonical(key))) for key in varied)
         cells = (*values, *_measures(histories.brief(record), folder), *(record.options.get(key) for key in options))
-        out.writerow([_cell(cell) for cell in (record.index, record.name, record.state, *cells)])
+        index = record.index if record.in_sweep else None
+        out.writerow([_cell(cell) for cell in (index, record.id, record.name, record.state, *cells)])
     write(folder.results, text.getvalue())
     return folder.results
 

@@ -7,27 +7,35 @@ only.
 from __future__ import annotations
 
 import math
+import os
+import shlex
+import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..executors.local import Local
+from ..machine import lock
+from ..records import RunRecord
 from ..store.history import Histories, RunHistory
 from ..store.journal import Journal
 from ..store.layout import SweepFolder
 from ..trainers import events_of
+from .typed import typed
 
 
 def as_json(journal: Journal, folder: SweepFolder, histories: Histories | None = None) -> dict[str, Any]:
     """One object: what `status --json` prints. `histories`: those of the last time, which go on where they ended."""
-    notes = journal.notes()
+    notes, driver = journal.notes(), lock.holder(folder.lock)
     waiting, samples = (found if isinstance(found := notes.get(name), dict) else {} for name in ("waiting", "samples"))
     histories = histories_of(journal, folder) if histories is None else histories
     return {
         "project": folder.path.name,
         "folder": str(folder.path),
         "state": notes.get("state", ""),
+        "driver": None if driver is None else {"pid": driver.pid, "host": driver.host, "since": driver.since},
         "samples": samples,
-        "runs": [_run(histories.brief(record), folder, waiting) for record in journal.records()],
+        "runs": [_run(histories.brief(record), folder, waiting, driver) for record in journal.records()],
     }
 
 
@@ -35,18 +43,25 @@ def histories_of(journal: Journal, folder: SweepFolder) -> Histories:
     return Histories(folder, journal, events_of)
 
 
-def _run(history: RunHistory, folder: SweepFolder, waiting: Mapping[str, Any]) -> dict[str, Any]:
+def _run(
+    history: RunHistory, folder: SweepFolder, waiting: Mapping[str, Any], driver: lock.Holder | None
+) -> dict[str, Any]:
     record, progress = history.record, history.progress
     newest, ended = record.newest, record.newest is not None and record.newest.outcome is not None
-    running = record.state == "running"
-    why = "" if running else str(waiting.get(record.key, ""))
+    state, reason = record.state, progress.waits if record.state == "running" else record.reason
+    if state == "running" and driver is None:
+        state, reason = _without_driver(folder, record)
+    elif state != "running" and record.key in waiting:
+        state, reason = "waiting", str(waiting[record.key])
     return {
-        "index": record.index,
-        "number": record.number,
+        "index": record.index if record.in_sweep else None,
+        "number": record.number if record.in_sweep else None,
+        "id": record.id,
+        "in_sweep": record.in_sweep,
         "key": record.key,
         "name": record.name,
-        "state": "waiting" if why else record.state,
-        "reason": why or (progress.waits if running else record.reason),
+        "state": state,
+        "reason": reason,
         "varied": dict(record.varied),
         "attempt": newest.number if newest else 0,
         "resumed_from": progress.start,
@@ -62,29 +77,62 @@ def _run(history: RunHistory, folder: SweepFolder, waiting: Mapping[str, Any]) -
     }
 
 
+def _without_driver(folder: SweepFolder, record: RunRecord) -> tuple[str, str]:
+    """State and reason of a run whose attempt has no outcome, and whose sweep has no process that would write one."""
+    newest = record.newest
+    assert newest is not None
+    local = Local()
+    if handle := local.find(folder.attempt(newest.folder), newest.handle):
+        return "running", f"its trainer goes on without the sweep ({local.describe(handle)})"
+    return "ended", "how it ended is read when the sweep goes on"
+
+
 def lines(journal: Journal, folder: SweepFolder, histories: Histories | None = None) -> Iterator[str]:
-    """The table as plain text, then one line of sums and, for each run that failed, why."""
+    """The table as plain text, then one line of sums, who runs the sweep and, for each run that failed, why."""
     status = as_json(journal, folder, histories)
-    runs = status["runs"]
-    width = max((len(run["name"]) for run in runs), default=4)
-    yield f"{'run':>5}  {'name':<{width}}  {'state':<10}  {'step':>11}  {'loss':>9}  {'seconds':>8}"
+    runs = [run for run in status["runs"] if run["in_sweep"]]
+    gone = [run for run in status["runs"] if not run["in_sweep"]]
+    yield from _table(runs, status["runs"])
+    counts = Counter(run["state"] for run in runs)
+    yield ", ".join(f"{count} {state}" for state, count in counts.items()) or "no run has begun"
+    yield from _driver_lines(status, journal.notes(), {*counts} <= {"succeeded"})
+    yield from samples_lines(status["samples"])
     for run in runs:
+        if run["state"] in ("waiting", "running", "ended") and run["reason"]:
+            yield f"run {run['index']} {run['state']}: {run['reason']}"
+        if run["state"] in ("failed", "lost"):
+            yield f"run {run['index']}: {run['reason']}\n      log: {folder.attempt(run['folder']).console}"
+    if gone:
+        yield "\nno longer part of the sweep, whose configs have changed since:"
+        yield from _table(gone, status["runs"])
+
+
+def _driver_lines(status: Mapping[str, Any], notes: Mapping[str, Any], all_done: bool) -> Iterator[str]:
+    """Who runs the sweep; where nobody does and something is left, what to type."""
+    if driver := status["driver"]:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(driver["since"]))
+        yield f"run by pid {driver['pid']} on {driver['host'] or 'an unknown host'} since {since}"
+    elif not all_done:
+        command, cwd = notes.get("command"), notes.get("cwd")
+        if isinstance(command, list) and isinstance(cwd, str):
+            there = "" if os.path.realpath(cwd) == os.getcwd() else f"cd {shlex.quote(cwd)} && "
+            yield f"nobody runs it now; it goes on with:\n  {there}{typed(*map(str, command))}"
+
+
+def _table(shown: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """`runs`: all that the columns must have room for."""
+    width, id_width = (max((len(run[name]) for run in runs), default=4) for name in ("name", "id"))
+    id_width = max(id_width, 2)
+    title = f"{'run':>5}  {'id':<{id_width}}  {'name':<{width}}  {'state':<10}"
+    yield f"{title}  {'step':>11}  {'loss':>9}  {'seconds':>8}"
+    for run in shown:
         step = "" if run["step"] is None else str(run["step"])
         step += f"/{run['total_steps']}" if run["total_steps"] else ""
         loss = "" if run["loss"] is None else run["loss"] if isinstance(run["loss"], str) else f"{run['loss']:.4g}"
         seconds = "" if run["seconds"] is None else f"{run['seconds']:.1f}"
-        row = f"{run['number']:>5}  {run['name']:<{width}}  {run['state']:<10}  {step:>11}  {loss:>9}  {seconds:>8}"
-        yield row.rstrip()
-    counts = Counter(run["state"] for run in runs)
-    yield ", ".join(f"{count} {state}" for state, count in counts.items()) or "no run has begun"
-    yield from samples_lines(status["samples"])
-    for run in runs:
-        if run["state"] == "waiting" and run["reason"]:
-            yield f"run {run['number']} waiting: {run['reason']}"
-        if run["state"] == "running" and run["reason"]:
-            yield f"run {run['number']}: {run['reason']}"
-        if run["state"] in ("failed", "lost"):
-            yield f"run {run['number']}: {run['reason']}\n      log: {folder.attempt(run['folder']).console}"
+        index = "" if run["index"] is None else run["index"]
+        row = f"{index:>5}  {run['id']:<{id_width}}  {run['name']:<{width}}  {run['state']:<10}"
+        yield f"{row}  {step:>11}  {loss:>9}  {seconds:>8}".rstrip()
 
 
 def samples_lines(samples: Mapping[str, Any]) -> Iterator[str]:

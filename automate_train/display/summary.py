@@ -1,6 +1,7 @@
 """The last lines of a sweep.
 
-Covers: the counts, each failed run with its reason and its last lines, where things are, what to type next.
+Covers: the counts, each run that failed in this session with its reason and its last lines, where things are, what to
+type next.
 Not: how a sweep stands while it runs (`status`, `live`).
 """
 
@@ -19,18 +20,30 @@ from ..store.layout import SweepFolder
 from ..trainers.failure_causes import without_launcher
 from .plain import duration
 from .status import samples_lines
+from .typed import typed
 
 
 def lines(
-    folder: SweepFolder, journal: Journal, seconds: float, argv: Sequence[str], page: Path | None
+    folder: SweepFolder, journal: Journal, seconds: float, argv: Sequence[str], page: Path | None, first: int
 ) -> Iterator[str]:
-    """`argv`: the command that goes on where this ended; `page`: the report, if it could be made."""
-    records = list(journal.records())
+    """`argv`: the command that goes on where this ended; `page`: the report, if it could be made; `first`: the id of
+    the first attempt that can have ended in this session."""
+    records = [record for record in journal.records() if record.in_sweep]
     counts = Counter(record.state for record in records)
     yield f"\n{', '.join(f'{count} {state}' for state, count in counts.items())} ({duration(seconds)})"
-    for record in records:
-        if record.state in ("failed", "lost"):
+    if counts["aborted"]:
+        yield "aborted: they did not begin because a run failed (--on_failure continue goes on with the others)"
+    here = [record for record in records if record.newest is not None and record.newest.id >= first]
+    failed = [record for record in records if record.state in ("failed", "lost")]
+    for record in failed:
+        if record in here:
             yield from _failure(folder, record)
+    path = str(folder.path)
+    if earlier := sum(record not in here for record in failed):
+        yield f"{earlier} failed in an earlier session: {typed('status', path)}"
+    troubles = Counter(str(record.metrics["trouble"]) for record in here if record.metrics.get("trouble"))
+    for trouble, count in troubles.items():
+        yield f"hook: {trouble} ({count} run{'s' if count > 1 else ''})"
     finished = [record for record in records if record.state == "succeeded"]
     yield from _best(finished)
     samples = journal.notes().get("samples")
@@ -38,19 +51,27 @@ def lines(
     if targets := {os.path.dirname(path) for record in finished for path in record.metrics.get("delivered") or []}:
         yield f"LoRAs    {', '.join(sorted(targets))}"
     if folder.logs.is_dir():
-        yield f"logs     {folder.logs}   (tensorboard --logdir {shlex.quote(str(folder.logs))})"
+        board = f"   (tensorboard --logdir {shlex.quote(str(folder.logs))})" if _has_tensorboard(records) else ""
+        yield f"logs     {folder.logs}{board}"
     yield f"table    {folder.results}"
     if page is not None:
         yield f"report   {page}"
     yield f"folders  {folder.path}"
     if len(finished) < len(records):
-        yield f"next     the same command goes on where this ended:\n  {shlex.join(['automate-train', *argv])}"
+        yield f"next     the same command goes on where this ended:\n  {typed(*argv)}"
+    elif page is not None:
+        yield f"next     open {page} in a browser"
     else:
-        yield f"next     automate-train status {shlex.quote(str(folder.path))}"
+        yield f"next     {typed('status', path)}"
+
+
+def _has_tensorboard(records: Sequence[RunRecord]) -> bool:
+    """Whether a run logs to TensorBoard, alone or beside other trackers."""
+    return any(word in str(record.options.get("log_with")) for record in records for word in ("tensorboard", "all"))
 
 
 def _failure(folder: SweepFolder, record: RunRecord) -> Iterator[str]:
-    yield f"\nrun {record.number} {record.name} {record.state}: {record.reason}"
+    yield f"\n{record.label} (id {record.id}) {record.name} {record.state}: {record.reason}"
     attempt = folder.attempt(record.folder)
     for line in without_launcher(attempt.tail(100))[-15:]:
         yield f"  | {line}"

@@ -95,7 +95,8 @@ class Metrics:
         fields["lr"] = named or rates  # sd-scripts logs the same rates again as `group1` and so on
         if other:
             fields["other"] = other
-        if any(value - value != 0 for key, value in fields.items() if key in ("loss", "average")):
+        # The step's own loss: sd-scripts' average stays NaN for ever after one NaN.
+        if "loss" in fields and fields["loss"] - fields["loss"] != 0:
             fields["nan"] = True
         self.events.write("metrics", **fields)
 

@@ -10,15 +10,17 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import closing
 from itertools import islice
 
 from ..config.key_sets import MASKED
 from ..config.values import text_of
 from ..errors import Problem, UserError
-from ..records import Dropped, Launch, Run, Setting, SweepContext
+from ..records import Dropped, Launch, Run, RunRecord, Setting, SweepContext
 from ..store.journal import Journal
 from ..store.layout import AttemptFolder, SweepFolder, attempt_folder, run_folder
+from ..store.sweep_file import rerun_after
 from ..sweep.product import Sweep
 from ..sweep.record import record_of
 from ..sweep.selection import Selection
@@ -29,15 +31,15 @@ SEARCHED = 20_000
 """Points in which runs and dropped points to show are looked for: nobody reads a plan of a million points."""
 
 
-def succeeded(folder: SweepFolder) -> set[str]:
-    """Keys of runs that have succeeded; of a damaged journal none, until the sweep has read them back."""
+def known(folder: SweepFolder, rerun: Sequence[str] | None) -> tuple[set[str], list[RunRecord]]:
+    """(keys of runs that are done, the runs that the journal knows); of a damaged journal none, until the sweep has
+    read them back. `rerun`: the command with --rerun; what it has not run again is not done."""
     journal = _journal(folder)
     if journal is None:
-        return set()
-    try:
-        return journal.succeeded()
-    finally:
-        journal.close()
+        return set(), []
+    with closing(journal):
+        after = 0 if rerun is None else rerun_after(journal, rerun)
+        return journal.done(after), list(journal.records())
 
 
 def _journal(folder: SweepFolder) -> Journal | None:

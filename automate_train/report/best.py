@@ -1,6 +1,6 @@
 """The chosen run's settings as a default config file for the next sweep.
 
-Covers: which run (by its index or by its stars), its options as JSON with comments under the names that users write.
+Covers: which run has the stars, its options as JSON with comments under the names that users write.
 Not: reading the file of marks (`marks`), printing (`cli`).
 """
 
@@ -12,17 +12,10 @@ from collections.abc import Iterator, Sequence
 from ..config.key_sets import ALIASES, BUILT_IN, MASKED, OLD_SPELLINGS
 from ..errors import UserError
 from ..records import RunRecord
+from ..sweep.choice import describe
 from .marks import Mark, starred
 
 USER_NAMES = {inside: old for old, inside in ALIASES.items() if old not in OLD_SPELLINGS and old != "lr_warmup_ratio"}
-
-
-def run_with_index(runs: Sequence[RunRecord], index: int, source: str) -> RunRecord:
-    for run in runs:
-        if run.index == index:
-            return run
-    known = f"indexes: {', '.join(str(run.index) for run in runs[:20])}"
-    raise UserError(f"no run has the index {index}", source=source, key="--run", hint=known)
 
 
 def starred_run(runs: Sequence[RunRecord], marks: Sequence[Mark], source: str) -> RunRecord:
@@ -37,8 +30,8 @@ def starred_run(runs: Sequence[RunRecord], marks: Sequence[Mark], source: str) -
     keys = itself or {key for key, each in stars.items() if len(each) == most}
     chosen = [run for run in runs if run.key in keys]
     if len(chosen) > 1:
-        names = ", ".join(f"{run.index} ({run.name})" for run in chosen[:8])
-        hint = f"choose one: --run {chosen[0].index}"
+        names = ", ".join(map(describe, chosen[:8]))
+        hint = f"choose one: --run {chosen[0].id}"
         raise UserError(f"{len(chosen)} runs have equally many stars: {names}", source=source, key="--marks", hint=hint)
     return chosen[0]
 
@@ -58,7 +51,8 @@ def config_text(run: RunRecord, marks: Sequence[Mark] = ()) -> str:
 
 
 def _comments(run: RunRecord, marks: Sequence[Mark]) -> Iterator[str]:
-    yield f"Run {run.index} of {_one_line(run.options.get('project_name_base'))}: {_one_line(run.name)}"
+    project = _one_line(run.options.get("project_name_base"))
+    yield f"{run.label.capitalize()} (id {run.id}) of {project}: {_one_line(run.name)}"
     loss = run.metrics.get("loss")
     if isinstance(loss, float):
         yield f"{run.state}, final loss {loss:.4g}"

@@ -23,6 +23,7 @@ from ..store.history import Histories
 from ..store.launch import read_launch
 from ..store.layout import AttemptFolder, SweepFolder
 from ..store.sample_journal import SampleJournal
+from ..sweep.choice import is_named
 from ..trainers import events_of
 from .batch import Batch, PlannedSample, Variant, prompt_key, variants
 from .image_store import ImageStore
@@ -37,12 +38,12 @@ class SampleSelection:
 
     prompt_path: str | None = None
     urls: tuple[str, ...] = ()
-    runs: Sequence[range] | None = None
-    """Indexes."""
+    runs: Sequence[range | str] | None = None
+    """Ranges of indexes, and ids."""
     epochs: Sequence[range] | None = None
 
     def wants(self, run: RunRecord) -> bool:
-        named = self.runs is None or any(run.index in each for each in self.runs)
+        named = self.runs is None or is_named(run, self.runs)
         return named and (bool(self.urls) or on_webui(run.options))
 
 

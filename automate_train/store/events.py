@@ -82,11 +82,11 @@ def _integer(text: str) -> int:
 
 
 def safe(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """An event's fields without those whose type is not what readers expect. A loss that is not finite sets `nan`, as
-    the hook does, which writes null for the loss."""
+    """An event's fields without those whose type is not what readers expect. A step's loss that is not finite sets
+    `nan`, as the hook does, which writes null for the loss."""
     found = {name: value for name, value in fields.items() if name not in FIELDS or FIELDS[name](value)}
-    losses = [fields.get(name) for name in ("loss", "average")]
-    if any(isinstance(value, float) and not math.isfinite(value) for value in losses):
+    loss = fields.get("loss")
+    if isinstance(loss, float) and not math.isfinite(loss):
         found["nan"] = True
     return {name: finite(value) for name, value in found.items()}
 

@@ -14,6 +14,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,10 @@ from .database import connect, damage, is_temporary, without_fsync
 from .events import which
 from .files import read_json
 from .launch import write_launch
-from .layout import ATTEMPT, AttemptFolder, SweepFolder, attempt_folder, find_sweep, run_folder
-from .outcome import KINDS, read_outcome, safe_metrics, write_outcome
+from .layout import AttemptFolder, SweepFolder, attempt_folder, find_sweep, run_folder
+from .outcome import read_outcome, write_outcome
+from .rows import attempt_of, decode, mapping, run_of
+from .run_ids import RunIds
 
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
@@ -46,6 +49,11 @@ class Journal:
             repaired = "the sweep's own command repairs it"
             hint = "may it be read and written, is the disk full?" if is_temporary(error) else repaired
             raise UserError(f"the sweep's journal cannot be read: {error}", source=str(path), hint=hint) from error
+
+    @cached_property
+    def ids(self) -> RunIds:
+        """The runs' short ids."""
+        return RunIds(self.db.execute("select key, id from run order by rowid"))
 
     def close(self) -> None:
         self.db.close()
@@ -89,8 +97,8 @@ class Journal:
     # reading
 
     def records(self) -> Iterator[RunRecord]:
-        """Every run that the journal knows, with all its attempts, in the order of the sweep."""
-        return self._records("")
+        """Every run of the sweep as it is now, in its order; then those that ran and are no longer part of it."""
+        return self._records("where run.in_sweep or a.id is not null")
 
     def record(self, key: str) -> RunRecord | None:
         return next(self._records("where run.key = ?", key), None)
@@ -100,27 +108,42 @@ class Journal:
 
     def _records(self, where: str, *values: object) -> Iterator[RunRecord]:
         query = f"""
-            select run.key as run_key, run.position, run.number as run_number, run.name, run.slug, run.varied,
-            run.options, run.state, {_ATTEMPT} from run left join attempt a on a.key = run.key {where}
-            order by run.position, run.number, run.key, a.number
+            select run.key as run_key, run.id as run_id, run.in_sweep, run.position, run.number as run_number, run.name,
+            run.slug, run.varied, run.options, run.state, {_ATTEMPT}
+            from run left join attempt a on a.key = run.key {where}
+            order by not run.in_sweep, run.position, run.key, a.number
         """
         # All at once: a query that is not read to its end keeps this connection from writing after others have written.
         rows = self.db.execute(query, values).fetchall()
         for _, group in groupby(rows, lambda row: row["run_key"]):
             first, *others = group
-            attempts = tuple(_attempt(row) for row in (first, *others) if row["id"] is not None)
-            yield _run(first)._replace(attempts=attempts)
+            attempts = tuple(attempt_of(row) for row in (first, *others) if row["id"] is not None)
+            record = run_of(first)
+            yield record._replace(attempts=attempts, id=record.id or self.ids.of(record.key))
 
     def open_attempts(self) -> list[Attempt]:
         """Attempts without an outcome: still running, or their orchestrator was killed."""
         query = f"select {_ATTEMPT} from attempt a where kind is null order by id"
-        return [_attempt(row) for row in self.db.execute(query)]
+        return [attempt_of(row) for row in self.db.execute(query)]
+
+    def first_open(self) -> int:
+        """The id of the oldest attempt that is open, else that of the next one to begin."""
+        query = "select coalesce(min(case when kind is null then id end), max(id) + 1, 1) from attempt"
+        return int(self.db.execute(query).fetchone()[0])
 
     def attempt_folders(self) -> set[str]:
         return {row[0] for row in self.db.execute("select folder from attempt")}
 
-    def succeeded(self) -> set[str]:
-        return {row[0] for row in self.db.execute("select distinct key from attempt where kind = 'succeeded'")}
+    def done(self, after: int = 0) -> set[str]:
+        """Keys of the runs that need no attempt: their newest one has succeeded, and is newer than the one with the id
+        `after`."""
+        query = """select key from attempt a where kind = 'succeeded' and id > ?
+                   and number = (select max(number) from attempt where key = a.key)"""
+        return {row[0] for row in self.db.execute(query, (after,))}
+
+    def newest_attempt(self) -> int:
+        """The id of the attempt that began last; ids grow, whatever the clock says. 0: there is none."""
+        return int(self.db.execute("select coalesce(max(id), 0) from attempt").fetchone()[0])
 
     def checkpoints(self, key: str) -> list[Checkpoint]:
         """Of all attempts of a run, oldest first."""
@@ -132,7 +155,7 @@ class Journal:
         ]
 
     def notes(self) -> dict[str, Any]:
-        return {str(row[0]): _decode(row[1]) for row in self.db.execute("select name, value from note")}
+        return {str(row[0]): decode(row[1]) for row in self.db.execute("select name, value from note")}
 
     # writing
 
@@ -142,19 +165,23 @@ class Journal:
         with self.transaction():
             self.db.executemany("insert or replace into note values (?, ?)", rows)
 
-    def plan(self, runs: Iterable[RunRecord]) -> None:
-        """Make runs known before they start; one that is known keeps its folder and takes its new place and name."""
+    def add_waiting(self, runs: Iterable[RunRecord]) -> None:
+        """Make runs known before they start; one that is known keeps its id and folder, and takes its new place and
+        name."""
         with self.transaction():
-            self.db.executemany(_PLAN, (_run_values(run, None) for run in runs))
+            self.db.executemany(_ADD, (self._values(run, None) for run in runs))
 
-    def forget_waiting(self) -> None:
-        """Runs of an earlier plan that never began: the plan of today says which ones there are."""
+    def set_sweep(self, runs: Iterable[RunRecord]) -> None:
+        """Say which runs that have begun are part of the sweep as it is now, and their places and names there. All
+        others are no longer part of it; those that wait are added anew (`add_waiting`)."""
+        places = [(run.index, run.number, run.name, run.slug, _encode(run.varied), run.key) for run in runs]
         with self.transaction():
-            self.db.execute("delete from run where not exists (select 1 from attempt where attempt.key = run.key)")
+            self.db.execute("update run set in_sweep = 0")
+            self.db.executemany(_PLACE, places)
 
     def abort_waiting(self) -> None:
         """Runs that never began, when the sweep ends early because a run failed."""
-        never = "not exists (select 1 from attempt where attempt.key = run.key)"
+        never = "in_sweep and not exists (select 1 from attempt where attempt.key = run.key)"
         with self.transaction():
             self.db.execute(f"update run set state = 'aborted' where {never}")
 
@@ -179,20 +206,28 @@ class Journal:
         with without_fsync(self.db), self.transaction():  # a device is free and waits
             folder = folder or self.next_attempt(run)
             home, _, number = folder.rpartition("/attempt-")
-            self.db.execute(_PLAN, _run_values(run, home))
+            self.db.execute(_ADD, self._values(run, home))
             return self._insert(run.key, int(number), folder, devices, now)
 
     def restore(self, run: RunRecord, devices: tuple[str, ...], began: float, folder: str) -> Attempt:
         """Enter an attempt of which only the folder is left, as one without an outcome."""
         home, _, number = folder.rpartition("/attempt-")
+        self.ids.keep(run.key, run.id)
         with self.transaction():
             taken = self.db.execute("select 1 from run where folder = ? and key <> ?", (home, run.key)).fetchone()
             known = self.db.execute("select folder from run where key = ?", (run.key,)).fetchone()
-            self.db.execute(_PLAN, _run_values(run, None if taken else known[0] if known and known[0] else home))
+            own = None if taken else known[0] if known and known[0] else home
+            self.db.execute(_ADD, self._values(run, own))
             numbers = {row[0] for row in self.db.execute("select number from attempt where key = ?", (run.key,))}
             # A second folder of the same run may hold an attempt of the same number.
             free = int(number) if int(number) not in numbers else max(numbers) + 1
             return self._insert(run.key, free, folder, devices, began)
+
+    def _values(self, run: RunRecord, folder: str | None) -> tuple[object, ...]:
+        return (
+            run.key, self.ids.of(run.key), run.number, run.index, run.name, run.slug, _encode(run.varied),
+            _encode(run.options), folder,
+        )  # fmt: skip
 
     def _insert(self, key: str, number: int, folder: str, devices: tuple[str, ...], began: float) -> Attempt:
         cursor = self.db.execute(
@@ -242,22 +277,21 @@ class Journal:
                 write_outcome(folder, known.outcome, known.ended, {**known.metrics, **delivered})
         with self.transaction():
             (facts,) = self.db.execute("select facts from attempt where id = ?", (attempt.id,)).fetchone()
-            values = (_encode({**_mapping(facts), **delivered}), attempt.id)
+            values = (_encode({**mapping(facts), **delivered}), attempt.id)
             self.db.execute("update attempt set facts = ? where id = ?", values)
 
 
 _ATTEMPT = """a.id, a.key, a.number, a.folder, a.devices, a.handle, a.started, a.ended, a.kind, a.exit_code, a.reason,
               a.facts"""
-_PLAN = """
-    insert into run (key, number, position, name, slug, varied, options, folder) values (?, ?, ?, ?, ?, ?, ?, ?)
-    on conflict (key) do update set number = excluded.number, position = excluded.position, name = excluded.name,
-    slug = excluded.slug, varied = excluded.varied, options = excluded.options,
-    folder = coalesce(excluded.folder, folder), state = 'waiting'
+_ADD = """
+    insert into run (key, id, number, position, name, slug, varied, options, folder) values (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    on conflict (key) do update set id = excluded.id, number = excluded.number, position = excluded.position,
+    name = excluded.name, slug = excluded.slug, varied = excluded.varied, options = excluded.options,
+    folder = coalesce(excluded.folder, folder), state = 'waiting', in_sweep = 1
 """
-
-
-def _run_values(run: RunRecord, folder: str | None) -> tuple[object, ...]:
-    return (run.key, run.number, run.index, run.name, run.slug, _encode(run.varied), _encode(run.options), folder)
+_PLACE = """
+    update run set in_sweep = 1, position = ?, number = ?, name = ?, slug = ?, varied = ? where key = ?
+"""
 
 
 def open_sweep(path: str | Path) -> tuple[Journal, SweepFolder]:
@@ -265,60 +299,3 @@ def open_sweep(path: str | Path) -> tuple[Journal, SweepFolder]:
     sweep."""
     folder = find_sweep(path)
     return Journal(folder.journal, read_only=True), folder
-
-
-# rows -> records
-
-
-def _folder(name: object) -> str:
-    """The name of an attempt's folder; one that we never wrote may lead out of the sweep's folder."""
-    if isinstance(name, str) and ATTEMPT.fullmatch(name):
-        return name
-    raise sqlite3.DatabaseError(f"it holds the folder {name!r:.60}, which was never written")
-
-
-def _run(row: sqlite3.Row) -> RunRecord:
-    return RunRecord(
-        str(row["run_key"]), _whole(row["position"]), _whole(row["run_number"]), str(row["name"]), str(row["slug"]),
-        {key: str(value) for key, value in _mapping(row["varied"]).items()}, _mapping(row["options"]),
-        unstarted="aborted" if row["state"] == "aborted" else "waiting",
-    )  # fmt: skip
-
-
-def _attempt(row: sqlite3.Row) -> Attempt:
-    facts = _mapping(row["facts"])
-    kind, code = row["kind"], row["exit_code"]
-    if kind is not None and kind not in KINDS:
-        raise sqlite3.DatabaseError(f"it holds the outcome {kind!r:.20}, which was never written")
-    cause = str(facts.pop("cause", ""))
-    devices = _decode(row["devices"])
-    return Attempt(
-        _whole(row["id"]), str(row["key"]), _whole(row["number"]), _folder(row["folder"]),
-        tuple(map(str, devices)) if isinstance(devices, list) else (), str(row["handle"]), _number(row["started"]),
-        None if row["ended"] is None else _number(row["ended"]),
-        None if kind is None else Outcome(kind, None if code is None else _whole(code), str(row["reason"]), cause),
-        safe_metrics(facts),
-    )  # fmt: skip
-
-
-def _whole(value: object) -> int:
-    if isinstance(value, int):
-        return value
-    raise sqlite3.DatabaseError(f"it holds {value!r:.60} where a number was written")
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, float) else _whole(value)
-
-
-def _decode(text: object) -> Any:
-    """JSON that was damaged counts as null."""
-    try:
-        return json.loads(text) if isinstance(text, str) else None
-    except (ValueError, RecursionError):
-        return None
-
-
-def _mapping(text: object) -> dict[str, Any]:
-    found = _decode(text)
-    return found if isinstance(found, dict) else {}

@@ -17,7 +17,7 @@ from .files import LATEST, create, is_count, is_number, read_json
 from .layout import AttemptFolder
 
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
-RUN = ("key", "index", "number", "name", "slug", "varied", "options")
+RUN = ("key", "id", "index", "number", "name", "slug", "varied", "options")
 """Fields of the run in launch.json."""
 
 
@@ -112,7 +112,9 @@ def _run(found: Any) -> RunRecord | None:
     key, name, slug, varied, options = (found.get(field) for field in ("key", "name", "slug", "varied", "options"))
     if not (isinstance(key, str) and isinstance(name, str) and isinstance(slug, str) and isinstance(options, dict)):
         return None
-    return RunRecord(key, found["index"], found["number"], name, slug, _text_mapping(varied), options)
+    id_ = found.get("id")  # the first edition gave none
+    return RunRecord(key, found["index"], found["number"], name, slug, _text_mapping(varied), options,
+                     id=id_ if isinstance(id_, str) else "")  # fmt: skip
 
 
 def _texts(value: object) -> tuple[str, ...]:

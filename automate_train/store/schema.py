@@ -52,5 +52,10 @@ UPGRADES = [
     insert into sample_request select server, picture, lora, task from sample_task;
     drop table sample_task;
     """,
+    # A run's short id, given once, and whether it is part of the sweep as it was last started.
+    """
+    alter table run add column id text not null default '';
+    alter table run add column in_sweep integer not null default 1;
+    """,
 ]
 """Each entry brings the schema one version up; `pragma user_version` counts them. Append, never edit."""

@@ -1,20 +1,22 @@
 """sweep.json: what the sweep as a whole must not lose with its journal.
 
 Covers: the id that its names on image servers begin with, the command and folder that `retry` needs, how the sweep
-ended; each is a note of the journal, too. Not: what belongs to one run (its attempts' folders), provenance.
+ended, what an unfinished --rerun still has to run; each is a note of the journal, too. Not: what belongs to one run
+(its attempts' folders), provenance.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
-from .files import read_json, write
+from .files import is_count, read_json, write
 from .journal import Journal
 from .layout import SweepFolder
 
-NAMES = ("sweep_id", "command", "cwd", "state")
+NAMES = ("sweep_id", "command", "cwd", "state", "rerun_after")
 
 
 def note_sweep(folder: SweepFolder, journal: Journal, **values: Any) -> None:
@@ -35,3 +37,11 @@ def sweep_id(folder: SweepFolder, journal: Journal) -> str:
     if "sweep_id" not in read_sweep(folder):
         note_sweep(folder, journal)
     return str(read_sweep(folder)["sweep_id"])
+
+
+def rerun_after(journal: Journal, command: Sequence[str]) -> int:
+    """The newest attempt that is run again by --rerun. The command that was interrupted, typed again, goes on: what it
+    has run already is not run once more."""
+    notes = journal.notes()
+    known = notes.get("rerun_after")
+    return known if is_count(known) and notes.get("command") == list(command) else journal.newest_attempt()

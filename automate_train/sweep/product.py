@@ -94,6 +94,11 @@ class Sweep:
         return tuple(axis.digests for axis in self.axes)
 
     @cached_property
+    def _place_of(self) -> list[dict[int, int]]:
+        """For each axis: digest -> the first place that has it."""
+        return [{axis.digests[place]: place for place in reversed(range(axis.size))} for axis in self.axes]
+
+    @cached_property
     def _seen(self) -> list[dict[tuple[int, ...], bool]]:
         return [{} for _ in self.drops]
 
@@ -111,6 +116,21 @@ class Sweep:
             rest, place = divmod(rest, axis.size)
             places.append(place)
         return self._make(index, tuple(reversed(places)))
+
+    def find(self, key: str, options: Mapping[str, object]) -> Run | None:
+        """The run with this key; None when it is not, or no longer, part of the sweep. `options`: as the store keeps
+        them."""
+        places = []
+        for axis, place_of in zip(self.axes, self._place_of, strict=True):
+            place = place_of.get(sum(digest(name, options.get(name)) for name, _ in axis.settings[0]))
+            if place is None:
+                return None
+            places.append(place)
+        index = 0
+        for axis, place in zip(self.axes, places, strict=True):
+            index = index * axis.size + place
+        point = self.point(index) if self.key_of(tuple(places)) == key else None
+        return point if isinstance(point, Run) else None
 
     def points(self, start: int = 0) -> Iterator[Run | Dropped]:
         if start:

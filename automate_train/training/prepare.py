@@ -40,7 +40,7 @@ class PreparedRun(NamedTuple):
 
 def prepare(run: Run, journal: Journal, context: SweepContext) -> PreparedRun:
     """`UserError`, `RunError` or `OSError` when the run cannot be prepared."""
-    record = record_of(run)
+    record = record_of(run)._replace(id=journal.ids.of(run.key))
     inside = journal.next_attempt(record)
     folder = SweepFolder(context.temp_dir, context.project).attempt(inside)
     trainer = load(run.options["trainer"].value)

@@ -141,5 +141,6 @@ class RunningAttempt:
             "checkpoint": progress.checkpoint,
             "total_steps": progress.total,
             "peak_memory": progress.peak_memory,
+            **({"trouble": progress.trouble} if progress.trouble else {}),
             **({"delivered": []} if self.keep == {} else {}),
         }

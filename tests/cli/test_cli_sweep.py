@@ -32,7 +32,7 @@ def test_a_sweep_runs_its_product_and_says_where_things_are(automate_train, swee
     done = automate_train(*flags)
     assert done.returncode == 0, done.stderr
     assert "4 runs (2 lr x 2 rank)" in done.stdout and "4 succeeded" in done.stdout
-    assert "out/p/results.csv" in done.stdout and "automate-train status" in done.stdout
+    assert "out/p/results.csv" in done.stdout and "report.html in a browser" in done.stdout
     rows = results(tmp_path)
     assert [(row["index"], row["state"], row["lr"], row["rank"]) for row in rows] == [
         ("0", "succeeded", "0.0001", "4"),
@@ -64,9 +64,10 @@ def test_the_first_failure_stops_new_starts_and_running_ones_finish(automate_tra
     done = automate_train(*flags)
     assert done.returncode == 1
     assert [row["state"] for row in results(tmp_path)] == ["succeeded", "failed", "aborted", "aborted"]
-    assert "run 1 p_n=1 failed: exit code 3" in done.stdout and "| some bad news" in done.stdout
+    assert ") p_n=1 failed: exit code 3" in done.stdout and "--on_failure continue" in done.stdout
+    assert "| some bad news" in done.stdout
     assert "001-p_n-1/attempt-1/console.log" in done.stdout
-    assert "automate-train --default_config_path default.json" in done.stdout
+    assert "--default_config_path default.json" in done.stdout
     done = automate_train(*flags, "--on_failure", "continue")
     assert done.returncode == 1
     assert [row["state"] for row in results(tmp_path)] == ["succeeded", "failed", "succeeded", "succeeded"]

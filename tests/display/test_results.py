@@ -23,7 +23,7 @@ def test_a_resumed_run_is_one_line_whose_seconds_add_up(tmp_path: Path):
               checkpoint="/x/p.safetensors", delivered=["/loras/p.safetensors", "/loras/p.toml"])  # fmt: skip
     sweep.run(1, kind="failed", steps=15, seconds=10.0)
     sweep.run(1, kind="succeeded", steps=24, seconds=20.0)
-    sweep.journal.plan([sweep.record(2)])
+    sweep.journal.add_waiting([sweep.record(2)])
     resumed, retried, waiting = rows(sweep)
     wanted = ("state", "lr", "final_loss", "mean_loss", "steps", "seconds", "checkpoint", "lora")
     assert [resumed[name] for name in wanted] == [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import os
 import threading
 import time
 from pathlib import Path
@@ -12,6 +14,7 @@ from display_kit import Sweep
 
 from automate_train.display import status, watch
 from automate_train.display.results import write_results
+from automate_train.executors.local import Local
 from automate_train.machine import lock
 from automate_train.records import Resume
 from automate_train.report.assemble import write_page
@@ -30,16 +33,21 @@ def test_the_table(sweep: Sweep):
     sweep.run(
         2, '{"at": 1, "kind": "training", "total_steps": 24}', '{"at": 2, "kind": "metrics", "step": 7, "loss": 0.5}'
     )
-    sweep.journal.plan([sweep.record(3)])
+    sweep.journal.add_waiting([sweep.record(3)])
     sweep.journal.note(
         waiting={"k3": "GPU 0 is taken"}, samples={"left": 2, "done": 4, "servers": {"http://x": "gone"}}
     )
-    assert list(status.lines(sweep.journal, sweep.folder)) == [
-        "  run  name       state              step       loss   seconds",
-        "    0  p_lr=0e-4  succeeded            24       0.25      61.2",
-        "    1  p_lr=1e-4  failed                3        nan       2.0",
-        "    2  p_lr=2e-4  running            7/24        0.5",
-        "    3  p_lr=3e-4  waiting",
+    with lock.held(sweep.folder.lock):
+        table = list(status.lines(sweep.journal, sweep.folder))
+    (held,) = [line for line in table if line.startswith("run by")]
+    assert held.startswith(f"run by pid {os.getpid()} on {os.uname().nodename} since 20")
+    table.remove(held)
+    assert table == [
+        "  run  id  name       state              step       loss   seconds",
+        "    0  k0  p_lr=0e-4  succeeded            24       0.25      61.2",
+        "    1  k1  p_lr=1e-4  failed                3        nan       2.0",
+        "    2  k2  p_lr=2e-4  running            7/24        0.5",
+        "    3  k3  p_lr=3e-4  waiting",
         "1 succeeded, 1 failed, 1 running, 1 waiting",
         "samples: 4 done, 2 to come",
         "samples: http://x: gone",
@@ -48,10 +56,44 @@ def test_the_table(sweep: Sweep):
     ]
 
 
+def test_runs_that_are_no_longer_part_of_the_sweep_are_shown_apart(sweep: Sweep):
+    """A list was made longer, or a constant changed: they have an id, and no index."""
+    sweep.run(0, kind="failed", reason="old", steps=1)
+    sweep.run(1, kind="succeeded", steps=24)
+    sweep.journal.set_sweep([sweep.record(1)._replace(index=0, number=0)])
+    sweep.journal.add_waiting([sweep.record(7)._replace(index=1, number=1)])
+    assert list(status.lines(sweep.journal, sweep.folder)) == [
+        "  run  id  name       state              step       loss   seconds",
+        "    0  k1  p_lr=1e-4  succeeded            24",
+        "    1  k7  p_lr=7e-4  waiting",
+        "1 succeeded, 1 waiting",
+        "\nno longer part of the sweep, whose configs have changed since:",
+        "  run  id  name       state              step       loss   seconds",
+        "       k0  p_lr=0e-4  failed                1",
+    ]
+    rows = list(csv.DictReader(write_results(sweep.journal, sweep.folder).open()))
+    assert [(row["index"], row["id"]) for row in rows] == [("0", "k1"), ("1", "k7"), ("", "k0")]
+
+
+def test_nobody_runs_the_sweep_any_more(sweep: Sweep, tmp_path: Path, monkeypatch):
+    """Its process was killed: whether a trainer still lives, and what to type. It was called running for ever."""
+    sweep.journal.note(state="running", command=["--tuning_config_path", "t.json"], cwd=str(tmp_path))
+    sweep.run(0)
+    living = sweep.run(1)
+    path = sweep.folder.attempt(living.folder).path
+    monkeypatch.setattr(Local, "find", lambda self, attempt, handle: "77 0 x" if attempt.path == path else "")
+    table = list(status.lines(sweep.journal, sweep.folder))
+    assert "1 ended, 1 running" in table and "run 0 ended: how it ended is read when the sweep goes on" in table
+    assert "run 1 running: its trainer goes on without the sweep (pid 77)" in table
+    (typed,) = [line for line in table if line.startswith("nobody runs it now; it goes on with:\n")]
+    assert typed.split("\n")[1].startswith(f"  cd {tmp_path} && ") and typed.endswith(" --tuning_config_path t.json")
+
+
 def test_a_resumed_run_is_one_row_from_its_first_step_on(sweep: Sweep):
     sweep.run(0, kind="lost", steps=15, total_steps=24, loss=0.5, seconds=10.0)
     sweep.run(0, resume=Resume("/state", 12, 12))
-    (run,) = status.as_json(sweep.journal, sweep.folder)["runs"]
+    with lock.held(sweep.folder.lock):
+        (run,) = status.as_json(sweep.journal, sweep.folder)["runs"]
     shown = {name: run[name] for name in ("state", "attempt", "resumed_from", "step", "total_steps", "seconds")}
     assert shown == {
         "state": "running", "attempt": 2, "resumed_from": 12, "step": 12, "total_steps": 24, "seconds": 10.0,
@@ -78,7 +120,8 @@ def test_nothing_that_is_told_breaks_what_is_shown(sweep: Sweep):
     sweep.run(0, *lines)
     sweep.run(1, *lines, kind="failed", steps=1, seconds=1.0)
     json.dumps(status.as_json(sweep.journal, sweep.folder), allow_nan=False)
-    table = "\n".join(status.lines(sweep.journal, sweep.folder))
+    with lock.held(sweep.folder.lock):
+        table = "\n".join(line for line in status.lines(sweep.journal, sweep.folder) if not line.startswith("run by"))
     assert "\x1b" not in table and len(table.splitlines()) == 6
     write_results(sweep.journal, sweep.folder)
     for record in sweep.journal.records():

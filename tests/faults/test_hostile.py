@@ -193,7 +193,7 @@ def whole(tmp_path_factory) -> Path:
     for at in range(12):
         run = RunRecord(f"{at:016x}", at, at, f"p_a={at}", f"p_a-{at}", {"a": str(at)}, {"trainer": "command", "a": at})
         if at > 9:
-            journal.plan([run])
+            journal.add_waiting([run])
             continue
         attempt = journal.begin(run, (), 100.0 + at)
         folder = home.attempt(attempt.folder)

@@ -13,11 +13,13 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import automate_train
+from automate_train.hook import hook_metrics
 
 HOOK = Path(__file__).parents[2] / "automate_train" / "hook"
 TINY = Path(__file__).parents[2] / "automate_train" / "trainers" / "tiny" / "train_network.py"
@@ -239,6 +241,16 @@ def test_bad_numbers_are_null_and_told_at_once(attempt: Attempt, value: str) -> 
     first, bad, _ = attempt.of("metrics")  # the third: the epoch is over
     assert (first["step"], first["loss"], "nan" in first) == (1, 1.0, False)
     assert (bad["step"], bad["loss"], bad["nan"]) == (3, None, True)
+
+
+def test_only_the_step_s_own_loss_is_told_as_nan() -> None:
+    """sd-scripts' average stays NaN for ever after one NaN."""
+    written: list[dict[str, Any]] = []
+    metrics = hook_metrics.Metrics(SimpleNamespace(write=lambda kind, **fields: written.append(fields)))
+    for step, loss in enumerate([1.0, math.nan, 0.5, 0.5], 1):
+        metrics.log({"loss/current": loss, "loss/average": math.nan if step > 1 else 1.0}, step)
+        metrics.flush()
+    assert [fields["step"] for fields in written if "nan" in fields] == [2]
 
 
 def test_full_trainers_log_through_accelerate(attempt: Attempt) -> None:

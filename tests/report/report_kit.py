@@ -53,7 +53,7 @@ class Sweep:
             yield RunRecord(f"{index:08x}{'0' * 8}", index, index, name, slug, varied, options)
 
     def wait(self, *runs: RunRecord) -> None:
-        self.journal.plan(runs)
+        self.journal.add_waiting(runs)
 
     def begin(
         self, run: RunRecord, *, epochs: int = 2, prompts: Sequence[str] = ("a boat",),

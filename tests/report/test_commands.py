@@ -76,7 +76,7 @@ def test_inline_needs_no_file_beside_it(sweep: Sweep, tmp_path: Path):
         ),
         (["grid", "{}", "--x", "unet_lr", "--y", "epoch", "-o", "/tmp/never.xyz"], "-o: cannot be written"),
         (["best", "{}"], "--marks marks.json"),
-        (["best", "{}", "--run", "77"], "no run has the index 77"),
+        (["best", "{}", "--run", "77"], "no run has the index or id 77"),
     ],
 )
 def test_mistakes_are_reported_in_one_line(sweep: Sweep, argv: list[str], message: str):
@@ -139,7 +139,11 @@ def test_best_writes_a_config_that_is_the_chosen_run(sweep: Sweep, automate_trai
 def test_best_refuses_when_two_runs_have_equally_many_stars(sweep: Sweep):
     marks = [{"id": f"{index:08x}", "run": f"{index:08x}" + "0" * 8, "star": True} for index in (1, 2)]
     done = command("best", sweep.path, "--marks", marks_file(sweep, *marks))
-    assert done.returncode == 2 and "2 runs have equally many stars: 1 (" in done.stderr and "--run 1" in done.stderr
+    assert (
+        done.returncode == 2
+        and "2 runs have equally many stars: run 1 (id 0000000100000000) " in done.stderr
+        and "--run 0000000100000000" in done.stderr
+    )
     assert command("best", sweep.path, "--marks", marks_file(sweep, *marks), "--run", "2").returncode == 0
 
 

@@ -17,6 +17,7 @@ from automate_train.store.history import Histories, Progress, RunHistory, after
 from automate_train.store.journal import Journal
 from automate_train.store.launch import write_attempt
 from automate_train.store.layout import SweepFolder
+from automate_train.training.stop_rules import stopped
 
 
 def fold(*events: Event) -> Progress:
@@ -53,6 +54,16 @@ def test_nan_is_counted_in_a_row():
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner), max_leaves=5
 )
+
+
+def test_one_nan_step_ends_no_run_although_the_average_stays_nan():
+    """sd-scripts' recorder never gets rid of a NaN in its average; only the step's own loss counts."""
+    bad = b'{"at": 1, "kind": "metrics", "step": 1, "loss": NaN, "average": NaN}\n'
+    line = b'{"at": %d, "kind": "metrics", "step": %d, "loss": 0.5, "average": NaN}\n'
+    later = b"".join(line % (step, step) for step in range(2, 9))
+    progress = fold(*parse(bad + later))
+    assert (progress.nans, progress.nan_in_a_row, progress.loss, progress.step) == (1, 0, 0.5, 8)
+    assert stopped(progress, {}) is None
 
 
 @given(

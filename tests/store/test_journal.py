@@ -31,7 +31,7 @@ def run(key: str, index: int = 0, **varied: str) -> RunRecord:
 
 def test_a_run_from_plan_to_success(tmp_path: Path):
     journal = Journal(tmp_path / "journal.sqlite")
-    journal.plan([run("k0", 0, lr="1e-4"), run("k1", 1, lr="2e-4")])
+    journal.add_waiting([run("k0", 0, lr="1e-4"), run("k1", 1, lr="2e-4")])
     begun = journal.begin(run("k0", 0, lr="1e-4"), ("GPU-1",), 100.0)
     assert (begun.folder, begun.number) == ("000-p_lr-1e-4/attempt-1", 1)
     journal.set_handle(begun.id, "42 7 boot")
@@ -50,7 +50,7 @@ def test_a_run_from_plan_to_success(tmp_path: Path):
         {"lr": "1e-4"},
         "waiting",
     )
-    assert journal.succeeded() == {"k0"} and journal.open_attempts() == []
+    assert journal.done() == {"k0"} and journal.open_attempts() == []
     assert journal.checkpoints("k0") == [saved._replace(attempt=1)]
 
 
@@ -76,29 +76,63 @@ def test_a_growing_list_moves_no_folder(tmp_path: Path):
     assert other == "001-p_lr-4e-4-other-ke/attempt-1", "a name taken by another key gets a suffix"
 
 
-def test_plans_of_yesterday_are_forgotten_but_not_what_ran(tmp_path: Path):
+def test_a_run_keeps_its_id_and_each_has_one_of_its_own(tmp_path: Path):
+    """The shortest beginning of its key that no other has, from 4 digits on, and none that reads as an index."""
+    keys = {"3f9a000000000000": "3f9a", "3f9a111111111111": "3f9a1", "12345e6000000000": "12345e"}
+    with closing(Journal(tmp_path / "journal.sqlite")) as journal:
+        journal.add_waiting(run(key, index) for index, key in enumerate(keys))
+        assert {record.key: record.id for record in journal.records()} == keys
+        journal.set_sweep([])
+    with closing(Journal(tmp_path / "journal.sqlite")) as journal:  # the first one is not added first any more
+        journal.add_waiting(run(key, index) for index, key in enumerate(reversed(keys)))
+        assert {record.key: record.id for record in journal.records()} == keys
+        assert journal.ids.of("1234567890123456") == "1234567890123456", "a key without a letter is its own id"
+
+
+def test_the_journal_of_an_earlier_version_gives_its_runs_ids(tmp_path: Path):
+    path = tmp_path / "journal.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        for number, script in enumerate(UPGRADES[:4], 1):
+            db.executescript(f"{script} pragma user_version = {number};")
+        for key, position in (("3f9a1", 1), ("3f9a0", 0)):
+            names = "(key, number, position, name, varied, options)"
+            db.execute(f"insert into run {names} values (?, 0, ?, 'p', '{{}}', '{{}}')", (key, position))
+        db.commit()
+    with closing(Journal(path, read_only=True)) as reader:
+        ids = {record.key: record.id for record in reader.records()}
+    assert ids == {"3f9a1": "3f9a", "3f9a0": "3f9a0"}
+    with closing(Journal(path)) as journal:
+        journal.add_waiting([run("3f9a0"), run("3f9a1", 1)])
+        assert {record.key: record.id for record in journal.records()} == ids
+
+
+def test_what_waited_and_is_no_longer_in_the_sweep_is_not_shown_but_what_ran_is(tmp_path: Path):
     journal = Journal(tmp_path / "journal.sqlite")
-    journal.plan([run("gone", 0), run("ran", 1)])
+    journal.add_waiting([run("gone", 0), run("ran", 1)])
     journal.begin(run("ran", 1), (), 1.0)
-    journal.forget_waiting()
-    assert [record.key for record in journal.records()] == ["ran"]
+    journal.set_sweep([])
+    (record,) = journal.records()
+    assert (record.key, record.in_sweep) == ("ran", False)
+    journal.set_sweep([record._replace(index=4, number=4, name="new")])
+    (record,) = journal.records()
+    assert (record.key, record.in_sweep, record.index, record.name) == ("ran", True, 4, "new")
 
 
 def test_waiting_runs_are_aborted_and_wait_again_with_the_next_plan(tmp_path: Path):
     journal = Journal(tmp_path / "journal.sqlite")
-    journal.plan([run("a", 0), run("b", 1)])
+    journal.add_waiting([run("a", 0), run("b", 1)])
     begun = journal.begin(run("a", 0), (), 1.0)
     journal.end(begun, Outcome("failed", 1), 2.0, {})
     journal.abort_waiting()
     assert [record.state for record in journal.records()] == ["failed", "aborted"]
-    journal.plan([run("b", 1)])
+    journal.add_waiting([run("b", 1)])
     assert [record.state for record in journal.records()] == ["failed", "waiting"]
 
 
 def test_together_is_all_or_nothing(tmp_path: Path):
     journal = Journal(tmp_path / "journal.sqlite")
     with pytest.raises(RuntimeError), journal.transaction():
-        journal.plan([run("a")])
+        journal.add_waiting([run("a")])
         raise RuntimeError
     assert list(journal.records()) == []
 
@@ -123,7 +157,7 @@ def test_what_was_committed_survives_a_kill(tmp_path: Path):
 
 def test_a_reader_beside_a_writer_and_after_it_makes_no_files(tmp_path: Path):
     journal = Journal(tmp_path / "journal.sqlite")
-    journal.plan([run("a")])
+    journal.add_waiting([run("a")])
     reader = Journal(tmp_path / "journal.sqlite", read_only=True)
     assert len(list(reader.records())) == 1
     reader.close()
@@ -136,7 +170,7 @@ def test_a_reader_beside_a_writer_and_after_it_makes_no_files(tmp_path: Path):
 
 def test_two_writers_do_not_lock_each_other_out_while_they_read(tmp_path: Path):
     sweep, sampler = Journal(tmp_path / "journal.sqlite"), Journal(tmp_path / "journal.sqlite")
-    sweep.plan(run(f"k{number}", number) for number in range(9))
+    sweep.add_waiting(run(f"k{number}", number) for number in range(9))
     for record in sampler.records():
         sweep.note(state=record.key)
         sampler.note(samples={})
@@ -176,7 +210,7 @@ def test_a_journal_whose_making_was_cut_short_is_an_empty_one(tmp_path: Path, co
         file.write_bytes(content)
     before = file.read_bytes()
     reader = Journal(file, read_only=True)
-    assert reader.succeeded() == set() and list(reader.records()) == [] and reader.notes() == {}
+    assert reader.done() == set() and list(reader.records()) == [] and reader.notes() == {}
     assert file.read_bytes() == before
     writer = Journal(file)
     writer.begin(run("a"), (), 1.0)
@@ -249,7 +283,9 @@ def test_an_end_is_written_into_the_folder_first(tmp_path: Path, monkeypatch: py
     assert told and (told.outcome, told.ended) == (Outcome("failed", None, "why", "oom"), 2.0)
     assert told.metrics["steps"] == 3 and math.isnan(told.metrics["loss"])
     launch = read_launch(folder)
-    assert launch.run == run("k") and launch.devices == ("GPU-1",), "also of one that could not be started"
+    assert launch.run == run("k")._replace(id="k") and launch.devices == ("GPU-1",), (
+        "also of one that could not be started"
+    )
 
 
 def test_what_a_killed_orchestrator_left_half_written_is_written_anew(tmp_path: Path):
@@ -262,7 +298,7 @@ def test_what_a_killed_orchestrator_left_half_written_is_written_anew(tmp_path: 
         assert read_outcome(folder) is None
         journal.end(begun, Outcome("lost", None, "why"), 2.0, {})
     told = read_outcome(folder)
-    assert told and told.outcome.kind == "lost" and read_launch(folder).run == run("k")
+    assert told and told.outcome.kind == "lost" and read_launch(folder).run == run("k")._replace(id="k")
 
 
 WRONG = ["x", -1, 1.5, [1], {"a": 1}, True, None, 10**400, float("inf")]

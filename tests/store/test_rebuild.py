@@ -116,7 +116,7 @@ def test_nothing_is_lost_with_the_journal(automate_train, sweep_files, tmp_path:
     journal = open_journal(sweep, said.append)
     with closing(journal):
         assert said == ["4 attempts were read back from their folders: the journal was gone"]
-        assert journal.succeeded() == {record.key for record in records if record.state == "succeeded"}
+        assert journal.done() == {record.key for record in records if record.state == "succeeded"}
         assert without_ids(journal.records()) == without_ids(records)
         assert [journal.checkpoints(record.key) for record in records] == saved
         for name in ("sweep_id", "command", "cwd", "state", "samples"):
@@ -159,7 +159,7 @@ def test_an_attempt_that_was_killed_is_read_back_as_open(tmp_path: Path):
     lose_journal(sweep.path)
     journal = open_journal(sweep, lambda text: None)
     with closing(journal):
-        assert journal.open_attempts() == [begun] and journal.succeeded() == set()
+        assert journal.open_attempts() == [begun] and journal.done() == set()
 
 
 def test_an_outcome_without_its_row_is_entered(tmp_path: Path):
@@ -173,7 +173,7 @@ def test_an_outcome_without_its_row_is_entered(tmp_path: Path):
         write_outcome(folder, Outcome("succeeded", 0), 9.0, {"steps": 3})
     journal = open_journal(sweep, lambda text: None)
     with closing(journal):
-        assert journal.open_attempts() == [] and journal.succeeded() == {"k"}
+        assert journal.open_attempts() == [] and journal.done() == {"k"}
 
 
 HOSTILE_LAUNCHES = [

@@ -29,10 +29,10 @@ def sweep(points: int) -> Sweep:
     return expand(merge([Layer(Source("tuning file"), values)])[0])
 
 
-def history(run: Run, kind: OutcomeKind | None, ended: float = 2.0) -> RunHistory:
+def history(run: Run, kind: OutcomeKind | None, id_: int = 1, ended: float = 2.0) -> RunHistory:
     """Of a run with one attempt; `kind` None: it still runs."""
     outcome = None if kind is None else Outcome(kind)
-    attempt = Attempt(1, run.key, 1, f"{run.slug}/attempt-1", (), "", 1.0, ended if outcome else None, outcome)
+    attempt = Attempt(id_, run.key, 1, f"{run.slug}/attempt-1", (), "", 1.0, ended if outcome else None, outcome)
     record = record_of(run)
     return fold(record._replace(attempts=(attempt,)), [])
 
@@ -130,7 +130,11 @@ def test_a_grid_keeps_the_order_of_the_sweep():
 
 
 def test_rerun_runs_again_what_succeeded_before_and_nothing_that_runs():
+    """By the order of the attempts, whatever the clock says: it may have been set back."""
     points = list(sweep(4))
-    known = {points[0].key: history(points[0], "succeeded", ended=5.0), points[1].key: history(points[1], None)}
-    known[points[2].key] = history(points[2], "succeeded", ended=50.0)
-    assert proposed(Grid(iter(points), since=10.0), known) == [0, 3]
+    known = {
+        points[0].key: history(points[0], "succeeded", 7, ended=900.0),
+        points[1].key: history(points[1], None, 8),
+        points[2].key: history(points[2], "succeeded", 9, ended=5.0),
+    }
+    assert proposed(Grid(iter(points), after=7), known) == [0, 3]

@@ -12,12 +12,12 @@ from ...store.history import RunHistory
 
 
 class Grid:
-    """`runs` are walked through once, as far as somebody asks: a plan of a million points costs nothing.
-    `rerun_before`: Unix seconds; a run that succeeded before is run again (`--rerun`)."""
+    """`runs` are walked through once, as far as somebody asks: a sweep of a million points costs nothing. `after`: an
+    attempt's id; what succeeded in that attempt or an earlier one is run again (`--rerun`)."""
 
-    def __init__(self, runs: Iterable[Run], rerun_before: float = 0.0) -> None:
+    def __init__(self, runs: Iterable[Run], after: int = 0) -> None:
         self._runs: Iterator[Run] = iter(runs)
-        self._rerun_before = rerun_before
+        self._after = after
 
     def propose(self, histories: Mapping[str, RunHistory]) -> Run | None:
         return next((run for run in self._runs if not self._is_done(histories.get(run.key))), None)
@@ -26,5 +26,6 @@ class Grid:
         """Whether a run needs no attempt: it runs, or has succeeded."""
         if history is None or (newest := history.record.newest) is None:
             return False
-        succeeded = history.record.state == "succeeded" and (newest.ended or 0.0) >= self._rerun_before
-        return succeeded or history.record.state == "running"
+        if newest.outcome is None:
+            return True
+        return newest.outcome.kind == "succeeded" and newest.id > self._after
