@@ -16,7 +16,6 @@ from typing import Any
 
 from ..executors.local import Local
 from ..machine import lock
-from ..records import RunRecord
 from ..store.history import Histories, RunHistory
 from ..store.journal import Journal
 from ..store.layout import SweepFolder
@@ -29,13 +28,15 @@ def as_json(journal: Journal, folder: SweepFolder, histories: Histories | None =
     notes, driver = journal.notes(), lock.holder(folder.lock)
     waiting, samples = (found if isinstance(found := notes.get(name), dict) else {} for name in ("waiting", "samples"))
     histories = histories_of(journal, folder) if histories is None else histories
+    records = list(journal.records())
+    living = Local().living(folder.path) if driver is None else None
     return {
         "project": folder.path.name,
         "folder": str(folder.path),
         "state": notes.get("state", ""),
         "driver": None if driver is None else {"pid": driver.pid, "host": driver.host, "since": driver.since},
         "samples": samples,
-        "runs": [_run(histories.brief(record), folder, waiting, driver) for record in journal.records()],
+        "runs": [_run(histories.brief(record), folder, waiting, living) for record in records],
     }
 
 
@@ -44,13 +45,17 @@ def histories_of(journal: Journal, folder: SweepFolder) -> Histories:
 
 
 def _run(
-    history: RunHistory, folder: SweepFolder, waiting: Mapping[str, Any], driver: lock.Holder | None
+    history: RunHistory, folder: SweepFolder, waiting: Mapping[str, Any], living: Mapping[str, str] | None
 ) -> dict[str, Any]:
+    """`living`: what of the sweep lives, by its attempts' folders; None where a process runs the sweep and tells."""
     record, progress = history.record, history.progress
     newest, ended = record.newest, record.newest is not None and record.newest.outcome is not None
     state, reason = record.state, progress.waits if record.state == "running" else record.reason
-    if state == "running" and driver is None:
-        state, reason = _without_driver(folder, record)
+    if state == "running" and living is not None:
+        if handle := living.get(os.path.realpath(folder.path / record.folder)):
+            reason = f"its trainer goes on without the sweep ({Local().describe(handle)})"
+        else:
+            state, reason = "ended", "how it ended is read when the sweep goes on"
     elif state != "running" and record.key in waiting:
         state, reason = "waiting", str(waiting[record.key])
     return {
@@ -75,16 +80,6 @@ def _run(
         "folder": str(folder.path / newest.folder) if newest else "",
         "checkpoints": [each.path for each in history.checkpoints],
     }
-
-
-def _without_driver(folder: SweepFolder, record: RunRecord) -> tuple[str, str]:
-    """State and reason of a run whose attempt has no outcome, and whose sweep has no process that would write one."""
-    newest = record.newest
-    assert newest is not None
-    local = Local()
-    if handle := local.find(folder.attempt(newest.folder), newest.handle):
-        return "running", f"its trainer goes on without the sweep ({local.describe(handle)})"
-    return "ended", "how it ended is read when the sweep goes on"
 
 
 def lines(journal: Journal, folder: SweepFolder, histories: Histories | None = None) -> Iterator[str]:

@@ -23,7 +23,7 @@ def starred_run(runs: Sequence[RunRecord], marks: Sequence[Mark], source: str) -
     exactly one run."""
     stars = starred(marks, runs)
     if not stars:
-        hint = "star a run or a picture in the page, then Marks > Export; or name the run: --run INDEX"
+        hint = "star a run or a picture in the page, then Marks > Export; or name the run: --run RUN"
         raise UserError("no run of this sweep is starred", source=source, key="--marks", hint=hint)
     itself = {key for key, each in stars.items() if any("/" not in str(mark["id"]) for mark in each)}
     most = max(len(each) for each in stars.values())

@@ -80,8 +80,8 @@ def test_nobody_runs_the_sweep_any_more(sweep: Sweep, tmp_path: Path, monkeypatc
     sweep.journal.note(state="running", command=["--tuning_config_path", "t.json"], cwd=str(tmp_path))
     sweep.run(0)
     living = sweep.run(1)
-    path = sweep.folder.attempt(living.folder).path
-    monkeypatch.setattr(Local, "find", lambda self, attempt, handle: "77 0 x" if attempt.path == path else "")
+    path = os.path.realpath(sweep.folder.attempt(living.folder).path)
+    monkeypatch.setattr(Local, "living", lambda self, sweep: {path: "77 0 boot host"})
     table = list(status.lines(sweep.journal, sweep.folder))
     assert "1 ended, 1 running" in table and "run 0 ended: how it ended is read when the sweep goes on" in table
     assert "run 1 running: its trainer goes on without the sweep (pid 77)" in table

@@ -17,7 +17,7 @@ from automate_train.store.history import Histories, Progress, RunHistory, after
 from automate_train.store.journal import Journal
 from automate_train.store.launch import write_attempt
 from automate_train.store.layout import SweepFolder
-from automate_train.training.stop_rules import stopped
+from automate_train.training.stop_rules import outcome_by_rules
 
 
 def fold(*events: Event) -> Progress:
@@ -63,7 +63,7 @@ def test_one_nan_step_ends_no_run_although_the_average_stays_nan():
     later = b"".join(line % (step, step) for step in range(2, 9))
     progress = fold(*parse(bad + later))
     assert (progress.nans, progress.nan_in_a_row, progress.loss, progress.step) == (1, 0, 0.5, 8)
-    assert stopped(progress, {}) is None
+    assert outcome_by_rules(progress, {}) is None
 
 
 @given(
