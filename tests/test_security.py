@@ -258,6 +258,18 @@ def test_a_secret_in_a_command_is_not_printed(automate_train, sweep_files):
     assert done.returncode == 2 and "Secret-" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    "text", ['"huggingface\\u005ftoken" = "hf_Secret-1"\n', '[a]\n"wandb_api\\u005fkey" = "Secret-1"\n']
+)
+def test_a_toml_key_with_an_escape_is_refused_and_its_value_not_shown(automate_train, sweep_files, tmp_path, text):
+    flags = sweep_files(["/bin/true"])
+    (tmp_path / "tuning.toml").write_text(text)
+    for more in (["--dry-run"], ["--dry-run", "--json"]):
+        done = automate_train(*flags[:3], "tuning.toml", *flags[4:], *more)
+        assert done.returncode == 2 and "has an escape in its name (write it without a backslash)" in done.stderr
+        assert "Secret-1" not in done.stdout + done.stderr
+
+
 def test_each_process_gets_only_the_secrets_that_it_needs(monkeypatch):
     monkeypatch.setenv("AUTOMATE_TRAIN_WEBUI_AUTH", "bob:Secret-1")
     assert "AUTOMATE_TRAIN_WEBUI_AUTH" not in trainer_environment(os.environ)

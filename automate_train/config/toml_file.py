@@ -35,6 +35,11 @@ def parse_flat(text: str, where: str) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in found.items():
         flat |= value if isinstance(value, dict) else {key: value}
+    for key in (*found, *flat):
+        if "\\" in key:  # the package does not read it as TOML says, and neither would sd-scripts
+            raise UserError(
+                f"the key {key} has an escape in its name", source=where, hint="write it without a backslash"
+            )
     return flat
 
 

@@ -116,8 +116,9 @@ TABLE = (
         "FileNotFoundError: [Errno 2] No such file or directory: '/models/v1-5.safetensors'",
     ),
     Cause(
-        "broken_file", "a file cannot be read: it is broken or cut off", "fetch it again: the console names it",
-        r"SafetensorError|UnidentifiedImageError|image file is truncated|PytorchStreamReader failed",
+        "broken_file", "a file cannot be read: it is broken or cut off", "fetch it again, or take it out",
+        r"SafetensorError|UnidentifiedImageError|image file is truncated|broken (data stream|PNG file)"
+        r"|PytorchStreamReader failed",
         "safetensors_rust.SafetensorError: Error while deserializing header: MetadataIncompleteBuffer",
     ),
     Cause(
@@ -201,6 +202,8 @@ CHAINED = ("During handling of the above", "The above exception was")
 LAUNCHERS = ("CalledProcessError", "ChildFailedError")
 """The errors of accelerate and torchrun when their child failed: they come last and only repeat the command."""
 DIED = re.compile(r"died with <Signals\.(SIG\w+)|is killed by signal: (Killed)")
+PICTURE = re.compile(r"""(?:/[^'"<>]*?|[^\s'"<>]+)\.(?:png|jpe?g|webp|bmp|avif|jxl|gif)\b""", re.IGNORECASE)
+"""A picture's path in a line of the console; spaces only in an absolute one."""
 LINES = 80
 """Lines at the console's end in which a cause is looked for when there is no traceback."""
 LONGEST = 2000
@@ -217,10 +220,9 @@ def explain(exit_code: int, lines: Sequence[str]) -> tuple[Cause, str]:
     if name and name not in CRASHES:
         return SIGNAL, f"ended by {name}"
     last = _last_errors(lines)
-    for line in reversed(last):
-        for cause in TABLE:
-            if cause.matches(line[:LONGEST]):
-                return cause, cause.text(line)
+    if found := _find(last):
+        cause, line = found
+        return cause, f"{cause.text(line)}{_which_picture(line, lines) if cause.name == 'broken_file' else ''}"
     errors = [line for line in last if ERROR.match(line[:LONGEST])]
     end = f"crashed ({name})" if name else f"exit code {exit_code}"
     return UNKNOWN, f"{end}: {_short(errors[-1])}" if errors else end
@@ -229,6 +231,18 @@ def explain(exit_code: int, lines: Sequence[str]) -> tuple[Cause, str]:
 def failed(exit_code: int, lines: Sequence[str]) -> Outcome:
     cause, reason = explain(exit_code, lines)
     return Outcome("failed", exit_code, reason, cause.name)
+
+
+def lost(lines: Sequence[str]) -> Outcome:
+    """Of an attempt that left no exit code: a full disk, where the console's end tells of one, for that keeps an exit
+    code from being written, too. Any other error there may have nothing to do with its end."""
+    found = _find(_last_errors(lines))
+    if found and found[0].name == "disk_full":
+        cause, line = found
+        return Outcome("lost", None, cause.text(line), cause.name)
+    return Outcome(
+        "lost", None, "gone without an exit code: it was killed together with its shell, or the disk was full"
+    )
 
 
 def by_name(name: str) -> Cause:
@@ -252,6 +266,22 @@ def without_launcher(lines: Sequence[str]) -> Sequence[str]:
     if heads and any(word in line for line in lines[heads[-1] :] for word in LAUNCHERS):
         return lines[: heads[-1]]
     return lines
+
+
+def _find(lines: Sequence[str]) -> tuple[Cause, str] | None:
+    """The last line that shows a cause, with its cause."""
+    shown = ((cause, line) for line in reversed(lines) for cause in TABLE if cause.matches(line[:LONGEST]))
+    return next(shown, None)
+
+
+def _which_picture(line: str, lines: Sequence[str]) -> str:
+    """Which one is broken, where its error does not say so: the last one that the console names."""
+    if "/" in line or "safetensor" in line.lower() or "Pytorch" in line:
+        return ""
+    named = [match[0] for each in lines for match in PICTURE.finditer(each[:LONGEST])]
+    if named:
+        return f"; the last picture named before it: {named[-1]}"
+    return "; the console names no picture: the one that Pillow cannot open (Image.open(file).load()) is it"
 
 
 def _last_errors(lines: Sequence[str]) -> Sequence[str]:

@@ -117,8 +117,7 @@ class RunningAttempt:
             unwritten = "its exit code could not be written: the disk is full or broken"
             return outcome if outcome.kind == "succeeded" else outcome._replace(reason=f"{outcome.reason}; {unwritten}")
         if code is None:
-            reason = "gone without an exit code: it was killed together with its shell, or the disk was full"
-            return Outcome("lost", None, reason)
+            return failure_causes.lost(self.folder.tail(200))
         return self._verdict_of(code)
 
     def _verdict_of(self, code: int) -> Outcome:

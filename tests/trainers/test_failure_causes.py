@@ -127,3 +127,23 @@ def test_endless_lines_are_looked_at_in_part(unit):
     began = time.monotonic()
     assert explain(1, [unit * (65536 // len(unit))] * 20)[0] is UNKNOWN
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("before", "error", "told"),
+    [
+        (
+            "2026-01-02 ERROR    Error loading file: /data/my cats/03.png      train_util.py:2847",
+            "OSError: image file is truncated (3 bytes not processed)",
+            "; the last picture named before it: /data/my cats/03.png",
+        ),
+        ("loading cats/07.jpeg", "OSError: broken data stream when reading image file", ": cats/07.jpeg"),
+        ("caching latents", "OSError: image file is truncated (3 bytes not processed)", "the console names no picture"),
+        ("/data/1.png", "PIL.UnidentifiedImageError: cannot identify image file '/data/2.png'", "'/data/2.png')"),
+        ("/data/1.png", "safetensors_rust.SafetensorError: MetadataIncompleteBuffer", "MetadataIncompleteBuffer)"),
+    ],
+)
+def test_a_broken_picture_is_named_where_the_console_knows_it(before, error, told):
+    cause, text = explain(1, [before, "Traceback (most recent call last):", error])
+    assert cause.name == "broken_file" and told in text
+    assert "/data/1.png" not in text

@@ -39,3 +39,21 @@ def test_the_kernel_is_named_when_it_has_killed_something_meanwhile(ended, monke
     reason, cause = ended(137, 5, 5, monkeypatch)
     assert reason.startswith("killed (SIGKILL): often by the kernel") and cause == "killed"
     assert ended(1, 4, 5, monkeypatch) == ("exit code 1", "unknown")
+
+
+def test_a_full_disk_that_the_console_tells_of_explains_a_missing_exit_code(tmp_path):
+    full = "OSError: [Errno 28] No space left on device"
+    one = RunningAttempt(ATTEMPT, RECORD, AttemptFolder(tmp_path), command, "", 0.0, {}, Progress())
+    for lines, cause, reason in (
+        (
+            ["steps: 1/9", "Traceback (most recent call last):", full],
+            "disk_full",
+            f"the disk is full: free some room ({full})",
+        ),
+        (["sh: 1: echo: write error: No space left on device"], "disk_full", "the disk is full: free some room (sh: "),
+        (["wandb: Network error, retrying", "steps: 2/9"], "", "gone without an exit code: it was killed together "),
+        ([], "", "gone without an exit code: it was killed together with its shell, or the disk was full"),
+    ):
+        (tmp_path / "console.log").write_text("\n".join(lines))
+        outcome = one.judge(None)
+        assert (outcome.kind, outcome.cause) == ("lost", cause) and outcome.reason.startswith(reason)
