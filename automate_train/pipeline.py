@@ -139,7 +139,7 @@ def _context(
     if request.cpu_slots is None:
         gpus, pool, found = devices.find(request.cuda_devices, request.memory_limit is not None)
     temp_dir = settings["temp_dir"].value
-    temp_dir = BUILT_IN["temp_dir"] if unset(temp_dir) else str(temp_dir)
+    temp_dir = str(BUILT_IN["temp_dir"] if unset(temp_dir) else temp_dir)
     context = SweepContext(
         temp_dir=os.path.abspath(os.path.expanduser(temp_dir)),
         project=project,

@@ -29,7 +29,7 @@ class Source(NamedTuple):
 
 
 class Setting(NamedTuple):
-    value: Any
+    value: object
     source: Source
     written: str
     """The key as the user wrote it, without `_list`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from ..errors import UserError
 
@@ -42,12 +42,12 @@ class _Duplicate(ValueError):
     pass
 
 
-def parse(text: str, where: str) -> Any:
+def parse(text: str, where: str) -> object:
     """The values of a JSON text; `UserError` names `where`, line and column."""
     plain = _without_comments(text, where)
     plain = TRAILING_COMMA.sub(lambda match: match["string"] or " ", plain)
     try:
-        return json.loads(
+        values: object = json.loads(
             plain,
             strict=False,
             parse_float=Number,
@@ -55,6 +55,7 @@ def parse(text: str, where: str) -> Any:
             parse_constant=_no_constant,
             object_pairs_hook=_no_duplicates,
         )
+        return values
     except json.JSONDecodeError as error:
         fail(text, where, error.pos, error.msg)
     except _Duplicate as error:
@@ -104,7 +105,7 @@ def _no_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is not a number that a config file may hold")
 
 
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
         seen: set[str] = set()

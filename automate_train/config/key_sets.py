@@ -6,8 +6,6 @@ become several options or depend on others (`lora_type`): `trainers/sd_scripts`.
 
 from __future__ import annotations
 
-from typing import Any
-
 from .key_table import KEYS, Key
 
 BY_NAME: dict[str, Key] = {key.name: key for key in KEYS}
@@ -42,7 +40,7 @@ NEUTRAL = frozenset(key.name for key in KEYS if not key.changes_model) | frozens
 """Options, ours and the trainer's, that do not change the trained model. They are left out of `Run.key`, so that
 changing them runs nothing again."""
 
-BUILT_IN: dict[str, Any] = {key.name: key.default for key in KEYS if key.default is not None}
+BUILT_IN: dict[str, object] = {key.name: key.default for key in KEYS if key.default is not None}
 """The lowest layer. The command trainer does not look at what it has no placeholder for."""
 
 

@@ -7,7 +7,7 @@ Not: the trainer's own options, which are read from its source (`automate-train 
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 Type = Literal[
     "text", "texts", "int", "float", "bool", "numbers", "devices", "resolution", "range", "table", "groups", "any"
@@ -49,8 +49,8 @@ class Key(NamedTuple):
     reader: Reader
     meaning: str
     """One sentence."""
-    example: Any
-    default: Any = None
+    example: object
+    default: object = None
     """Its value where nobody gives one; None: it is not set."""
     choices: tuple[str, ...] = ()
     """The only values; `"None"` among them says that null and "" mean something too."""

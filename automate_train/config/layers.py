@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..errors import Problem, UserError
 from ..records import Setting, Source
@@ -26,11 +26,11 @@ MAX_BYTES = 1 << 20
 
 class Layer(NamedTuple):
     source: Source
-    values: Mapping[str, Any]
+    values: Mapping[str, object]
 
 
 def load(
-    files: Mapping[str, str], sets: Sequence[str], overrides: Mapping[str, Any]
+    files: Mapping[str, str], sets: Sequence[str], overrides: Mapping[str, object]
 ) -> tuple[dict[str, Setting], list[Problem]]:
     """The settings of a sweep and what is odd about them. `files`: `default file`, `tuning file` -> path; `sets`: the
     texts given with --set; `overrides`: key -> value of flags that set one key."""
@@ -47,13 +47,7 @@ def built_in() -> Layer:
 
 def read(path: str | Path, label: str) -> Layer:
     """A config file as a layer; `UserError` with file, line, column and the line itself."""
-    text = read_text(path)
-    values = parse_any(text, str(path))
-    if not isinstance(values, dict):
-        raise UserError(
-            "must hold one object of keys and values", source=str(path), hint='for example {"unet_lr": 1e-4}'
-        )
-    return Layer(Source(label, str(path)), values)
+    return Layer(Source(label, str(path)), parse_object(read_text(path), str(path)))
 
 
 def read_text(path: str | Path) -> str:
@@ -75,16 +69,24 @@ def read_text(path: str | Path) -> str:
         raise UserError(f"is not UTF-8 (byte {error.start})", source=str(path), hint="save it as UTF-8") from None
 
 
-def parse_any(text: str, where: str) -> Any:
+def parse_any(text: str, where: str) -> object:
     """JSON or TOML by the name, and by the first character where a JSON file is named .toml."""
     if where.endswith(".toml") and not re.match(r"(\s|#[^\n]*\n)*[{]", text):
         return toml_file.parse_flat(text, where)
     return parse(text, where)
 
 
+def parse_object(text: str, where: str) -> dict[str, object]:
+    """The keys and values of a config file's text."""
+    values = parse_any(text, where)
+    if not isinstance(values, dict):
+        raise UserError("must hold one object of keys and values", source=where, hint='for example {"unet_lr": 1e-4}')
+    return values
+
+
 def parse_set(texts: Sequence[str]) -> Layer:
     """`key=value` texts; a value is read as JSON, else it is text."""
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
@@ -104,7 +106,7 @@ def merge(layers: Sequence[Layer]) -> tuple[dict[str, Setting], list[Problem]]:
     problems: list[Problem] = []
     for layer in layers:
         source = str(layer.source)
-        own: dict[str, tuple[str, Any]] = {}
+        own: dict[str, tuple[str, object]] = {}
         for written, value in layer.values.items():
             key = canonical(written)
             if message := unfit(written) or unfit(value):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import unquote
 
 from ..errors import UserError
@@ -36,7 +35,7 @@ def move_logins(settings: dict[str, Setting]) -> None:
     settings["webui_auth"] = Setting(f"{unquote(user)}:{unquote(password)}", setting.source, "webui_auth")
 
 
-def logins_in(value: Any) -> Iterator[str]:
+def logins_in(value: object) -> Iterator[str]:
     """As they are written: `user:pass%40word`."""
     if isinstance(value, list):
         for part in value:
@@ -45,7 +44,7 @@ def logins_in(value: Any) -> Iterator[str]:
         yield from (match["login"] for match in LOGIN.finditer(value))
 
 
-def without_logins(value: Any) -> Any:
+def without_logins(value: object) -> object:
     if isinstance(value, list):
         return [without_logins(part) for part in value]
     return LOGIN.sub(r"\g<before>", value) if isinstance(value, str) else value

@@ -74,7 +74,7 @@ KNOWN = frozenset({*WHOLE, *REAL, *TEXT, *SWITCH, *OBJECT, *LIST, *OURS, *TRAINE
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 
-def json_value(value: Any, depth: int = 0) -> Any:
+def json_value(value: object, depth: int = 0) -> object:
     """A copy with JSON's types only; `ValueError` for anything else: dates, NaN, half of a surrogate pair."""
     if value is None or isinstance(value, bool):
         return value
@@ -99,7 +99,7 @@ def json_value(value: Any, depth: int = 0) -> Any:
     raise ValueError(f"holds a {type(value).__name__}, which JSON does not have")
 
 
-def to_number(value: Any) -> int | float | None:
+def to_number(value: object) -> int | float | None:
     """A finite number, or the text of one; None for anything else."""
     if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
         text = value.strip()
@@ -109,7 +109,7 @@ def to_number(value: Any) -> int | float | None:
     return value
 
 
-def checked(name: str, value: Any) -> Any:
+def checked(name: str, value: object) -> Any:
     """The value with its field's type: numbers and switches may be written as text. None counts as not given."""
     kind = (
         "a whole number" if name in WHOLE else "a number" if name in REAL else "a text" if name in TEXT
@@ -117,7 +117,7 @@ def checked(name: str, value: Any) -> Any:
     )  # fmt: skip
     if value is None or not kind:
         return value
-    found: Any = None
+    found: object = None
     if name in WHOLE or name in REAL:
         if value in ("", "None"):  # how old files write `not given`
             return None

@@ -10,7 +10,6 @@ import base64
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ..errors import UserError
 
@@ -21,7 +20,7 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".
 MAX_BYTES = 32 << 20
 
 
-def replaced(name: str, value: Any, image: Callable[[str], str]) -> Any:
+def replaced(name: str, value: object, image: Callable[[str], str]) -> object:
     """A copy in which `image` has replaced the texts of image fields; a list's items have the list's name."""
     if isinstance(value, dict):
         return {inner: replaced(inner, each, image) for inner, each in value.items()}

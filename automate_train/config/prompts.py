@@ -115,10 +115,10 @@ def _check(file: str, version: tuple[int, int, int] | None) -> tuple[list[Prompt
     return found, wrong
 
 
-def _all_entries(file: str) -> list[tuple[int, Any]]:
+def _all_entries(file: str) -> list[tuple[int, object]]:
     """(line or place, entry) of each prompt."""
     text, ending = read_text(file), Path(file).suffix.lower()
-    entries: list[tuple[int, Any]]
+    entries: list[tuple[int, object]]
     if ending == ".txt":
         lines = enumerate(re.split(r"\r\n|\r|\n", text), 1)  # splitlines() would also split at U+2028 and the like
         entries = [(at, line.strip()) for at, line in lines if line.strip() and not line.strip().startswith("#")]
@@ -133,7 +133,7 @@ def _all_entries(file: str) -> list[tuple[int, Any]]:
     return entries
 
 
-def _json(text: str, file: str) -> Any:
+def _json(text: str, file: str) -> object:
     try:
         return parse(text, file)
     except UserError as error:
@@ -145,7 +145,7 @@ def _json(text: str, file: str) -> Any:
         raise UserError(shown, source=error.problem.source, hint=hint) from None
 
 
-def _entries(found: Any, file: str) -> list[Any]:
+def _entries(found: object, file: str) -> list[object]:
     """A list; an object with `prompts`; sd-scripts' [prompt] with [[prompt.subset]]; or one prompt. Other keys of an
     object with a list apply to each of its prompts."""
     if isinstance(found, list):
@@ -153,7 +153,7 @@ def _entries(found: Any, file: str) -> list[Any]:
     if not isinstance(found, dict):
         raise UserError("is not a list of prompts", source=file, hint='for example [{"prompt": "a boat"}]')
     shared = found
-    entries: Any = [{}]
+    entries: object = [{}]
     if isinstance(found.get("prompt"), dict):
         shared = found["prompt"]
         entries = shared.get("subset", [{}])
@@ -166,10 +166,10 @@ def _entries(found: Any, file: str) -> list[Any]:
     return [{**common, **each} if isinstance(each, dict) else each for each in entries]
 
 
-def _line(line: str, where: str) -> dict[str, Any]:
+def _line(line: str, where: str) -> dict[str, object]:
     """A text prompt as an object; options in any case, of two equal ones the last counts, as in sd-scripts."""
     text, *parts = OPTION.split(f" {line}")
-    found: dict[str, Any] = {"prompt": text.strip()}
+    found: dict[str, object] = {"prompt": text.strip()}
     for letter, value in zip(parts[::2], parts[1::2], strict=True):
         name = LETTERS.get(letter.lower())
         if name is None:
@@ -183,14 +183,14 @@ def _line(line: str, where: str) -> dict[str, Any]:
     return found
 
 
-def _checked(name: str, value: Any, shown: str, where: str) -> Any:
+def _checked(name: str, value: object, shown: str, where: str) -> Any:
     try:
         return checked(name, json_value(value))
     except ValueError as error:
         raise UserError(f"{shown} {error}", source=where) from None
 
 
-def _prompt(entry: Any, at: int, file: str) -> Prompt:
+def _prompt(entry: object, at: int, file: str) -> Prompt:
     where = place(file, at)
     if isinstance(entry, str):  # a line of a .txt file, or the same text in a list, which sd-scripts reads too
         _checked("prompt", entry, "the prompt", where)
@@ -219,7 +219,7 @@ def _prompt(entry: Any, at: int, file: str) -> Prompt:
     )
 
 
-def _weights(value: Any, where: str) -> tuple[float, ...]:
+def _weights(value: object, where: str) -> tuple[float, ...]:
     if value is None:
         return ()
     found = [to_number(each) for each in value] if isinstance(value, list) else []

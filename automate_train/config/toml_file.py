@@ -29,10 +29,10 @@ class _Decoder(toml.TomlDecoder):  # type: ignore[misc, name-defined, type-arg]
         return value, "number" if kind in ("int", "float") else kind
 
 
-def parse_flat(text: str, where: str) -> dict[str, Any]:
+def parse_flat(text: str, where: str) -> dict[str, object]:
     """The keys of all sections in one object; of two sections with one key the last counts, as in sd-scripts."""
     found = parse(text, where)
-    flat: dict[str, Any] = {}
+    flat: dict[str, object] = {}
     for key, value in found.items():
         flat |= value if isinstance(value, dict) else {key: value}
     for key in (*found, *flat):
@@ -43,7 +43,7 @@ def parse_flat(text: str, where: str) -> dict[str, Any]:
     return flat
 
 
-def parse(text: str, where: str) -> dict[str, Any]:
+def parse(text: str, where: str) -> dict[str, object]:
     depth = 0
     for match in PIECES.finditer(text):  # before the package takes minutes over it
         depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(match[0], 0)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
 
 from .jsonc import DEPTH, MAX_DIGITS, Number
 
@@ -23,7 +22,7 @@ def on(value: object) -> bool:
     return value is True or (isinstance(value, str) and value.strip().lower() == "true")
 
 
-def unfit(value: Any, depth: int = 0) -> str | None:
+def unfit(value: object, depth: int = 0) -> str | None:
     """Why no file, argument or journal could hold a value, in words; None for a sound one."""
     if isinstance(value, str):
         bad = "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value)
@@ -38,7 +37,7 @@ def unfit(value: Any, depth: int = 0) -> str | None:
     return next(filter(None, (unfit(part, depth + 1) for part in parts)), None)
 
 
-def text_of(value: Any) -> str:
+def text_of(value: object) -> str:
     """A value as names show it: as it was written."""
     if isinstance(value, Number):
         return value.text

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from ..errors import UserError
@@ -42,7 +43,7 @@ class Gpu(NamedTuple):
 
 
 @cache
-def _nvml() -> tuple[Any, str]:
+def _nvml() -> tuple[ModuleType | None, str]:
     """The library, started once for this process, or None and the reason."""
     try:
         import pynvml
@@ -111,7 +112,7 @@ def cuda_names(ids: Sequence[str]) -> list[str]:
     return [str(gpu.index) for gpu in found]
 
 
-def _devices(nvml: Any, card: int) -> list[Gpu]:
+def _devices(nvml: ModuleType, card: int) -> list[Gpu]:
     """What CUDA can use of one card; empty when it is lost."""
     handle = _call(nvml, "nvmlDeviceGetHandleByIndex", card)
     if handle is None:
@@ -128,7 +129,7 @@ def _devices(nvml: Any, card: int) -> list[Gpu]:
     return instances or [Gpu(0, "", f"{name} (MIG mode without an instance)", 0, 0, lost=True)]
 
 
-def _device(nvml: Any, handle: Any) -> Gpu | None:
+def _device(nvml: ModuleType, handle: object) -> Gpu | None:
     """One handle's values, or None when it is lost: memory is what every living card tells."""
     try:
         # Version 1: `free` is the same number as in version 2, which only splits `used` from what the driver
@@ -153,7 +154,7 @@ def _device(nvml: Any, handle: Any) -> Gpu | None:
     )
 
 
-def _call(nvml: Any, name: str, *args: Any) -> Any:
+def _call(nvml: ModuleType, name: str, *args: object) -> Any:
     """A function's answer, or None where this card, driver, permission or version of the package has none."""
     others = getattr(nvml, "NVMLLibraryMismatchError", nvml.NVMLError)
     try:
@@ -162,7 +163,7 @@ def _call(nvml: Any, name: str, *args: Any) -> Any:
         return None
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """Older versions of the package give bytes."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
 

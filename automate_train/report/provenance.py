@@ -18,7 +18,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..config.key_sets import ALIASES, MASKED, canonical
-from ..config.layers import parse_any
+from ..config.layers import parse_object
 from ..config.logins import ADDRESSES, logins_in, without_logins
 from ..config.values import text_of, unset
 from ..errors import UserError
@@ -83,9 +83,9 @@ def masked_text(text: str, path: str) -> str:
     keys = "|".join(sorted(map(re.escape, names)))
     value = r"""\[[^\]]*\]|"(?:[^"\\]|\\.)*"|'[^']*'|[^\s,}#]+"""
     try:
-        values = parse_any(text, path)
+        values = parse_object(text, path)
         found = _secrets(values)
-    except (UserError, AttributeError):  # it was changed while the sweep started
+    except UserError:  # it was changed while the sweep started
         return "(not a config file any more)"
     # Also those that are commented out, which no parser sees.
     shown = re.sub(rf"""((?:{keys})(?:_list)?["']?\s*[:=]\s*)({value})""", r'\1"***"', text)
@@ -94,7 +94,7 @@ def masked_text(text: str, path: str) -> str:
         for spelling in {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}:
             shown = shown.replace(spelling, "***") if len(secret) >= SHORTEST else shown
     try:
-        if all(set(secret) <= {"*"} for secret in _secrets(parse_any(shown, path))):
+        if all(set(secret) <= {"*"} for secret in _secrets(parse_object(shown, path))):
             return shown
     except UserError:
         pass  # what was replaced was more, or less, than a value

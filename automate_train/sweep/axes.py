@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..config.key_sets import MASKED, NEUTRAL, SWEEP_ONLY, WHOLE_SWEEP, canonical
 from ..config.values import text_of, unset
@@ -33,6 +33,11 @@ class Axis(NamedTuple):
     def size(self) -> int:
         """How many places it has."""
         return len(self.settings)
+
+
+def values_of(setting: Setting) -> list[object]:
+    assert isinstance(setting.value, list), "check_list has seen it"
+    return setting.value
 
 
 def check_list(key: str, setting: Setting) -> None:
@@ -77,7 +82,7 @@ def _zipped(setting: Setting | None, lists: Mapping[str, Setting]) -> list[tuple
             if name in taken:
                 raise UserError(f"{written} appears twice", source=source, key="zip", hint="name it once")
             taken.add(name)
-        sizes = {name: len(lists[name].value) for name in names}
+        sizes = {name: len(values_of(lists[name])) for name in names}
         if len(set(sizes.values())) > 1:
             counts = ", ".join(f"{name} has {size}" for name, size in sizes.items())
             raise UserError(f"lists that move together must have the same length: {counts}", source=source, key="zip")
@@ -91,19 +96,19 @@ def _is_texts(value: object) -> bool:
 
 def make_axis(lists: Mapping[str, Setting]) -> Axis:
     members = [(key.removesuffix("_list"), setting) for key, setting in lists.items()]
-    places = range(len(members[0][1].value))
+    places = range(len(values_of(members[0][1])))
     settings = tuple(
-        tuple((key, Setting(setting.value[place], setting.source, setting.written)) for key, setting in members)
+        tuple((key, Setting(values_of(setting)[place], setting.source, setting.written)) for key, setting in members)
         for place in places
     )
     digests = tuple(sum(digest(key, setting.value) for key, setting in pairs) for pairs in settings)
     seen: dict[int, int] = {}
     first = tuple(seen.setdefault(value, place) for place, value in enumerate(digests))
-    texts = {setting.written: tuple(text_of(value) for value in setting.value) for _, setting in members}
+    texts = {setting.written: tuple(text_of(value) for value in values_of(setting)) for _, setting in members}
     return Axis(settings, texts, digests, first, str(members[0][1].source))
 
 
-def digest(key: str, value: Any) -> int:
+def digest(key: str, value: object) -> int:
     """64 bits of one option; 0 for what changes no model or is not set."""
     if key in NEUTRAL or unset(value):
         return 0
@@ -111,7 +116,7 @@ def digest(key: str, value: Any) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def _normal(value: Any) -> Any:
+def _normal(value: object) -> object:
     """1.0 and 1 are one value."""
     if isinstance(value, float):
         return int(value) if value.is_integer() else float(value)

@@ -16,16 +16,19 @@ from typing import Any
 from ..config.key_sets import canonical
 from ..errors import UserError, nearest
 
-Get = Callable[[str], Any]
+Get = Callable[[str], object]
+"""Key -> its value at a point."""
+Part = Callable[[Get], Any]
+Operator = Callable[[Any, Any], Any]
 MAX_LENGTH, MAX_NODES = 2000, 200
 MAX_SIZE = 1000
 """Letters or elements of a value: with every limit reached, a point takes less than 10 ms."""
 CONSTANTS = {"true": True, "false": False, "null": None}
-COMPARE: dict[type, Callable[[Any, Any], Any]] = {
+COMPARE: dict[type, Operator] = {
     ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
     ast.GtE: operator.ge, ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b,
 }  # fmt: skip
-ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
+ARITHMETIC: dict[type, Operator] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod,
 }  # fmt: skip
@@ -49,7 +52,7 @@ def compile_expression(text: str, keys: Iterable[str], source: str) -> tuple[Cal
     if sum(1 for _ in ast.walk(tree)) > MAX_NODES:
         raise refuse(f"has more than {MAX_NODES} parts", "write several expressions")
 
-    def build(node: ast.AST) -> Callable[[Get], Any]:
+    def build(node: ast.AST) -> Part:
         if isinstance(node, ast.Constant) and isinstance(node.value, (int, float, str, bool, type(None))):
             value = node.value
             return lambda get: value
@@ -93,14 +96,14 @@ def compile_expression(text: str, keys: Iterable[str], source: str) -> tuple[Cal
     return applies, frozenset(names)
 
 
-def _small(value: Any) -> Any:
+def _small(value: object) -> object:
     """Only values that a person can read are compared: megabytes of text or lists would take long."""
     if isinstance(value, (str, list, tuple, dict)) and _size(value) > MAX_SIZE:
         raise TypeError
     return value
 
 
-def _size(value: Any) -> int:
+def _size(value: object) -> int:
     if isinstance(value, str):
         return len(value)
     if not isinstance(value, (list, tuple, dict)):
@@ -114,7 +117,7 @@ def _size(value: Any) -> int:
     return size
 
 
-def _number(value: Any) -> Any:
+def _number(value: object) -> float:
     """Only numbers are computed with: text times a million would fill the memory."""
     if isinstance(value, (int, float)):
         return value

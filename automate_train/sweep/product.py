@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import product, repeat
 from math import prod
 from operator import getitem
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..config.key_sets import SWEEP_ONLY
 from ..config.values import unset
@@ -21,7 +21,7 @@ from ..errors import UserError
 from ..records import Dropped, Run, Setting
 from ..store.layout import DATASETS, LOGS
 from .axes import Axis, check_list, digest, groups, make_axis
-from .exclude import compile_expression
+from .exclude import Get, compile_expression
 
 BAD_IN_PROJECT = set('{}[]/\\:*?"<>|.')
 TAKEN = (LOGS, DATASETS)
@@ -35,7 +35,7 @@ class Drop(NamedTuple):
     """One condition of `exclude`."""
 
     expression: str
-    applies: Callable[[Any], bool]
+    applies: Callable[[Get], bool]
     axes: tuple[int, ...]
     """The indexes of the axes that it depends on."""
 
@@ -171,8 +171,8 @@ class Sweep:
             if where not in seen:
                 if len(seen) > 100_000:
                     seen.clear()
-                options = run.options
-                seen[where] = applies(lambda key, options=options: options[key].value)
+                values = {key: option.value for key, option in run.options.items()}
+                seen[where] = applies(values.__getitem__)
             if seen[where]:
                 return Dropped(index, f"excluded by `{text}`")
         return run

@@ -52,7 +52,7 @@ def prepare(run: Run, journal: Journal, context: SweepContext) -> PreparedRun:
 def retries(run: Run) -> int:
     """How often a run is tried again when what ended it passes by itself."""
     option = run.options.get("retries")
-    return 0 if option is None or unset(option.value) else int(option.value)
+    return 0 if option is None or unset(option.value) else int(str(option.value))
 
 
 def _named_devices(run: Run) -> tuple[str, ...]:
