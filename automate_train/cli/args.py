@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
     path = find_script(Path(flags.repo), script, None, False)
     rows = table.rows(accepted(path), word)
     if not rows:
-        raise UserError(f"{path.name} accepts nothing with {word!r} in its name or help", source=str(path))
+        raise UserError(f"{path.name} has no option with {word!r} in its name or help", source=str(path))
     widths = [min(WIDEST, max(len(row[column]) for row in rows)) for column in range(4)]
     for row in rows:
         cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False))

@@ -47,7 +47,7 @@ def failed(error: BaseException) -> int:
         where = f"{error.filename}: " if error.filename else ""
         return _say(f"{where}{error.strerror or error} (is the disk full, the folder gone?)", 2)
     if isinstance(error, UnicodeEncodeError):
-        return _say(f"this system's encoding has no {error.object[error.start : error.end]!a} (PYTHONUTF8=1)", 2)
+        return _say(f"this system's encoding lacks {error.object[error.start : error.end]!a} (set PYTHONUTF8=1)", 2)
     if text := _of_sqlite(error):
         return _say(text, 2)
     return _say(f"this is a bug of automate-train: {error!r}; details are in {_keep_traceback(error)}", 3)

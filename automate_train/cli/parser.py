@@ -31,6 +31,7 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             exit_on_error=False,
         )
+        self.command = command
 
     def sweep_dir(self) -> None:
         """Add the argument that names a sweep."""
@@ -46,9 +47,12 @@ class Parser(argparse.ArgumentParser):
         if not message.startswith("unrecognized arguments: "):
             raise UserError(message, source="command line", hint=f"see {self.prog} --help")
         word = message.split(": ", 1)[1].split()[0]
+        if not word.startswith("-") and self.command in COMMANDS:
+            usage = f"usage: {self.prog} {COMMANDS[self.command][0]}"
+            raise UserError(f"{word!r} is one word too many", source="command line", hint=usage)
         if not word.startswith("-"):
             hint = nearest(word, COMMANDS) or f"commands: {', '.join(COMMANDS)}; see automate-train --help"
-            raise UserError(f"{word!r} is neither a command nor a flag's value", source="command line", hint=hint)
+            raise UserError(f"{word!r} is neither a command nor the value of a flag", source="command line", hint=hint)
         known = [name for name in self._option_string_actions if name.startswith("--")]
         hint = nearest(word.replace("_", "-"), known) or f"see {self.prog} --help"
         raise UserError(f"there is no flag {word}", hint=hint)

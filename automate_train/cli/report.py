@@ -13,7 +13,7 @@ from pathlib import Path
 from ..errors import UserError
 from ..report.assemble import write_page
 from ..report.marks import read_marks
-from ..report.thumbs import have_pillow
+from ..report.thumbs import have_pillow, pillow_hint
 from ..store.layout import find_sweep
 from .parser import Parser, whole
 
@@ -44,6 +44,6 @@ def main(argv: Sequence[str]) -> int:
     print(f"{page.path}   {page.runs} runs, {page.pictures} pictures, {size:.1f} MB, {took:.1f} s")
     if page.thumbs < page.pictures:
         missing = f"{page.pictures - page.thumbs} pictures are shown without thumbnails"
-        todo = "the same command makes more" if have_pillow() else "pip install 'automate-train[report]'"
+        todo = "the same command makes more" if have_pillow() else pillow_hint()
         print(f"{missing}: {todo}", file=sys.stderr)
     return 0

@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
         follow=flags.follow,
         above=above,
         environment={**os.environ, **sampler_environment(above)},
-        say=lambda text: print(text.encode(errors="backslashreplace").decode(), flush=True),
+        say=lambda text: print(text.encode(errors="backslashreplace").decode() + "\n", end="", flush=True),
     )
 
 

@@ -36,11 +36,15 @@ def stop(path: str, now: bool) -> Iterator[str]:
     """Ask the sweep's process to start nothing more, or (`now`) to end what runs; without one, end what it left."""
     journal, folder = open_sweep(path)
     running = sum(record.state == "running" for record in journal.records())  # before they can have ended
+    end_them = f"automate-train stop {path} --now"
     if holder := lock.ask_to_stop(folder.lock, now):
-        if now:
-            yield f"{holder} ends {running} runs (10 s, then they are killed)"
+        runs = f"{running} run{'s' * (running != 1)}"
+        if not running:
+            yield f"{holder} ends: nothing is running"
+        elif now:
+            yield f"{holder} ends {runs} (after 10 s with SIGKILL)"
         else:
-            yield f"{holder} starts nothing more; {running} runs finish   (end them: stop {path} --now)"
+            yield f"{holder} starts nothing more; {runs} finish   (end them: {end_them})"
         return
     local = Local()
     living = {os.path.relpath(path, os.path.realpath(folder.path)): handle
@@ -48,7 +52,7 @@ def stop(path: str, now: bool) -> Iterator[str]:
     if not living:
         yield "nothing runs here"
     elif not now:
-        yield f"the sweep's process is gone, and {len(living)} of its runs go on   (end them: stop {path} --now)"
+        yield f"the sweep's process is gone, and {len(living)} of its runs go on   (end them: {end_them})"
     else:
         yield from _end(local, folder, living)
 
@@ -66,6 +70,6 @@ def _end(local: Local, folder: SweepFolder, living: Mapping[str, str]) -> Iterat
                     del left[inside]
                     yield f"{inside}: {how} ({local.describe(handle)})"
             time.sleep(0.02)
-        how = f"killed, for it did not end within {GRACE_SECONDS:g} s"
+        how = f"killed, because it did not end within {GRACE_SECONDS:g} s"
     for inside, handle in left.items():
         yield f"{inside}: still there ({local.describe(handle)}): the system cannot end it"

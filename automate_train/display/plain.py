@@ -28,7 +28,8 @@ class Plain:
 
     def say(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError):
-            print(f"[{time.strftime('%H:%M:%S')}] {printable(text)}", flush=True)
+            # With its end: `print` writes that apart, and another thread's line may come between.
+            print(f"[{time.strftime('%H:%M:%S')}] {printable(text)}\n", end="", flush=True)
 
     def started(self, active: RunningAttempt) -> None:
         where = f" on {active.device_labels}" if active.device_labels else ""

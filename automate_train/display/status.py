@@ -130,13 +130,13 @@ def _table(shown: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]]
         yield f"{row}  {step:>11}  {loss:>9}  {seconds:>8}".rstrip()
 
 
-def samples_lines(samples: Mapping[str, Any]) -> Iterator[str]:
+def samples_lines(samples: Mapping[str, Any], left_are: str = "to come") -> Iterator[str]:
     """What the sampler last noted: pictures by state, how many are left, servers in trouble."""
     counts = {key: count for key, count in samples.items() if isinstance(count, int) and count}
     left = counts.pop("left", 0)
     if counts or left:
         parts = [f"{count} {state.replace('_', ' ')}" for state, count in counts.items()]
-        yield f"samples: {', '.join([*parts, f'{left} to come'] if left else parts)}"
+        yield f"samples: {', '.join([*parts, f'{left} {left_are}'] if left else parts)}"
     servers = samples.get("servers")
     for url, trouble in (servers if isinstance(servers, dict) else {}).items():
         yield f"samples: {url}: {trouble}"

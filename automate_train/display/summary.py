@@ -47,7 +47,7 @@ def lines(
     finished = [record for record in records if record.state == "succeeded"]
     yield from _best(finished)
     samples = journal.notes().get("samples")
-    yield from samples_lines(samples if isinstance(samples, dict) else {})
+    yield from samples_lines(samples if isinstance(samples, dict) else {}, "missing")
     if targets := {os.path.dirname(path) for record in finished for path in record.metrics.get("delivered") or []}:
         yield f"LoRAs    {', '.join(sorted(targets))}"
     if folder.logs.is_dir():

@@ -50,7 +50,7 @@ class Holder(NamedTuple):
 
     def __str__(self) -> str:
         if self == UNKNOWN:
-            return "a process that could not write down who it is"
+            return "a process that could not write its name down"
         return f"pid {self.pid}" if self.process.is_here else f"pid {self.pid} on {self.host}"
 
 
@@ -82,7 +82,7 @@ def _require_own_file(fd: int, file: Path) -> None:
     """Refuse what somebody may have put there to have another file emptied."""
     found = os.fstat(fd)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-        raise ValueError(f"{file.name} is a link, or no file: remove it")
+        raise ValueError(f"{file.name} is a link, or not a regular file: remove it")
 
 
 def _lock(fd: int, file: Path) -> None:

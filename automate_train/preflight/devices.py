@@ -47,7 +47,7 @@ def problems(runs: Sequence[Run], context: SweepContext, gpus: Sequence[Gpu] | N
         yield _no_gpu(runs)
         return
     if why := reservations.problem():
-        text = f"other sweeps are not kept off these GPUs: {why}"
+        text = f"these GPUs cannot be reserved, so another sweep may use them too: {why}"
         yield Problem("warning", "", "", text, f"{reservations.FOLDER}=DIR names a folder that they share")
     for gpu in gpus:
         if gpu.lost and gpu.id in context.pool:

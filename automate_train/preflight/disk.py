@@ -41,7 +41,8 @@ def problems(runs: Sequence[Run], context: SweepContext, share: float) -> Iterat
         disk = os.statvfs(_nearest_existing(Path(path)))
         free = disk.f_bavail * disk.f_frsize
         if total > free:
-            text = f"the checkpoints will take about {total / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free"
+            unit, scale = ("GB", 1e9) if total >= 1e9 else ("MB", 1e6)
+            text = f"the checkpoints will take about {total / scale:.1f} {unit}, and {free / scale:.1f} {unit} are free"
             yield Problem("error", path, "", text, "free some room, or raise save_every_n_epochs")
 
 

@@ -57,7 +57,7 @@ def write_page(
     """Thumbnail's name -> its URL in the page."""
     if inline:
         if not thumbs.have_pillow():
-            raise UserError("needs Pillow", key="--inline", hint="pip install 'automate-train[report]'")
+            raise UserError("needs Pillow", key="--inline", hint=thumbs.pillow_hint())
         inside = thumbs.data_urls(sweep.root, sorted(wanted.values()))
         ids = {file: f"picture-{at}" for at, file in enumerate(inside)}
         packed |= {ids[file]: data for file, data in inside.items()}

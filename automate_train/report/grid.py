@@ -15,7 +15,7 @@ from ..store.layout import SweepFolder
 from .canvas import draw_table
 from .sample_files import SamplePicture
 from .sweep_data import SweepData, read_sweep
-from .thumbs import have_pillow
+from .thumbs import have_pillow, pillow_hint
 
 
 class GridAxis(NamedTuple):
@@ -50,12 +50,15 @@ def write_grid(folder: SweepFolder, x: str, y: str, at: Sequence[str], side: int
     """Draw the grid of two axes into a file; the sentence to print. `at`: `KEY=VALUE` for other axes; `side`: pixels
     of a picture's longer side. `UserError` for unknown axes and values, and when the file cannot be written."""
     sweep = read_sweep(folder)
+    if not any(data.pictures for data in sweep.run_data):
+        hint = f"automate-train sample {folder.path} draws them on a WebUI"
+        raise UserError("this sweep has no sample pictures", source=str(folder.path), hint=hint)
     axes = grid_axes(sweep)
     columns, rows = _axis(axes, x, "--x"), _axis(axes, y, "--y")
     if columns == rows:
         raise UserError("this is the same axis as --x", source="command line", key="--y")
     if not have_pillow():
-        raise UserError("needs Pillow", source="automate-train grid", hint="pip install 'automate-train[report]'")
+        raise UserError("needs Pillow", source="automate-train grid", hint=pillow_hint())
     fixed = _fixed_positions(sweep, axes, {columns.name, rows.name}, _chosen(axes, at))
     cells = Cells(sweep)
     table = [

@@ -83,7 +83,7 @@ class Dispatch:
                 if is_gone:
                     batch.released = True
                     self.waiting.insert(0, batch.batch)
-                    self.context.say(f"{server.url}: its share goes to the others")
+                    self.context.say(f"{server.url}: its samples go to the other servers")
             elif not any(each.id == batch.batch.id for each in self.waiting):
                 server.drop(batch)
             elif server.health.is_fine:

@@ -80,7 +80,7 @@ def _upgrade(db: sqlite3.Connection, path: Path) -> None:
 def _version(db: sqlite3.Connection, path: Path) -> int:
     version = int(db.execute("pragma user_version").fetchone()[0])
     if version > len(UPGRADES):
-        hint = "pip install -U automate-train"
+        hint = "run that one, or install it here"
         raise UserError("the journal was written by a newer automate-train", source=str(path), hint=hint)
     return version
 

@@ -46,8 +46,9 @@ class Journal:
         try:
             self.db = connect(path, read_only)
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # of a message that quotes a damaged name
-            repaired = "the sweep's own command repairs it"
-            hint = "may it be read and written, is the disk full?" if is_temporary(error) else repaired
+            hint = "the sweep's own command repairs it"
+            if is_temporary(error):
+                hint = "check that it may be read and written, and that the disk is not full"
             raise UserError(f"the sweep's journal cannot be read: {error}", source=str(path), hint=hint) from error
 
     @cached_property

@@ -85,7 +85,7 @@ def find_sweep(path: str | Path) -> SweepFolder:
     if len(found) != 1:
         several = f"several sweeps are here: {', '.join(sorted(each.name for each in found)[:8])}" if found else ""
         hint = "give the folder <temp_dir>/<project_name_base>"
-        raise UserError(several or "no sweep's journal is here", source=str(path), hint=hint)
+        raise UserError(several or "there is no sweep here (no journal.sqlite)", source=str(path), hint=hint)
     folder = found[0].absolute()
     return SweepFolder(folder.parent, folder.name)
 

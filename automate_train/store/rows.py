@@ -19,7 +19,7 @@ def _folder(name: object) -> str:
     """The name of an attempt's folder; one that we never wrote may lead out of the sweep's folder."""
     if isinstance(name, str) and ATTEMPT.fullmatch(name):
         return name
-    raise sqlite3.DatabaseError(f"it holds the folder {name!r:.60}, which was never written")
+    raise sqlite3.DatabaseError(f"it holds {name!r:.60}, which is not a folder of a run")
 
 
 def run_of(row: sqlite3.Row) -> RunRecord:
@@ -35,7 +35,7 @@ def attempt_of(row: sqlite3.Row) -> Attempt:
     facts = mapping(row["facts"])
     kind, code = row["kind"], row["exit_code"]
     if kind is not None and kind not in KINDS:
-        raise sqlite3.DatabaseError(f"it holds the outcome {kind!r:.20}, which was never written")
+        raise sqlite3.DatabaseError(f"it holds {kind!r:.20}, which is not an outcome")
     cause = str(facts.pop("cause", ""))
     devices = decode(row["devices"])
     return Attempt(
@@ -50,7 +50,7 @@ def attempt_of(row: sqlite3.Row) -> Attempt:
 def _whole(value: object) -> int:
     if isinstance(value, int):
         return value
-    raise sqlite3.DatabaseError(f"it holds {value!r:.60} where a number was written")
+    raise sqlite3.DatabaseError(f"it holds {value!r:.60}, which is not a number")
 
 
 def _number(value: object) -> float:

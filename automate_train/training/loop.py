@@ -314,9 +314,9 @@ class Loop:
             return
         self.stop_level = self.stop.level
         if self.stop_level == FINISH_RUNNING:
-            self.display.say("stopping: the running ones finish, nothing more starts; Ctrl-C again ends them now")
+            self.display.say("stopping: what runs may finish, nothing more starts; Ctrl-C again ends it now")
             return
-        self.display.say("ending the running ones (10 s, then they are killed)")
+        self.display.say("ending what runs (after 10 s it is killed)")
         for attempt in self.active:
             if attempt.ended_by_us is None:
                 attempt.ended_by_us = Outcome("cancelled", None, "stopped by a person")

@@ -101,4 +101,4 @@ def test_a_folder_that_cannot_be_used_is_said_and_the_sweep_runs(machine):
     machine.env["AUTOMATE_TRAIN_RESERVATIONS"] = str(machine.folder / "gone")
     output, seen = machine.done()
     assert seen == ["GPU-a"]
-    assert output.count("other sweeps are not kept off these GPUs") == 1 and "gone" in output
+    assert output.count("these GPUs cannot be reserved") == 1 and "gone" in output

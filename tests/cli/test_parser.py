@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -84,9 +85,19 @@ def test_a_flag_of_each_key_that_has_one():
     assert sum(key.flag for key in KEYS) == 10
 
 
-def test_a_word_too_many_is_no_flag():
-    with pytest.raises(UserError, match=r"'statuss' is neither a command nor a flag's value .did you mean status"):
+def test_a_word_that_is_not_a_command():
+    with pytest.raises(UserError, match=r"'statuss' is neither a command nor the value of a flag .did you mean status"):
         parser().parse(["statuss"])
+
+
+@pytest.mark.parametrize("command", [name for name in cli.COMMANDS if name not in ("retry", "keys", "args")])
+def test_a_second_folder_is_one_word_too_many(command: str):
+    """It was called a thing that is no command, with the list of all commands."""
+    made = import_module(f"automate_train.cli.{command}").parser()
+    needed = {"logs": ["0"], "grid": ["--x", "a", "--y", "b", "-o", "f"]}.get(command, [])
+    usage = re.escape(f"automate-train {command} {cli.COMMANDS[command][0]}")
+    with pytest.raises(UserError, match=rf"'b' is one word too many \(usage: {usage}\)"):
+        made.parse(["a", *needed, "b"])
 
 
 def test_every_command_is_a_module_with_a_parser_and_is_in_the_help():

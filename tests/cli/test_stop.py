@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from control_kit import HELD, states, until
 
+from automate_train.cli.stop import stop
 from automate_train.executors.local import Local
-from automate_train.machine import processes
-from automate_train.store.layout import AttemptFolder
+from automate_train.machine import lock, processes
+from automate_train.store.journal import Journal
+from automate_train.store.layout import AttemptFolder, SweepFolder
 
 
 def test_stop_lets_finish_what_runs(automate_train, sweep_files, start, tmp_path):
@@ -39,6 +41,15 @@ def test_stop_now_ends_what_runs(automate_train, sweep_files, start, tmp_path):
     assert "nothing runs here" in automate_train("stop", "out").stdout
 
 
+@pytest.mark.parametrize("now", [True, False])
+def test_stop_of_a_sweep_in_which_nothing_runs(tmp_path, monkeypatch, now: bool):
+    folder = SweepFolder(tmp_path, "p")
+    folder.path.mkdir()
+    Journal(folder.journal).close()
+    monkeypatch.setattr(lock, "ask_to_stop", lambda file, now: "pid 7")
+    assert list(stop(str(folder.path), now)) == ["pid 7 ends: nothing is running"]
+
+
 def test_stop_now_ends_runs_that_were_left_alone(automate_train, sweep_files, start, tmp_path):
     sweep = start(*sweep_files(HELD, {"n_list": [0, 1]}))
     until(lambda: (tmp_path / "on-0").exists() and (tmp_path / "on-1").exists())
@@ -58,7 +69,7 @@ def test_stop_now_kills_what_ignores_it_and_what_has_lost_its_shell(automate_tra
     shells = [int(handle.split()[0]) for handle in Local().living(tmp_path / "out/p").values()]
     os.kill(shells[0], signal.SIGKILL)  # the shell alone: the trainer lives on
     said = automate_train("stop", "out", "--now").stdout
-    assert said.count("killed, for it did not end within 10 s (pid") == 2, said
+    assert said.count("killed, because it did not end within 10 s (pid") == 2, said
     assert not any(processes.group_members(shell) for shell in shells)
     assert "nothing runs here" in automate_train("stop", "out").stdout
 
@@ -96,7 +107,7 @@ def test_what_succeeded_while_nobody_watched_is_not_run_again(automate_train, sw
 def test_a_folder_that_is_no_sweep(automate_train, tmp_path, command):
     more = ["0"] if command == "logs" else []
     done = automate_train(command, str(tmp_path), *more)
-    assert done.returncode == 2 and "no sweep's journal is here" in done.stderr
+    assert done.returncode == 2 and "there is no sweep here" in done.stderr
 
 
 def exit_codes(tmp_path: Path) -> list[int]:

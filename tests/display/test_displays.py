@@ -6,6 +6,7 @@ import io
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from display_kit import Sweep
@@ -54,6 +55,14 @@ def test_an_end_says_how(capsys):
         "run 1 p_lr=1e-4: failed after 5.0 s: out of memory",
     ]
     assert display.durations == [61.0]
+
+
+def test_a_line_is_one_write(monkeypatch):
+    """Two threads whose texts and line ends are written apart make one line of both."""
+    written: list[str] = []
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(write=written.append, flush=lambda: None))
+    Plain().say("run 1 waits")
+    assert [each[10:] for each in written if each] == [" run 1 waits\n"]
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_a_damaged_line_names_nobody_and_nobody_is_signalled(tmp_path: Path, mon
     with held(file):
         file.write_text(text)
         assert lock.holder(file) == lock.UNKNOWN
-        with pytest.raises(UserError, match="being run by a process that could not write down who it is"):
+        with pytest.raises(UserError, match="being run by a process that could not write its name down"):
             lock.ask_to_stop(file, now=True)
         with pytest.raises(UserError, match="being run by a process that"), held(file):
             pass
@@ -120,7 +120,7 @@ def test_a_pid_that_is_used_again_is_not_signalled(tmp_path: Path, monkeypatch):
         for other in ({"ticks": told["ticks"] + 1}, {"pid": 1 << 22}):
             file.write_text(json.dumps({**told, **other}))
             assert lock.holder(file) == lock.UNKNOWN
-            with pytest.raises(UserError, match="could not write down who it is"):
+            with pytest.raises(UserError, match="could not write its name down"):
                 lock.ask_to_stop(file, now=True)
     assert sent == []
 

@@ -40,6 +40,12 @@ def test_room_is_summed_over_the_runs_and_the_folders_of_one_disk(sized, tmp_pat
     assert len(found(sized(None, 1e9, 0), tmp_path / "out", share=6)) == 1, "each run stands for six"
 
 
+def test_small_sizes_are_not_called_zero(sized, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_bavail=3, f_frsize=10**5))
+    [text] = found(sized(None, 4e6, 0), tmp_path / "out")
+    assert "will take about 8.0 MB, and 0.3 MB are free" in text
+
+
 def test_the_trainers_own_output_dir_is_looked_at_too(sized, tmp_path):
     [text] = found(sized(None, 0, 1, output_dir="/proc/self/loras"), tmp_path / "out")
     assert "output_dir: nothing can be written into /proc/self: " in text

@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 from report_kit import CJK, EVIL, Sweep, data_of
 
+from automate_train.cli.main import main
 from automate_train.config.layers import read as read_config
+from automate_train.report import thumbs
 from automate_train.report.worker import write_or_explain
 
 ROOT = Path(__file__).parents[2]
@@ -67,7 +69,7 @@ def test_inline_needs_no_file_beside_it(sweep: Sweep, tmp_path: Path):
     [
         (["report", "{}", "--marks", "missing.json"], "missing.json: --marks: cannot be read"),
         (["report", "{}", "--seconds", "many"], "--seconds"),
-        (["report", "nowhere"], "no sweep's journal"),
+        (["report", "nowhere"], "there is no sweep here"),
         (["grid", "{}", "--x", "unet_rl", "--y", "epoch", "-o", "/tmp/never.png"], "did you mean unet_lr"),
         (["grid", "{}", "--x", "epoch", "--y", "epoch", "-o", "/tmp/never.png"], "same axis"),
         (
@@ -83,6 +85,23 @@ def test_mistakes_are_reported_in_one_line(sweep: Sweep, argv: list[str], messag
     done = command(*(word.format(sweep.path) for word in argv))
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_grid_of_a_sweep_without_pictures(tmp_path: Path):
+    made = Sweep(tmp_path, unet_lr=["1e-4", "2e-4"], network_dim=["4", "16"])
+    for run in made.runs():
+        made.begin(run, epochs=0)
+    done = command("grid", made.path, "--x", "unet_lr", "--y", "network_dim", "-o", tmp_path / "never.png")
+    assert done.returncode == 2 and "this sweep has no sample pictures" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("argv", ["grid {} --x unet_lr --y epoch -o x.png", "report {} --inline", "report {}"])
+def test_without_pillow_the_hint_works_as_it_is(sweep: Sweep, capsys, monkeypatch, argv: str):
+    """automate-train is in no package index, so its extras cannot be installed by name."""
+    monkeypatch.setattr(thumbs, "find_spec", lambda name: None)
+    main(argv.format(sweep.path).split())
+    hint = f"{sys.executable} -m pip install Pillow"
+    assert hint in capsys.readouterr().err
 
 
 def test_grid_draws_each_picture_in_its_place(sweep: Sweep, tmp_path: Path):

@@ -97,7 +97,7 @@ def test_a_dead_server_gives_its_share_to_the_other(tmp_path: Path):
         one.kill()
         said = process.communicate(timeout=60)[0]
         assert process.returncode == 0 and sweep.states() == {"done": 12}, said
-        assert "its share goes to the others" in said
+        assert "its samples go to the other servers" in said
         assert_clean(two)
         one.start()
         assert sweep.sample()[0] == 0  # nothing is left to draw, but the files there are ours

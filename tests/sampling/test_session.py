@@ -193,7 +193,7 @@ def test_wrong_flags(double, tmp_path, flags, words):
 def test_a_folder_without_a_sweep(tmp_path):
     command = [sys.executable, "-m", "automate_train", "sample", str(tmp_path)]
     ran = subprocess.run(command, capture_output=True, text=True)
-    assert ran.returncode == 2 and "no sweep's journal is here" in ran.stderr
+    assert ran.returncode == 2 and "there is no sweep here" in ran.stderr
 
 
 @pytest.mark.parametrize("how", ["moved", "copied"])

@@ -59,7 +59,7 @@ def test_the_number_of_an_attempt(name: str, number: int):
 
 
 def test_a_sweep_is_found_by_its_folder_or_its_home(tmp_path: Path):
-    with pytest.raises(UserError, match="no sweep's journal"):
+    with pytest.raises(UserError, match="there is no sweep here"):
         find_sweep(tmp_path)
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

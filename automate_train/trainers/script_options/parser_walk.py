@@ -89,7 +89,7 @@ class ParserWalk:
         for node in body:
             self.steps += 1
             if self.steps > MAX_STEPS:
-                raise UserError("is too tangled to be read", source=str(module.path))
+                raise UserError("is too complex to be read", source=str(module.path))
             if isinstance(node, ast.Return):
                 returned.append(self.modules.value(node.value, scope) if node.value else None)
                 return True

@@ -55,7 +55,9 @@ def _unknown(resolved: Resolved, key: str, names: frozenset[str], reader: str) -
     for pair in given if names and isinstance(given, list) else ():
         name = str(pair).partition("=")[0]
         if name not in names:
-            yield problem(resolved.settings[key], f"{reader} reads no {name}", nearest(name, sorted(names)), "warning")
+            yield problem(
+                resolved.settings[key], f"{reader} does not read {name}", nearest(name, sorted(names)), "warning"
+            )
 
 
 @lru_cache(maxsize=64)

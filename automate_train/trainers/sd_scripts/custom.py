@@ -131,7 +131,7 @@ def _table(table: object, name: str, known: frozenset[str]) -> list[str]:
         if key == "subsets" and key in known:
             continue
         if key not in known:
-            elsewhere = "it belongs to another table" if key in TYPES else nearest(key, known)
+            elsewhere = "it is a key of another table" if key in TYPES else nearest(key, known)
             messages.append(f"{name} {key} is unknown{elsewhere and ': ' + elsewhere}")
             continue
         table[key], message = typed(key, value)

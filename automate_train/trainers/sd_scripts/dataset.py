@@ -103,7 +103,7 @@ def _by_name(given: Mapping[str, Setting], found: list[Problem]) -> dict[str, Se
             continue
         other = where.get(name)
         if other is not None and rank(other) == rank(setting):
-            found.append(problem(setting, f"and {other.written} say the same thing", "take one of them out"))
+            found.append(problem(setting, f"means the same as {other.written}", "take one of them out"))
         elif other is None or rank(other) < rank(setting):
             where[name] = setting
     return where

@@ -34,7 +34,7 @@ def network(o: Options, family: str, own_module: bool) -> None:
     """Fill in network_module and network_args. `own_module`: the family's networks are in networks.lora_<family>."""
     if "network_module" not in o.accepted:
         for key in ("lora_type", "conv_dim", "conv_alpha", "lbw_weights"):
-            o.unused(key, "this script trains no network")
+            o.unused(key, "this script does not train a network")
         return
     claims = _module(o, f"networks.lora_{family}" if own_module else "networks.lora")
     o.add_pairs("network_args", claims + _block_weights(o, family))

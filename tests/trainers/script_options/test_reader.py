@@ -33,11 +33,11 @@ def write(folder: Path, **files: str) -> None:
         (b"import argparse\0\n", "is not valid Python"),
         (b"x = " + b"(" * 100_000, "is not valid Python"),
         (b"x = " + b"-" * 100_000 + b"1\n", "is not valid Python"),
-        (b"", "builds no argparse parser"),
-        (b"def setup_parser():\n    return 3\n", "builds no argparse parser"),
-        (b"def setup_parser():\n    return setup_parser()\n", "builds no argparse parser"),
-        (b"from train import setup_parser\n", "take setup_parser from each other"),
-        (b"import argparse\nparser = argparse.ArgumentParser()\n", "builds no argparse parser"),
+        (b"", "has no argparse parser"),
+        (b"def setup_parser():\n    return 3\n", "has no argparse parser"),
+        (b"def setup_parser():\n    return setup_parser()\n", "has no argparse parser"),
+        (b"from train import setup_parser\n", "import setup_parser from each other"),
+        (b"import argparse\nparser = argparse.ArgumentParser()\n", "has no argparse parser"),
     ],
 )
 def test_a_bad_script_is_a_sentence(tmp_path, content, says):

@@ -91,7 +91,7 @@ def test_a_sweep_over_datasets(custom):
         ("[[datasets]]\nresolution = 512\n", "a dataset has no [[datasets.subsets]]"),
         (SEED.replace("shuffle_caption", "shuffle_captions"), "[general] shuffle_captions is unknown: did you mean"),
         (SEED.replace("num_repeats = 200", "num_repeats = 'x'"), "num_repeats needs a whole number"),
-        (SEED.replace('image_dir = "images"', "resolution = 5"), "resolution is unknown: it belongs to another table"),
+        (SEED.replace('image_dir = "images"', "resolution = 5"), "resolution is unknown: it is a key of another table"),
         (SEED.replace('image_dir = "images"', ""), "a subset has no image_dir"),
         (SEED.replace('"images"', '"imgs"'), "there is no folder"),
         (SEED.replace("resolution = 768\n", ""), "the dataset has no resolution"),

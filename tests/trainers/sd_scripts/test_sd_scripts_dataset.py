@@ -161,7 +161,7 @@ def test_of_two_names_for_one_thing_the_later_layer_counts(bench, tmp_path):
     keys = {"train_data_dir": str(tmp_path / "train")}
     assert bench.dataset(keys)["datasets"][0]["subsets"][0]["num_repeats"] == 5
     assert bench.dataset({"images_folder": str(bench.pictures)}, keys | {"images_folder": None}) == bench.dataset({})
-    assert "say the same thing" in str(bench.errors({**keys, "images_folder": str(bench.pictures)}))
+    assert "means the same as" in str(bench.errors({**keys, "images_folder": str(bench.pictures)}))
 
 
 # captions
