@@ -38,8 +38,8 @@ def open_journal(folder: SweepFolder, say: Callable[[str], None]) -> Journal:
             journal.note(**read_sweep(folder))
             restore_samples(folder, journal)
     back = f"{len(found)} attempts were read back from their folders"
-    for attempt in journal.open_attempts():  # an orchestrator may be killed before it writes the journal's row
-        _restore_outcome(journal, attempt, folder.attempt(attempt.folder))
+    for attempt in journal.open_attempts():  # an orchestrator may be killed before it writes the journal's rows
+        _restore_end(journal, attempt, folder.attempt(attempt.folder))
     if damage:
         say(f"the journal was damaged ({damage}); {back}")
     elif found:
@@ -96,12 +96,14 @@ def _missing(sweep: SweepFolder, known: set[str]) -> Iterator[_Missing]:
 
 def _restore(journal: Journal, missing: _Missing) -> None:
     attempt = journal.restore(missing.run, missing.launch.devices, missing.launch.began, missing.inside)
-    for event in read_events(missing.folder)[0]:
-        if (saved := checkpoint_of(event, attempt.number)) is not None:
-            journal.add_checkpoint(attempt.id, saved)
-    _restore_outcome(journal, attempt, missing.folder)
+    _restore_end(journal, attempt, missing.folder)
 
 
-def _restore_outcome(journal: Journal, attempt: Attempt, folder: AttemptFolder) -> None:
+def _restore_end(journal: Journal, attempt: Attempt, folder: AttemptFolder) -> None:
+    """How an attempt ended, and its checkpoints: the loop commits the last of them with the end. Those of an attempt
+    that has no outcome are read when it is taken over."""
     if (ended := read_outcome(folder)) is not None:
+        for event in read_events(folder)[0]:
+            if (saved := checkpoint_of(event, attempt.number)) is not None:
+                journal.add_checkpoint(attempt.id, saved)
         journal.set_outcome(attempt.id, ended.outcome, ended.ended, ended.metrics)

@@ -170,10 +170,13 @@ def test_an_outcome_without_its_row_is_entered(tmp_path: Path):
         begun = journal.begin(RunRecord("k", 0, 0, "p", "p", {}, {}), (), 5.0)
         folder = sweep.attempt(begun.folder)
         folder.path.mkdir(parents=True)
+        saved = {"at": 8.0, "kind": "checkpoint", "path": "/x/a-000001.safetensors", "epoch": 1, "step": 3}
+        folder.events.write_text(json.dumps(saved) + "\n")
         write_outcome(folder, Outcome("succeeded", 0), 9.0, {"steps": 3})
     journal = open_journal(sweep, lambda text: None)
     with closing(journal):
         assert journal.open_attempts() == [] and journal.done() == {"k"}
+        assert [each.step for each in journal.checkpoints("k")] == [3], "of which samples are to be made"
 
 
 HOSTILE_LAUNCHES = [
