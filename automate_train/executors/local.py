@@ -23,7 +23,7 @@ from ..records import Device, Launch
 from ..store.layout import AttemptFolder
 from .handle import handle_of, is_alive, parse, pid_of, reap
 from .protocol import Found, Recovered
-from .started import ATTEMPT, GROUP, Started, belongs, end_groups, started_by
+from .started import ATTEMPT, GROUP, Started, belongs, end_groups, started_by, without_variable
 
 # A fixed program: every value reaches it as an argument, none as text of the program. The traps keep the shell alive
 # until the trainer has ended (a trapped signal is reset to its default in the trainer): the exit code is written even
@@ -136,6 +136,7 @@ class Local:
 
     def recover(self, sweep: Path, left_behind: Sequence[tuple[AttemptFolder, str]]) -> Recovered:
         living = started_by(sweep)
+        living += [each for attempt, handle in left_behind for each in _hidden(attempt, handle, living)]
         shells = {each.attempt: handle_of(processes.id_of(each.led_by)) for each in living if each.is_shell}
         attempts = [_found(attempt, handle, shells, living) for attempt, handle in left_behind]
         adopted = {pid_of(each.handle) for each in attempts if each.handle}
@@ -239,6 +240,14 @@ def _is_locked(file: Path) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+def _hidden(attempt: AttemptFolder, handle: str, living: Iterable[Started]) -> list[Started]:
+    """What lives on this machine of an attempt of which nothing else was found."""
+    shell, path = parse(handle), os.path.realpath(attempt.path)
+    if shell is None or not shell.is_here or any(each.attempt == path for each in living):
+        return []
+    return without_variable(attempt, shell.pid) if _is_locked(attempt.exit_code) else []
 
 
 def _found(attempt: AttemptFolder, handle: str, shells: Mapping[str, str], living: Iterable[Started]) -> Found:

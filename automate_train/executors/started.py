@@ -1,6 +1,7 @@
 """The living processes that attempts have started on this machine, found by what they inherited.
 
-Covers: whose a process is, also when its attempt's folder was deleted; ending those that nobody waits for.
+Covers: whose a process is (by a variable, else by an open file), also when its attempt's folder was deleted; ending
+those that nobody waits for.
 Not: /proc itself (`machine.processes`), starting anything (`local`).
 """
 
@@ -21,6 +22,8 @@ ATTEMPT = "AUTOMATE_TRAIN_ATTEMPT"
 """In the environment of every process of an attempt: its folder."""
 GROUP = "AUTOMATE_TRAIN_GROUP"
 """In the environment of the trainer and all that it starts: the shell's pid, which is the number of the group."""
+EXIT_CODE = 3
+"""The descriptor of the exit code's file, in the shell (`local.SHIM`) and in the trainer."""
 KILL_SECONDS = 15.0
 """What killed processes get to disappear (a driver gives a GPU's memory back before they do)."""
 START_SECONDS = 5.0
@@ -57,6 +60,13 @@ def started_by(sweep: Path) -> list[Started]:
             led_by = environment.get(GROUP, "")  # the shell itself, and what it is starting, have none
             found.append(Started(attempt, process, int(led_by) if led_by.isdecimal() else process.group))
     return found
+
+
+def without_variable(attempt: AttemptFolder, led_by: int) -> list[Started]:
+    """Living processes of an attempt whose environment does not tell of it (`env -i`; setproctitle overwrites it), and
+    whose shell was killed: they have inherited the exit code's open file."""
+    file = os.path.realpath(attempt.exit_code)
+    return [Started(os.path.dirname(file), each, led_by) for each in processes.with_descriptor(EXIT_CODE, file)]
 
 
 def end_groups(groups: set[int]) -> None:

@@ -90,6 +90,14 @@ def with_variable(name: str, patience: float) -> Iterator[tuple[int, dict[str, s
             yield pid, found
 
 
+def with_descriptor(number: int, file: str) -> Iterator[Process]:
+    """Every living process that has a file, given by its real path, open under this number."""
+    for found in processes():
+        with contextlib.suppress(OSError):
+            if found.alive and os.readlink(f"/proc/{found.pid}/fd/{number}") == file:
+                yield found
+
+
 def _environment(pid: int) -> bytes:
     try:
         with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:

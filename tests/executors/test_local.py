@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from automate_train.executors import local
 from automate_train.executors.local import Local, child_environment
+from automate_train.executors.protocol import Found
 from automate_train.machine import processes
 from automate_train.machine.gpus import Gpu
 from automate_train.records import Launch
@@ -91,6 +93,36 @@ def test_what_has_left_the_group_holds_the_device_and_is_not_ours_to_end(tmp_pat
         assert processes.process(worker)
     finally:
         os.kill(worker, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("program", "is_ours"), [("exec env -i sleep 60", True), ("setsid env -i sleep 60", False)])
+def test_what_hides_its_environment_lives_here_and_not_elsewhere(tmp_path: Path, program: str, is_ours: bool):
+    """Shell and orchestrator were killed. A trainer with another environment (setproctitle overwrites it, too) is
+    ended like any other; a daemon that left the group is left alone. Both have the exit code's file open."""
+    attempt, handle = start(Local(), tmp_path / "p/run/attempt-1", "/bin/sh", "-c", f"{program}; exit 1")
+    while not (found := [each for each in processes.processes() if _is_sleep_of(each.pid, attempt)]):
+        time.sleep(0.01)
+    group = int(handle.split()[0])
+    if is_ours:
+        os.kill(group, signal.SIGKILL)
+    else:
+        os.killpg(group, signal.SIGKILL)
+    while (shell := processes.process(group)) and shell.alive:
+        time.sleep(0.01)
+    try:
+        assert Local().recover(tmp_path / "p", [(attempt, handle)]).attempts == [Found()]
+        now = processes.process(found[0].pid)
+        assert (now is not None and now.alive) is not is_ours
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(found[0].pid, signal.SIGKILL)
+
+
+def _is_sleep_of(pid: int, attempt: AttemptFolder) -> bool:
+    with contextlib.suppress(OSError):
+        is_ours = os.readlink(f"/proc/{pid}/fd/3") == str(attempt.exit_code)
+        return is_ours and processes.command_line(pid) == ["sleep", "60"]
+    return False
 
 
 def test_devices_reach_the_child_in_bus_order():
