@@ -118,18 +118,24 @@ TRAINER = (
     Key("sdxl", "bool", "trainer", "The same as model_type sdxl.", True),
     Key("command", "texts", "trainer", "The command trainer's program and arguments; {KEY} stands for a value.",
         ["prog", "--lr", "{unet_lr}", "--out", "{output_dir}"]),
+    Key("cwd", "text", "trainer", "The folder in which that program starts; unless given, where you type the command.",
+        "/data/HCP-Diffusion"),
+    Key("env", "table", "trainer", "Environment variables of that program; {KEY} stands for a value.",
+        {"OMP_NUM_THREADS": 4, "OUT": "{output_dir}"}),
 )  # fmt: skip
 
 LAUNCHER = (
     Key("venv_path", "text", "launcher", "The trainer's virtual environment; else repo_dir/venv, repo_dir/.venv or "
         "the Python that runs automate-train.", "/data/sd-scripts/venv", flag=True),
+    Key("lora_file", "text", "launcher", "The file below that program's output_dir to copy to target_path; of several "
+        "the newest. Unless given, **/*.safetensors.", "ckpts/unet-*.safetensors"),
     Key("launcher", "text", "launcher", "Start a run by accelerate launch, or (one process) by Python alone.",
         "python", default="accelerate", choices=("accelerate", "python")),
     Key("hook", "bool", "launcher", "Report events and metrics from inside the trainer; false starts it as it is.",
         False, default=True),
     Key("cuda_device", "devices", "launcher", "GPUs of one run; with --cuda_devices_distributed only their number "
         "counts.", "0,1", old_spelling="CUDA_VISIBLE_DEVICES", flag=True),
-    Key("port", "int", "launcher", "First port for accelerate; the first free one from here on is used.",
+    Key("port", "int", "launcher", "First port for accelerate, or for {port}; the first free one from here on is used.",
         29600, default=29500, range=(1, 65535), old_spelling="PORT", flag=True),
     Key("process_title", "text", "launcher", "Title of the trainer's process, as ps shows it after python/.",
         "boy_lora"),

@@ -7,6 +7,7 @@ in the trainer's process and can import nothing from here, repeat the names that
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from pathlib import Path
@@ -132,6 +133,13 @@ class AttemptFolder:
         inside = f"{os.sep}{self.path.parent.name}{os.sep}{self.path.name}{os.sep}"
         _, found, rest = path.rpartition(inside)
         return os.path.join(self.path, rest if found else path)
+
+    def newest(self, pattern: str) -> Path | None:
+        """The newest file in here whose name matches (`output/**/*.safetensors`), or the one of that very name."""
+        exact = self.path / pattern
+        names = [pattern] if exact.is_file() else glob.glob(pattern, root_dir=self.path, recursive=True)
+        files = [file for file in (self.path / name for name in names) if file.is_file()]
+        return max(files, key=lambda file: (file.stat().st_mtime_ns, file.name), default=None)
 
     def final(self, checkpoint: str) -> Path:
         """Tells a training that waits for a checkpoint's samples to go on. `checkpoint`: its name without ending."""

@@ -97,9 +97,10 @@ def undelivered(records: Iterable[RunRecord]) -> Iterator[Attempt]:
 
 
 def deliver(attempt: AttemptFolder, keep: Mapping[str, str]) -> tuple[str, ...]:
-    """Copy files of an attempt to where people look for them, each by rename; where they are then. Where a file of
-    another run, or of the user, has the name, all get `-<start of the key>` behind theirs: nothing of others is
-    replaced. `OSError`: the disk refuses."""
+    """Copy files of an attempt to where people look for them, each by rename; where they are then. Of several that a
+    name matches the newest is copied. Where a file of another run, or of the user, has the name, all get `-<start of
+    the key>` behind theirs: nothing of others is replaced. `OSError`: the disk refuses."""
+    keep = {os.path.relpath(attempt.newest(name) or attempt.path / name, attempt.path): to for name, to in keep.items()}
     # Of this attempt, not of this process: what a kill leaves half-copied is overwritten by the next try.
     own_end = f"{zlib.crc32(os.fsencode(attempt.path)):08x}"
     if any(os.path.lexists(target) and not _is_ours(attempt, name, keep) for name, target in keep.items()):

@@ -15,7 +15,7 @@ import pytest
 import toml
 
 from automate_train.executors.local import Local
-from automate_train.trainers.sd_scripts import safetensors_file
+from automate_train.trainers import safetensors_file
 
 PICTURES = Path(__file__).parents[2] / "configs/quickstart/images"
 EPOCHS, STEPS = 24, 4

@@ -1,16 +1,24 @@
-"""The command trainer: placeholders, keys that nothing uses, secrets."""
+"""The command trainer: placeholders, its own keys, keys that nothing uses, secrets, the LoRA that it keeps."""
 
 from __future__ import annotations
 
+import json
+import os
+import socket
+from pathlib import Path
+
 import pytest
-from sd_scripts_kit import attempt_of
+from sd_scripts_kit import attempt_of, safetensors
 
 from automate_train.config.layers import Layer, built_in, merge
 from automate_train.errors import UserError
 from automate_train.preflight import checks
-from automate_train.records import Source, SweepContext
+from automate_train.records import Launch, Run, Source, SweepContext
+from automate_train.store.launch import write_attempt
+from automate_train.store.layout import AttemptFolder
 from automate_train.sweep.product import expand
 from automate_train.trainers import command, load, sd_scripts
+from automate_train.training.delivery import deliver
 
 
 def commanded(argv, **keys):
@@ -94,5 +102,167 @@ def test_a_secret_is_no_axis(automate_train, sweep_files):
     ],
 )
 def test_our_own_keys_are_checked_for_every_trainer(tmp_path, key, value, says):
-    [problem] = checks.of_run(commanded(["/bin/echo"], **{key: value}), SweepContext(str(tmp_path), "p"))
+    found = checks.of_run(commanded(["/bin/echo"], **{key: value}), SweepContext(str(tmp_path), "p"))
+    [problem] = [each for each in found if each.severity == "error"]
     assert problem.key == key and says in problem.message and "t.json" in problem.source
+
+
+def prepared(tmp_path: Path, argv: list[str], **keys: object) -> Launch:
+    run = commanded(argv, **keys)
+    context = SweepContext(str(tmp_path), "p")
+    return command.prepare(run, attempt_of(run, context), context)
+
+
+def told(tmp_path: Path, argv: list[str], severity: str = "error", **keys: object) -> list[str]:
+    found = command.problems(commanded(argv, **keys), SweepContext(str(tmp_path), "p"))
+    return [f"{each.key}: {each.message}" for each in found if each.severity == severity]
+
+
+def test_a_folder_and_variables_of_the_program(tmp_path, monkeypatch):
+    (tmp_path / "repo").mkdir()
+    (tmp_path / "repo" / "go.sh").touch(0o755)
+    monkeypatch.chdir(tmp_path)
+    keys = {"unet_lr": 1e-4, "env": {"OUT": "{output_dir}/x", "LR": "{unet_lr}", "THREADS": 4, "NONE": None}}
+    launch = prepared(tmp_path, ["./go.sh"], cwd="repo", **keys)
+    assert launch.cwd == str(tmp_path / "repo") and launch.argv == (f"{tmp_path}/repo/go.sh",)
+    assert launch.env["OUT"].endswith("attempt-1/output/x") and launch.env["OUT"].startswith(str(tmp_path))
+    assert (launch.env["LR"], launch.env["THREADS"]) == ("0.0001", "4") and "NONE" not in launch.env
+    assert launch.env["AUTOMATE_TRAIN_EVENTS"] == f"{launch.env['AUTOMATE_TRAIN_ATTEMPT']}/events.jsonl"
+    assert told(tmp_path, ["./go.sh"], cwd="repo", **keys) == []
+    assert prepared(tmp_path, ["/bin/echo"], cwd="{output_dir}").cwd.endswith("attempt-1/output")
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"cwd": "/none"}, "cwd: there is no folder /none"),
+        ({"cwd": "/tmp/{lr}"}, "cwd: {lr} is not a key of this sweep"),
+        ({"env": ["A"]}, "env: needs an object of texts and numbers"),
+        ({"env": {"A": [1]}}, "env: needs an object of texts and numbers"),
+        ({"env": {"A=B": 1}}, "env: 'A=B' is no name of a variable"),
+        ({"env": {"A": "{lr}"}}, "env: {lr} is not a key of this sweep"),
+        ({"env": {"A": "{wandb_api_key}"}, "wandb_api_key": "x"}, "env: {wandb_api_key} is a secret"),
+        ({"env": {"WANDB_API_KEY": "x"}}, "env: WANDB_API_KEY is set by automate-train"),
+        ({"env": {"AUTOMATE_TRAIN_EVENTS": "x"}}, "env: AUTOMATE_TRAIN_EVENTS is set by automate-train"),
+        ({"env": {"CUDA_VISIBLE_DEVICES": "1"}}, "env: CUDA_VISIBLE_DEVICES is set by automate-train"),
+        ({"venv_path": "/none", "command": ["accelerate"]}, "venv_path: there is no /none/bin/accelerate"),
+        ({"lora_file": "../x.pt"}, "lora_file: ../x.pt is not inside output_dir"),
+        ({"lora_file": "/x.pt"}, "lora_file: /x.pt is not inside output_dir"),
+    ],
+)
+def test_what_is_wrong_with_its_keys_is_said_with_the_key(tmp_path, keys, says):
+    found = told(tmp_path, **{"argv": keys.pop("command", ["/bin/echo"]), **keys})
+    assert len(found) == 1 and found[0].startswith(says)
+
+
+def test_dotted_keys_are_placeholders_and_axes(automate_train, sweep_files):
+    flags = sweep_files(
+        ["/bin/echo", "data.dataset1.batch_size={data.dataset1.batch_size}", "{model.ema.0}"],
+        {"data.dataset1.batch_size_list": [4, 8, 16], "exclude": ["data.dataset1.batch_size > 8"], "model.ema.0": "x"},
+    )
+    plan = json.loads(automate_train(*flags, "--dry-run", "--json").stdout)
+    assert plan["problems"] == [] or {each["severity"] for each in plan["problems"]} == {"warning"}
+    assert [run["argv"][1:] for run in plan["runs"]] == [
+        ["data.dataset1.batch_size=4", "x"],
+        ["data.dataset1.batch_size=8", "x"],
+    ]
+    assert plan["runs"][1]["name"] == "p_data.dataset1.batch_size=8" and len(plan["dropped"]) == 1
+
+
+def test_a_name_for_files(automate_train, sweep_files):
+    flags = sweep_files(["/bin/echo", "{name}", "{slug}"], {"m_list": ["a/b c", "d"], "env": {"M": "{m}"}})
+    plan = json.loads(automate_train(*flags, "--dry-run", "--json").stdout)
+    assert [run["argv"][1:] for run in plan["runs"]] == [["p_m=a/b c", "p_m-a-b-c-0"], ["p_m=d", "p_m-d"]]
+
+
+def test_a_port_that_is_free_is_looked_for_only_where_it_is_used(tmp_path, monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        found = int(prepared(tmp_path, ["/bin/echo", "{port}"], port=port).argv[1])
+        assert port < found <= port + 200 or port > 65000
+        monkeypatch.setattr(command.ports, "free_port", lambda ports: None)
+        assert told(tmp_path, ["/bin/echo", "{port}"], port=port) == ["port: no port from there on is free"]
+        assert told(tmp_path, ["/bin/echo"]) == []
+
+
+def test_programs_of_the_virtual_environment(tmp_path, monkeypatch):
+    for folder in ("venv/bin", "elsewhere"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "accelerate").touch(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/elsewhere:/bin")
+    venv = str(tmp_path / "venv")
+    launch = prepared(tmp_path, ["accelerate", "launch"], venv_path=venv)
+    assert launch.argv[0] == f"{venv}/bin/accelerate" and launch.env["VIRTUAL_ENV"] == venv
+    assert launch.env["PATH"].split(":")[0] == f"{venv}/bin"
+    assert told(tmp_path, ["accelerate"], venv_path=venv) == []
+    assert told(tmp_path, ["sh"], venv_path=venv) == []
+    assert told(tmp_path, ["python"], venv_path=venv)[0] == f"venv_path: there is no {venv}/bin/python"
+
+
+def test_keys_that_it_ignores_are_told(tmp_path):
+    keys = {
+        "repo_dir": "/none", "log_with": "tensorboard", "prompt_path": "p.txt", "port": 2000, "output_dir": "/x",
+        "target_path": "loras", "on_nan": "ignore", "wandb_api_key": "x", "entity_name": None,
+    }  # fmt: skip
+    ignored = ("repo_dir", "log_with", "prompt_path", "port")
+    warned = told(tmp_path, ["/bin/echo"], "warning", **keys)
+    assert warned == [
+        *(f"{key}: the command trainer ignores it" for key in ignored),
+        "output_dir: is ignored: {output_dir} stands for the run's own",
+    ]
+    used = ["/bin/echo", "{repo_dir}{log_with}{port}"]
+    webui = {**keys, "use_external_webui": True, "webui_url": "http://127.0.0.1:1"}
+    assert [each.split(":")[0] for each in told(tmp_path, used, "warning", **webui)] == ["output_dir"]
+
+
+def finished(tmp_path: Path, *names: str, **keys: object) -> AttemptFolder:
+    """An attempt whose program has written files of these names into its output_dir, the last one last."""
+    run = commanded(["/bin/echo"], **keys)
+    context = SweepContext(str(tmp_path / "out"), "p")
+    attempt = attempt_of(run, context)
+    write_attempt(attempt, command.prepare(run, attempt, context))
+    for number, name in enumerate(names):
+        file = attempt.output / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(safetensors({"w": ("F32", b"\0\0\0" + bytes([number]))}))
+        os.utime(file, (1000 + number, 1000 + number))
+    return attempt
+
+
+def test_the_newest_lora_is_judged_and_copied(tmp_path):
+    loras = tmp_path / "loras"
+    names = ("ckpts/unet-100.safetensors", "ckpts/unet-50.safetensors", "ckpts/.unet-60.safetensors")
+    attempt = finished(tmp_path, *names, target_path=str(loras), wandb_api_key="hush5c1e")
+    keep = command.prepare(*_again(tmp_path, target_path=str(loras), wandb_api_key="hush5c1e")).keep
+    assert command.verdict(attempt, 0).kind == "succeeded"
+    assert deliver(attempt, keep) == (str(loras / "p.safetensors"), str(loras / "p.json"))
+    assert (loras / "p.safetensors").read_bytes() == (attempt.output / names[1]).read_bytes()
+    assert deliver(attempt, keep) == (str(loras / "p.safetensors"), str(loras / "p.json")), "its own is replaced"
+    about = (loras / "p.json").read_text()
+    assert json.loads(about)["options"]["target_path"] == str(loras) and "hush5c1e" not in about
+
+
+def _again(tmp_path: Path, **keys: object) -> tuple[Run, AttemptFolder, SweepContext]:
+    run, context = commanded(["/bin/echo"], **keys), SweepContext(str(tmp_path / "out"), "p")
+    return run, attempt_of(run, context), context
+
+
+def test_a_lora_that_is_missing_or_broken_is_a_failure(tmp_path):
+    target = {"target_path": str(tmp_path / "loras")}
+    missing = command.verdict(finished(tmp_path / "1", **target), 0)
+    assert missing.kind == "failed" and "no output/**/*.safetensors was written" in missing.reason
+    assert command.verdict(finished(tmp_path / "2"), 0).kind == "succeeded"
+    for number, (bad, says) in enumerate(((b"", "has no safetensors header"), (b"nan", "holds NaN or infinity"))):
+        attempt = finished(tmp_path / f"bad{number}", "x.safetensors")
+        nan = safetensors({"w": ("F32", b"\0\0\xc0\x7f")})
+        (attempt.output / "x.safetensors").write_bytes(nan if bad else bad)
+        found = command.verdict(attempt, 0)
+        assert found.kind == "failed" and found.reason.startswith(f"x.safetensors {says}")
+    chosen = {**target, "lora_file": "unet-*.safetensors"}
+    attempt = finished(tmp_path / "3", "unet-1.safetensors", "state.safetensors", **chosen)
+    (attempt.output / "state.safetensors").write_bytes(b"")
+    assert command.verdict(attempt, 0).kind == "succeeded"
+    deliver(attempt, command.prepare(*_again(tmp_path / "3", **chosen)).keep)
+    assert (tmp_path / "loras" / "p.safetensors").read_bytes() == (attempt.output / "unet-1.safetensors").read_bytes()

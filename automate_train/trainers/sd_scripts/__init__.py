@@ -8,7 +8,7 @@ The modules in the order in which a run goes through them:
   `trainer_python`;
 - how it is started: `launcher`, with `accelerate`, `caches`, `resume`, `prompt_file`, `trackers`, `hook_files`,
   `toml_text`;
-- what came of it: `console` (progress without the hook), `outcome` with `safetensors_file`.
+- what came of it: `console` (progress without the hook), `outcome`.
 """
 
 from __future__ import annotations

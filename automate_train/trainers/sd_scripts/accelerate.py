@@ -1,18 +1,17 @@
 """How a run's processes are started: by `accelerate launch`, or as plain python with the same environment.
 
-Covers: the flags, the config file with the same content, the environment, a free port for runs with several processes.
+Covers: the flags, the config file with the same content, the environment, the port of runs with several processes.
 Not: the trainer's own options (`launcher`).
 """
 
 from __future__ import annotations
 
 import json
-import socket
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...records import Run, Setting, SweepContext
+from ..ports import LAST_PORT, PORTS, free_port, ports
 from .value_types import built_in, number, problem, refused
 
 CONFIG = "accelerate.json"
@@ -21,8 +20,6 @@ if "" in sys.path: sys.path.remove("")
 from accelerate.commands.launch import main
 main()"""
 """`accelerate launch`. With -m, Python would import a `random.py` of the user's current folder."""
-PORTS, APART, LAST_PORT = 200, 211, 65535
-"""How many ports are tried; the distance of the next one from one that is taken (a prime: every port comes up)."""
 
 
 @dataclass(frozen=True)
@@ -88,29 +85,3 @@ def port_of(run: Run, setting: Setting | None, count: int, context: SweepContext
         text = f"none of {min(PORTS, room)} ports from {first} on is free"
         raise refused(problem(setting, text, "choose another first port"))
     return port
-
-
-def ports(first: int, index: int, at_once: int) -> list[int]:
-    """The ports that a run may take, the first one to try at the front.
-
-    One run at a time takes the first free one from `first` on. Of several at a time each run starts at a port of its
-    own, because ports are chosen before the run before has opened its one; where that is taken it tries one far away,
-    because the next one is another run's.
-    """
-    room = LAST_PORT + 1 - first
-    if at_once < 2:
-        return list(range(first, first + min(PORTS, room)))
-    return [first + (index % PORTS + step * APART) % room for step in range(PORTS)]
-
-
-def free_port(candidates: Sequence[int]) -> int | None:
-    """The first port on which nothing listens."""
-    for port in candidates:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("", port))
-            except OSError:
-                continue
-        return port
-    return None

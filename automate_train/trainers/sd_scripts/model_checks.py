@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ...errors import Problem
-from . import safetensors_file
+from .. import safetensors_file
 from .resolve import Resolved
 from .value_types import path_in, problem
 

@@ -15,8 +15,9 @@ import toml
 from ...records import Event, Outcome
 from ...store.events import read_events
 from ...store.layout import AttemptFolder
+from .. import safetensors_file
 from ..failure_causes import failed
-from . import resume, safetensors_file
+from . import resume
 from .value_types import Values
 
 PICKLED = ("ckpt", "pt")

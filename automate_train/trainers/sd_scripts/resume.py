@@ -24,8 +24,8 @@ from ...records import Resume
 from ...store.events import read_events
 from ...store.launch import read_launch
 from ...store.layout import AttemptFolder
+from .. import safetensors_file
 from ..failure_causes import explain
-from . import safetensors_file
 from .value_types import Table, Values
 
 OPTIONS = frozenset({"resume", "initial_step", "skip_until_initial_step"})

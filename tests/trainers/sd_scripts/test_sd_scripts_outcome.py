@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from sd_scripts_kit import safetensors
 
 from automate_train.store.layout import AttemptFolder
-from automate_train.trainers import sd_scripts
-from automate_train.trainers.sd_scripts import safetensors_file
+from automate_train.trainers import safetensors_file, sd_scripts
 from automate_train.trainers.sd_scripts.console import events as console_events
 from automate_train.trainers.sd_scripts.console import progress
 

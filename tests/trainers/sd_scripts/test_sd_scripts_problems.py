@@ -16,9 +16,9 @@ from automate_train.config.key_sets import DATASET, OURS, TRANSLATED, canonical
 from automate_train.errors import Problem, UserError
 from automate_train.preflight import checks
 from automate_train.records import Setting, Source
-from automate_train.trainers import sd_scripts
+from automate_train.trainers import safetensors_file, sd_scripts
 from automate_train.trainers.script_options import reader
-from automate_train.trainers.sd_scripts import argument_names, image_files, safetensors_file
+from automate_train.trainers.sd_scripts import argument_names, image_files
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ from sd_scripts_kit import attempt_of, make_runs
 
 from automate_train.records import SweepContext
 from automate_train.store.launch import write_attempt
-from automate_train.trainers import sd_scripts
-from automate_train.trainers.sd_scripts import safetensors_file
+from automate_train.trainers import safetensors_file, sd_scripts
 from automate_train.trainers.sd_scripts.console import progress
 from automate_train.training import latents_cache
 from automate_train.training.delivery import deliver

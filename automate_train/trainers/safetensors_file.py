@@ -59,6 +59,18 @@ def _extent(entry: Any, start: int) -> tuple[str, int, int]:
     return str(entry["dtype"]), start + first, start + last
 
 
+def fault(path: str | Path) -> str:
+    """What is wrong with a file, in words that follow its name; empty where it is whole, and all numbers are finite."""
+    try:
+        header = read(path)
+        bad = count_nan(path, header)
+    except Broken as broken:
+        return str(broken)
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return f"holds NaN or infinity in {bad} of {len(header.tensors)} tensors" if bad else ""
+
+
 def count_nan(path: str | Path, header: Header) -> int:
     """How many tensors hold a NaN or an infinity, among the first `SCAN` bytes. 8-bit types are not searched."""
     bad = 0
