@@ -68,7 +68,7 @@ def verdict(attempt: AttemptFolder, exit_code: int) -> Outcome:
     """Exit code 0 and a LoRA without a fault; without target_path there need not be one."""
     if exit_code:
         return failed(exit_code, attempt.tail(200))
-    wanted = next(iter(read_launch(attempt).keep), "")
+    wanted = next(iter(read_launch(attempt).keep or ()), "")
     file = attempt.newest(wanted or f"{attempt.OUTPUT}/{LORA}")
     if file is None and wanted:
         return Outcome("failed", 0, f"no {wanted} was written, which is to be copied to target_path")
@@ -103,7 +103,7 @@ def _plan(run: Run, attempt: AttemptFolder, context: SweepContext) -> tuple[list
         return PLACEHOLDER.sub(lambda match: values.get(canonical(match[1]), match[0]), text)
 
     cwd = _absolute(fill(cwd))
-    if not os.path.isdir(cwd) and not Path(cwd).is_relative_to(folder.path):
+    if not errors and not os.path.isdir(cwd) and not Path(cwd).is_relative_to(folder.path):
         errors.append(_problem(options, "cwd", f"there is no folder {cwd}"))
     env = dict(ENV)
     program, *arguments = map(fill, command)
@@ -114,7 +114,7 @@ def _plan(run: Run, attempt: AttemptFolder, context: SweepContext) -> tuple[list
             errors.append(_problem(options, "venv_path", f"there is no {bin_folder}/{program}"))
     env |= {name: fill(value) for name, value in environment.items()}
     found = _which(os.path.join(cwd, program) if os.sep in program else program, env.get("PATH"))
-    if found is None:
+    if found is None and not errors:
         errors.append(_problem(options, "command", f"there is no program {program!r}", "give its full path"))
     env |= {ATTEMPT: str(folder.path), EVENTS: str(folder.events)}
     lora = _text(options, "lora_file") or LORA

@@ -29,6 +29,8 @@ log_tracker_name: test_sd_scripts_results::test_each_attempt_logs_into_a_folder_
 wandb_api_key huggingface_token: test_sd_scripts_results::test_secrets_travel_in_the_environment_alone
 process_title: test_sd_scripts_launch::test_the_hooks_sources_travel_with_the_attempt
 trainer command: test_command::test_places_are_filled_in test_command::test_unknown_places_and_unused_keys
+cwd env: test_command::test_a_folder_and_variables_of_the_program
+lora_file: test_command::test_a_lora_that_is_missing_or_broken_is_a_failure
 launcher: test_sd_scripts_launch::test_plain_python_gets_accelerates_environment
 launcher hook: test_sd_scripts_launch::test_on_the_cpu_by_plain_python_without_the_hook
 on_failure: test_cli_sweep::test_the_first_failure_stops_new_starts_and_running_ones_finish
@@ -225,6 +227,9 @@ STEERING = {
     "log_with": "tensorboard",
     "trainer": "sd-scripts",
     "command": ["x"],
+    "cwd": "/tmp",
+    "env": {"A": "b"},
+    "lora_file": "*.safetensors",
     "launcher": "accelerate",
     "hook": True,
     "on_failure": "continue",
