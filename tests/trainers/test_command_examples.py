@@ -100,7 +100,11 @@ def test_the_documented_program_has_a_curve_and_a_row(automate_train, sweep_file
     done = automate_train(*sweep_files([sys.executable, "train.py"]))
     assert done.returncode == 0, done.stdout + done.stderr
     [row] = csv.DictReader((tmp_path / "out/p/results.csv").open(encoding="utf-8"))
-    assert row["steps"] == "20" and float(row["final_loss"]) == 0.05 and float(row["mean_loss"]) == pytest.approx(0.17988698)
+    assert (
+        row["steps"] == "20"
+        and float(row["final_loss"]) == 0.05
+        and float(row["mean_loss"]) == pytest.approx(0.17988698)
+    )
     assert "0.05" in (tmp_path / "out/p/report.html").read_text(encoding="utf-8")
 
 
