@@ -51,6 +51,13 @@ def test_the_korean_readme_is_the_same():
         assert theirs == ours
 
 
+def test_the_pythons_of_the_readme_are_those_of_the_package():
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    pythons = re.findall(r"Python :: (3\.\d+)", project)
+    assert f'requires-python = ">={pythons[0]}"' in project and f"\nPython {pythons[0]} to {pythons[-1]}," in README
+    assert f"\nPython {pythons[0]}에서 {pythons[-1]}," in (ROOT / "README.ko.md").read_text(encoding="utf-8")
+
+
 def test_the_make_targets_of_the_readme_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^make ([a-z]+)", README, re.MULTILINE))
