@@ -12,6 +12,7 @@ import re
 from typing import Any
 
 from .jsonc import DEPTH
+from .values import bad_letter
 
 LETTERS = {
     "n": "negative_prompt", "w": "width", "h": "height", "d": "seed", "s": "steps", "l": "cfg_scale",
@@ -87,8 +88,8 @@ def json_value(value: object, depth: int = 0) -> object:
             raise ValueError(f"holds {float(value)}, which cannot be sent")
         return float(value)
     if isinstance(value, str):
-        if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
-            raise ValueError("holds a character that is not allowed (NUL, or half of a surrogate pair)")
+        if message := bad_letter(value):
+            raise ValueError(message)
         return str(value)
     if depth >= DEPTH:
         raise ValueError(f"is nested deeper than {DEPTH} levels")

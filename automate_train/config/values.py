@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 from .jsonc import DEPTH, MAX_DIGITS, Number
+
+BAD_LETTER = re.compile("[\0\ud800-\udfff]")
 
 
 def unset(value: object) -> bool:
@@ -22,11 +25,17 @@ def on(value: object) -> bool:
     return value is True or (isinstance(value, str) and value.strip().lower() == "true")
 
 
+def bad_letter(text: str) -> str | None:
+    """Why no file, argument or journal could hold a text, in words; None for a sound one."""
+    if BAD_LETTER.search(text):
+        return "holds a character that no file can hold (NUL, or half of a surrogate pair)"
+    return None
+
+
 def unfit(value: object, depth: int = 0) -> str | None:
     """Why no file, argument or journal could hold a value, in words; None for a sound one."""
     if isinstance(value, str):
-        bad = "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value)
-        return "holds a character that no file can hold (NUL, or half of a surrogate pair)" if bad else None
+        return bad_letter(value)
     if isinstance(value, float) and not math.isfinite(value):
         return f"{text_of(value)} is not a number that a config file may hold"
     if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:

@@ -1,11 +1,13 @@
 """Every problem that can be known before anything starts, at once.
 
-Covers: which checks there are, their order, each problem once. Not: what a particular trainer needs (`trainers/*`),
-printing (`plan`), refusing (`pipeline`). Nothing is created on disk.
+Covers: which checks there are, their order, each problem once; one line for what is alike in many runs. Not: what a
+particular trainer needs (`trainers/*`), printing (`plan`), refusing (`pipeline`). Nothing is created on disk.
 """
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from ..config.sampling_options import on_webui
@@ -18,6 +20,10 @@ from ..sweep.selection import Selection
 from ..trainers import load
 from . import devices, disk, own_keys
 
+ALIKE = 3
+"""Problems that differ by their numbers alone; of more than these only the first is shown."""
+NUMBER = re.compile(r"\d[\d.]*(e[+-]?\d+)?", re.IGNORECASE)
+
 
 def check(selection: Selection, context: SweepContext, gpus: Sequence[Gpu] | None) -> list[Problem]:
     """What is wrong with the runs that are to do, and with this machine for them; errors first."""
@@ -27,12 +33,30 @@ def check(selection: Selection, context: SweepContext, gpus: Sequence[Gpu] | Non
     share = max(1.0, selection.sweep.size / len(runs)) if selection.is_large else 1.0
     found = [
         *devices.problems(runs, context, gpus),
-        *(problem for run in runs for problem in of_run(run, context)),
+        *_of_runs(runs, context),
         *disk.problems(runs, context, share),
         *_lock(context),
         *of_servers([run.options for run in runs]),
     ]
     return sorted(dict.fromkeys(found), key=lambda problem: problem.severity != "error")
+
+
+def _of_runs(runs: Sequence[Run], context: SweepContext) -> Iterator[Problem]:
+    """What is wrong with the runs. A list of thousands of values may have a problem with each: that is one line."""
+    alike: dict[tuple[Problem, int], dict[Problem, int]] = {}
+    for run in runs:
+        counts: Counter[Problem] = Counter()  # what a run has twice, like two lines of a file, is not one problem
+        for problem in of_run(run, context):
+            shape = problem._replace(message=NUMBER.sub("0", problem.message))
+            alike.setdefault((shape, counts[shape]), {}).setdefault(problem, run.number)
+            counts[shape] += 1
+    for group in alike.values():
+        if len(group) <= ALIKE:
+            yield from group
+            continue
+        first, others = next(iter(group)), list(group.values())[1:]
+        text = f"{first.message}; and with other values in {len(others):,} more runs: "
+        yield first._replace(message=text + ", ".join(map(str, others[:ALIKE])) + (", ..." if others[ALIKE:] else ""))
 
 
 def of_run(run: Run, context: SweepContext) -> Iterator[Problem]:

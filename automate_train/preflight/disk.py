@@ -15,6 +15,9 @@ from ..errors import Problem, UserError
 from ..records import Run, SweepContext
 from ..trainers import load
 
+SIZED = 512
+"""Runs that are asked for their size; of more, evenly spaced ones, each for those after it too."""
+
 
 def problems(runs: Sequence[Run], context: SweepContext, share: float) -> Iterator[Problem]:
     """`share`: how many runs of the sweep each of `runs` stands for."""
@@ -49,12 +52,15 @@ def problems(runs: Sequence[Run], context: SweepContext, share: float) -> Iterat
 def _estimates(runs: Sequence[Run], context: SweepContext) -> dict[tuple[str, str], int]:
     """(key, folder) -> the bytes that the runs will write there."""
     sizes = {("temp_dir", context.temp_dir): 0}
-    for run in runs:
+    every = -(-len(runs) // SIZED)
+    in_temp = in_target = 0
+    for number, run in enumerate(runs):
         try:
             trainer = load(run.options["trainer"].value)
         except UserError:  # `checks` says so
             continue
-        in_temp, in_target = trainer.disk_bytes(run, context)
+        if number % every == 0:
+            in_temp, in_target = trainer.disk_bytes(run, context)
         sizes["temp_dir", context.temp_dir] += in_temp
         for key in ("target_path", "output_dir"):  # the second is the trainer's own name for it
             setting = run.options.get(key)

@@ -71,7 +71,7 @@ def test_options_of_a_line(tmp_path: Path, line: str, text: str, fields: dict[st
         ("a --l 7,5", "--l must be a number"),
         ("a --w", "--w has no value"),
         ("--w 512", "no prompt before them"),
-        ("a\0b", "holds a character that is not allowed"),
+        ("a\0b", "holds a character that no file can hold"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, line: str, words: str):
@@ -132,7 +132,7 @@ def test_old_spellings_of_values(tmp_path: Path):
         ('"n_iter": 2', "n_iter must be 1 or left out"),
         ('"disable_extra_networks": true', "disable_extra_networks must be false"),
         ('"x": {"y": [1e999]}', "x holds inf"),
-        ('"x": "\\ud800"', "x holds a character that is not allowed"),
+        ('"x": "\\ud800"', "x holds a character that no file can hold"),
         ('"x": 99999999999999999999', "x holds a number that is too large"),
     ],
 )

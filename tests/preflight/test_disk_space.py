@@ -62,3 +62,13 @@ def test_folders_that_cannot_be_used(sized, tmp_path):
     assert "target_path: nothing can be written into /proc/self: " in text
     assert found(sized("", 0, 1), tmp_path / "is" / "made") == []
     assert not (tmp_path / "is").exists(), "nothing is created"
+
+
+def test_of_very_many_runs_some_are_asked_and_all_are_summed(sized, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_bavail=1, f_frsize=1))
+    runs = sized(None, 1e9, 0, count=3000)
+    asked: list[Run] = []
+    monkeypatch.setattr(disk, "load", lambda name: SimpleNamespace(
+        disk_bytes=lambda run, context: (asked.append(run), (1e9, 0))[1]))  # fmt: skip
+    [text] = found(runs, tmp_path / "out")
+    assert "will take about 3000.0 GB" in text and 200 < len(asked) <= 512

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ...config.key_sets import MASKED
 from ...config.key_table import MOST
-from ...config.values import text_of
+from ...config.values import bad_letter, text_of
 from ...errors import UserError, nearest
 
 
@@ -104,8 +104,8 @@ def _text(value: object, kind: str) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise _Unfit("needs a text, not {}", value)
     text = text_of(value)
-    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise _Unfit("holds a character that no file can hold (NUL or half of a surrogate pair)")
+    if message := bad_letter(text):
+        raise _Unfit(message)
     return text
 
 
