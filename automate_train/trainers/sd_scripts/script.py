@@ -57,11 +57,11 @@ def find_script(repo_dir: Path, train_script: str | None, model_type: str | None
         repo = TINY if str(repo_dir) == "tiny" else Path(repo_dir).expanduser().absolute()
         folders = [folder for folder in (repo, repo / "sd-scripts") if folder.is_dir()]
         found = next((folder / name for folder in folders if (folder / name).is_file()), None)
+        if found:
+            return found
         there = sorted({path.name for folder in folders for path in folder.glob("*train*.py") if path.is_file()})
     except (OSError, RuntimeError, ValueError) as error:  # no permission, ~nobody, NUL, a name too long
         raise UserError(f"{name[:60]!r} in {str(repo_dir)!r} cannot be read: {error}", key="repo_dir") from None
-    if found:
-        return found
     if not folders:
         hint = "give the folder of kohya-ss/sd-scripts, or tiny for the built-in trainer"
         raise UserError(f"there is no folder {str(repo_dir)!r}", key="repo_dir", hint=hint)
