@@ -14,7 +14,7 @@ from ..errors import UserError, nearest
 from ..store.layout import SweepFolder
 from .canvas import draw_table
 from .sample_files import SamplePicture
-from .sweep_data import SweepData, read_sweep
+from .sweep_data import SweepData, read_sweep, short_name
 from .thumbs import have_pillow, pillow_hint
 
 
@@ -41,8 +41,7 @@ def grid_axes(sweep: SweepData) -> dict[str, GridAxis]:
     axes["prompt"] = GridAxis("prompt", ids, prompts)
     weights = tuple("as written" if weight is None else f"{weight:g}" for weight in of_picture.weights)
     axes["weight"] = GridAxis("weight", weights, tuple(f"weight {weight}" for weight in weights))
-    indexes = tuple(str(run.index) for run in sweep.runs)
-    axes["run"] = GridAxis("run", indexes, tuple(run.name for run in sweep.runs))
+    axes["run"] = GridAxis("run", tuple(map(short_name, sweep.runs)), tuple(run.name for run in sweep.runs))
     return axes
 
 

@@ -12,13 +12,13 @@ is a position in `states`, `thumb` is the small picture's URL, `detail` is a pos
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ..records import RunRecord
 from ..store.layout import AttemptFolder
 from .cache import RunData
 from .marks import Mark
-from .sweep_data import SweepData
+from .sweep_data import SweepData, short_name
 
 STATES = ["done", "base model only", "wrong checkpoint", "failed"]
 WEIGHT_FILES = (".safetensors", ".ckpt", ".pt")
@@ -71,10 +71,12 @@ def _run(sweep: SweepData, at: int, thumb: Thumb, link: Link) -> dict[str, objec
     lora, newest = _lora(run), run.newest
     return {
         "key": run.key,
-        "index": run.index,
+        "id": run.id,
+        "index": run.index if run.in_sweep else None,
+        "label": short_name(run),
         "name": run.name,
         "state": run.state,
-        "reason": run.reason or (waiting.get(run.key, "") if run.state == "waiting" else ""),
+        "reason": _reason(run, waiting),
         "positions": [axis.position(sweep.settings[at]) for axis in sweep.setting_axes],
         **{name: _finite(run.metrics.get(name)) for name in ("loss", "mean_loss", "steps")},
         "seconds": data.seconds,
@@ -92,6 +94,13 @@ def _run(sweep: SweepData, at: int, thumb: Thumb, link: Link) -> dict[str, objec
         "lora_path": lora,
         "pictures": _pictures(sweep, data, thumb),
     }
+
+
+def _reason(run: RunRecord, waiting: Mapping[str, object]) -> str:
+    """Why it ended as it did, or waits."""
+    reason = run.reason or (str(waiting.get(run.key, "")) if run.state == "waiting" else "")
+    gone = "" if run.in_sweep else "no longer part of the sweep, whose configs have changed"
+    return "; ".join(filter(None, (gone, reason)))
 
 
 def _pictures(sweep: SweepData, data: RunData, thumb: Thumb) -> dict[str, list[object]]:

@@ -85,5 +85,10 @@ def read_sweep(folder: SweepFolder) -> SweepData:
     return SweepData(folder.path, runs, run_data, read_baselines(folder), notes, provenance)
 
 
+def short_name(run: RunRecord) -> str:
+    """Its index; the id of a run that is no longer part of the sweep."""
+    return str(run.index) if run.in_sweep else run.id
+
+
 def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

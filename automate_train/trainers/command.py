@@ -178,7 +178,7 @@ def _environment(options: Options) -> dict[str, str]:
         if name in HINTS:
             raise _refused(_problem(options, "env", f"{name} is set by automate-train", HINTS[name]))
         if not name or "=" in name:
-            raise _refused(_problem(options, "env", f"{name!r} is no name of a variable", example))
+            raise _refused(_problem(options, "env", f"{name!r} is not the name of a variable", example))
     return {name: text_of(each) for name, each in given.items() if each is not None}
 
 

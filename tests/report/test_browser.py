@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,7 @@ def test_full_size_shows_facts_and_steps_and_the_focus_comes_back(page: Browser)
     assert "network_dim\xa0=\xa04, epoch 3" in page.text("#viewer h2")
     facts = "\n".join(page.texts("#viewer pre"))
     assert "a boat" in facts and "Steps: 20" in facts and "env 'A=b c' python train.py" in facts
-    assert "--only 0 --epochs 3" in facts
+    assert re.search(r"--only 0+ --epochs 3", facts), "by its id"
     assert page.text("#viewer figcaption").startswith("Baseline")
     full = page.js("return document.querySelector('#viewer img').src")
     assert full.endswith("/output/sample/x-000003_00_w0.6.png")

@@ -10,6 +10,8 @@ from report_kit import Sweep, data_of, unpacked
 
 from automate_train.report.assemble import write_page
 from automate_train.report.axes import setting_axes
+from automate_train.report.grid import grid_axes
+from automate_train.report.sweep_data import read_sweep
 from automate_train.store.layout import find_sweep
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +36,20 @@ def test_runs_and_pictures_have_positions_on_the_axes(tmp_path: Path):
         [i for i, prompt in enumerate(data["prompts"]) if prompt["text"] in ("a cat", "a dog")]]  # fmt: skip
     thumbs = sweep.path / "report_files" / "thumbs"
     assert all((thumbs / name).read_bytes().startswith(b"\xff\xd8") for name in pictures["thumb"])
+
+
+def test_a_run_that_is_no_longer_part_of_the_sweep_goes_by_its_id(tmp_path: Path):
+    """Its index is another run's by now: `automate-train sample --only` and `grid --at run=` would take that one."""
+    sweep = Sweep(tmp_path, unet_lr=["1e-4", "2e-4"])
+    first, second = sweep.runs()
+    sweep.begin(first)
+    sweep.begin(second)
+    sweep.journal.set_sweep([second._replace(index=0, number=0)])
+    now, gone = data_of(sweep.build().path)["runs"]
+    assert (now["index"], now["label"], now["reason"]) == (0, "0", "")
+    assert (gone["index"], gone["label"]) == (None, gone["id"]) and gone["key"].startswith(gone["id"])
+    assert "no longer part of the sweep" in gone["reason"]
+    assert grid_axes(read_sweep(sweep.folder))["run"].values == ("0", gone["id"])
 
 
 def test_keys_that_vary_together_are_one_axis():

@@ -139,7 +139,7 @@ def test_a_folder_and_variables_of_the_program(tmp_path, monkeypatch):
         ({"cwd": "/tmp/{lr}"}, "cwd: {lr} is not a key of this sweep"),
         ({"env": ["A"]}, "env: needs an object of texts and numbers"),
         ({"env": {"A": [1]}}, "env: needs an object of texts and numbers"),
-        ({"env": {"A=B": 1}}, "env: 'A=B' is no name of a variable"),
+        ({"env": {"A=B": 1}}, "env: 'A=B' is not the name of a variable"),
         ({"env": {"A": "{lr}"}}, "env: {lr} is not a key of this sweep"),
         ({"env": {"A": "{wandb_api_key}"}, "wandb_api_key": "x"}, "env: {wandb_api_key} is a secret"),
         ({"env": {"WANDB_API_KEY": "x"}}, "env: WANDB_API_KEY is set by automate-train"),

@@ -51,7 +51,7 @@ def read(script: Path) -> tuple[dict[str, Argument], list[Path]]:
         raise UserError(f"cannot be read: {error}", source=source) from None
     if not arguments and walk.modules.circle:
         path, name = walk.modules.circle
-        raise UserError(f"{path.name} and a module that it imports import {name} from each other", source=source)
+        raise UserError(f"{path.name} and one of its modules import {name} from each other", source=source)
     if not arguments:
         hint = "it must be a script that is started from the command line, like train_network.py"
         raise UserError("has no argparse parser whose options can be read", source=source, hint=hint)

@@ -14,7 +14,7 @@ const root = find("marks");
 function item(mark) {
   const cell = parseCell(mark.id);
   const run = data.runs[runOfMark(mark)];
-  const name = cell ? describe(cell) : run ? `run ${run.index}: ${run.name}` : `${mark.name ?? mark.id} (not in this sweep)`;
+  const name = cell ? describe(cell) : run ? `run ${run.label}: ${run.name}` : `${mark.name ?? mark.id} (not in this sweep)`;
   const picture = cell && makeCell();
   if (picture) {
     fillCell(picture, cell);
@@ -29,7 +29,7 @@ function item(mark) {
 
 function draw() {
   const marks = allMarks().sort((a, b) => (b.star - a.star) || runOfMark(a) - runOfMark(b));
-  const run = h("select", { "aria-label": "Run to star", id: "run-to-star" }, data.runs.map((each) => h("option", { value: runMarkId(each) }, `${each.index}: ${each.name}`)));
+  const run = h("select", { "aria-label": "Run to star", id: "run-to-star" }, data.runs.map((each) => h("option", { value: runMarkId(each) }, `${each.label}: ${each.name}`)));
   const file = quoted(`${data.project}-marks.json`);
   put(root,
     h("div", { class: "controls" },

@@ -38,7 +38,7 @@ async function draw() {
     h("dl", { class: "facts" }, facts.map(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])),
     command.length ? block("The command", ["automate-train", ...command].map(quoted).join(" "), from.cwd && `typed in ${from.cwd}`) : null,
     ...(from.files ?? []).map((file) => block(`The ${file.label}`, file.text, file.path)),
-    h("section", {}, h("h2", {}, "Each run's own command"), data.runs.map((run, at) => commands[at] && h("details", {}, h("summary", {}, `${run.index}: ${run.name}`), h("pre", {}, commands[at])))));
+    h("section", {}, h("h2", {}, "Each run's own command"), data.runs.map((run, at) => commands[at] && h("details", {}, h("summary", {}, `${run.label}: ${run.name}`), h("pre", {}, commands[at])))));
 }
 
 export function startProvenance() {

@@ -13,7 +13,8 @@ const root = find("table");
 
 // `value` sorts and is exported; `text` is exported instead; `show` is what the cell shows.
 const COLUMNS = [
-  { id: "index", name: "#", value: (run) => run.index, number: true },
+  { id: "index", name: "#", value: (run) => run.index, show: (run) => run.index ?? "", number: true },
+  { id: "id", name: "Id", value: (run) => run.id },
   { id: "state", name: "State", value: (run) => run.state, show: (run) => h("span", { class: `state ${run.state}`, title: run.reason }, run.state) },
   ...settingAxes.map((axis, at) => ({
     id: `set.${axis.id}`, name: axis.label, value: (run) => axis.numbers[run.positions[at]] ?? axis.values[run.positions[at]],
@@ -54,7 +55,7 @@ function head(column) {
 
 function row(run) {
   const id = runMarkId(run);
-  const star = button(markOf(id).star ? "★" : "☆", () => toggleStar(id), { class: "icon star", "aria-pressed": String(markOf(id).star), "aria-label": `Star run ${run.index}`, "data-star": id });
+  const star = button(markOf(id).star ? "★" : "☆", () => toggleStar(id), { class: "icon star", "aria-pressed": String(markOf(id).star), "aria-label": `Star run ${run.label}`, "data-star": id });
   const links = [["folder", run.folder], ["log", run.log], ["LoRA", run.lora]].filter(([, url]) => url).map(([name, url]) => h("a", { href: url }, name));
   const cells = columns.map((column, at) => h(at ? "td" : "th", { scope: at ? null : "row", class: column.number ? "number" : column.text ? "setting" : null }, (column.show ?? column.value)(run) ?? ""));
   return [h("tr", {}, h("td", {}, star), cells, h("td", { class: "links" }, links)),

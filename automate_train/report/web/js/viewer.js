@@ -97,7 +97,7 @@ async function drawFacts(cell) {
   if (view.open !== id) return;
   const details = at >= 0 ? allDetails?.[run.pictures.detail[at]] : null;
   if (details?.file && !parts.thumb.startsWith("data:")) parts.picture.src = fileUrl(details.file);
-  const again = `automate-train sample ${quoted(data.folder)} --only ${run.index}${data.unit === "epoch" ? ` --epochs ${data.checkpoints[cell.checkpoint]}` : ""}`;
+  const again = `automate-train sample ${quoted(data.folder)} --only ${run.id}${data.unit === "epoch" ? ` --epochs ${data.checkpoints[cell.checkpoint]}` : ""}`;
   const fact = (name, text, note) => text !== undefined && text !== null && text !== "" && h("section", {},
     h("div", { class: "head" }, h("h3", {}, name), button("Copy", () => copy(String(text), name), { "aria-label": `Copy: ${name}` })),
     note && h("p", { class: "quiet" }, note), h("pre", {}, String(text)));
