@@ -9,13 +9,16 @@ import os
 from collections.abc import Sequence
 
 from ..errors import UserError
+from ..machine import lock
 from ..records import RunRecord
 from ..store.journal import open_sweep
 from ..sweep.choice import describe, find_run
 from . import run
 from .parser import Parser, run_word
 
-AGAIN = ("failed", "lost", "cancelled")
+AGAIN = ("failed", "lost", "cancelled", "running")
+"""States of runs that are run again. `running` without a sweep's process: nobody has seen how they ended, if they did
+(what still runs, the sweep takes over)."""
 
 
 def parser() -> Parser:
@@ -41,7 +44,9 @@ def main(argv: Sequence[str]) -> int:
 def again(path: str, words: Sequence[str]) -> tuple[tuple[str, ...], str, list[RunRecord]]:
     """(arguments, folder to be in) of the command that runs them again, and the runs. `words`: indexes and ids. The
     command names the runs by their ids: indexes may have moved since, with the lists."""
-    journal, _ = open_sweep(path)
+    journal, folder = open_sweep(path)
+    if lock.is_held(folder.lock):
+        raise lock.refusal(folder.lock)
     notes = journal.notes()
     records = list(journal.records())
     chosen = [find_run(records, word, path) for word in words]

@@ -1,20 +1,27 @@
 """`automate-train stop DIR`: from another terminal, let a sweep start nothing more, or end what runs.
 
-Covers: asking the sweep's process, and ending runs whose sweep has died. Not: how a sweep stops (`training/loop`).
+Covers: asking the sweep's process; ending runs whose sweep has died, and writing that down.
+Not: how a sweep stops (`training/loop`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
+from ..errors import UserError
 from ..executors.local import Local
 from ..executors.started import KILL_SECONDS
 from ..machine import lock
-from ..store.journal import open_sweep
+from ..store.journal import JournalError, open_sweep
 from ..store.layout import SweepFolder
+from ..store.rebuild import open_journal
+from ..training.adoption import left_behind
 from ..training.loop import GRACE_SECONDS
+from ..training.running_attempt import STOPPED
+from ..training.signals import StopSignals
 from .parser import Parser
 
 
@@ -47,29 +54,65 @@ def stop(path: str, now: bool) -> Iterator[str]:
             yield f"{holder} starts nothing more; {runs} finish   (end them: {end_them})"
         return
     local = Local()
-    living = {os.path.relpath(path, os.path.realpath(folder.path)): handle
-              for path, handle in local.living(folder.path).items()}  # fmt: skip
+    living = _living(local, folder)
     if not living:
         yield "nothing runs here"
     elif not now:
         yield f"the sweep's process is gone, and {len(living)} of its runs go on   (end them: {end_them})"
     else:
-        yield from _end(local, folder, living)
+        # Under the lock: a sweep that starts meanwhile would take over what is being ended, and call it failed.
+        with StopSignals() as signals, _held(folder):
+            yield from _end(local, folder, living := _living(local, folder), signals)
+            with contextlib.suppress(OSError, JournalError, UserError):  # a full or broken disk
+                _write_down(local, folder, living.keys())
 
 
-def _end(local: Local, folder: SweepFolder, living: Mapping[str, str]) -> Iterator[str]:
-    """End attempts, by folder, that nobody waits for; what became of each."""
+def _living(local: Local, folder: SweepFolder) -> dict[str, str]:
+    """Attempts of which something lives: folder inside the sweep's -> handle."""
+    home = os.path.realpath(folder.path)
+    return {os.path.relpath(path, home): handle for path, handle in local.living(folder.path).items()}
+
+
+@contextlib.contextmanager
+def _held(folder: SweepFolder) -> Iterator[None]:
+    """Hold the sweep's lock; on a disk that has become read-only, without it."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(lock.held(folder.lock))
+        except UserError:
+            if lock.is_held(folder.lock):
+                raise
+        yield
+
+
+def _end(local: Local, folder: SweepFolder, living: Mapping[str, str], signals: StopSignals) -> Iterator[str]:
+    """End attempts, by folder, that nobody waits for; what became of each. Who asks once more (Ctrl-C, another
+    `stop --now`) has them killed at once, and then does not wait for their end."""
     how, left = "ended", dict(living)
     for force, seconds in ((False, GRACE_SECONDS), (True, KILL_SECONDS)):
         for handle in left.values():
             local.stop(handle, force)
         deadline = time.monotonic() + seconds
-        while left and time.monotonic() < deadline:
+        while left and time.monotonic() < deadline and signals.interrupts <= force:
             for inside, handle in list(left.items()):
                 if not local.holders(handle, folder.attempt(inside), ()):
                     del left[inside]
                     yield f"{inside}: {how} ({local.describe(handle)})"
             time.sleep(0.02)
-        how = f"killed, because it did not end within {GRACE_SECONDS:g} s"
+        how = "killed" if signals.interrupts else f"killed, because it did not end within {GRACE_SECONDS:g} s"
     for inside, handle in left.items():
         yield f"{inside}: still there ({local.describe(handle)}): the system cannot end it"
+
+
+def _write_down(local: Local, folder: SweepFolder, stopped: Set[str]) -> None:
+    """What was ended is cancelled, unless it succeeded: the next start would call it failed, or lost."""
+    with contextlib.closing(open_journal(folder, print)) as journal:
+        for attempt in left_behind(journal, folder, local).ended:
+            if attempt.attempt.folder in stopped:
+                attempt.ended_by_us = STOPPED
+                saved = attempt.read()
+                attempt.seconds = attempt.seconds_told()
+                with journal.transaction():
+                    for checkpoint in saved:
+                        journal.add_checkpoint(attempt.id, checkpoint)
+                    journal.end(attempt.attempt, attempt.judge(None), time.time(), attempt.metrics())

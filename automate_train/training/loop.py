@@ -30,7 +30,7 @@ from .interfaces import Display, Follower
 from .pending_writes import PendingWrites
 from .placement import Start, decide
 from .prepare import PreparedRun, prepare, retries
-from .running_attempt import RunningAttempt
+from .running_attempt import STOPPED, RunningAttempt
 from .signals import END_RUNNING, FINISH_RUNNING, StopSignals
 
 WINDOW = 16
@@ -107,8 +107,7 @@ class Loop:
             )
         for attempt in left.ended:
             self._read(attempt)
-            since, until = attempt.progress.since, attempt.progress.at
-            attempt.seconds = max(0.0, until - since) if since and until else 0.0
+            attempt.seconds = attempt.seconds_told()
             outcome = attempt.judge(None)
             if outcome.kind == "succeeded":
                 self.done += 1
@@ -319,7 +318,7 @@ class Loop:
         self.display.say("ending what runs (after 10 s it is killed)")
         for attempt in self.active:
             if attempt.ended_by_us is None:
-                attempt.ended_by_us = Outcome("cancelled", None, "stopped by a person")
+                attempt.ended_by_us = STOPPED
                 self._end(attempt)
 
     def _end(self, attempt: RunningAttempt) -> None:

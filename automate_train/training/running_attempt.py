@@ -19,6 +19,8 @@ from ..trainers import Trainer, failure_causes
 from .placement import Held
 from .stop_rules import outcome_by_rules
 
+STOPPED = Outcome("cancelled", None, "stopped by a person")
+
 
 class RunningAttempt:
     def __init__(
@@ -90,6 +92,11 @@ class RunningAttempt:
             if checkpoint := checkpoint_of(event, self.attempt.number):
                 saved.append(checkpoint)
         return saved
+
+    def seconds_told(self) -> float:
+        """How long it took by its events, when nobody was there as it ended."""
+        since, until = self.progress.since, self.progress.at
+        return max(0.0, until - since) if since and until else 0.0
 
     def wait_no_more(self) -> None:
         """Its training goes on without the samples that it waits for."""

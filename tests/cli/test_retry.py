@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from control_kit import ONCE, states
+from control_kit import HELD, ONCE, states, until
 
 
 def test_retry_runs_the_failed_ones_again_from_anywhere(automate_train, sweep_files, tmp_path):
@@ -21,3 +21,16 @@ def test_retry_runs_the_failed_ones_again_from_anywhere(automate_train, sweep_fi
     assert "every run that began has succeeded" in automate_train("retry", "out").stdout
     assert "run 1 has succeeded" in automate_train("retry", "out", "1").stderr
     assert [path.name for path in sorted(tmp_path.glob("out/p/000-*/*"))] == ["attempt-1", "attempt-2"]
+
+
+def test_retry_goes_on_with_what_a_dead_sweep_left(automate_train, sweep_files, start, tmp_path):
+    sweep = start(*sweep_files(HELD, {"n_list": [0]}))
+    until(lambda: (tmp_path / "on-0").exists())
+    said = automate_train("retry", "out")
+    assert said.returncode == 2 and f"is being run by pid {sweep.pid}" in said.stderr
+    sweep.kill()
+    sweep.wait()
+    (tmp_path / "go").touch()
+    again = automate_train("retry", "out")
+    assert again.returncode == 0 and "every run that began has succeeded" not in again.stdout, again.stdout
+    assert states(automate_train) == {0: "succeeded"}

@@ -57,6 +57,7 @@ def test_stop_now_ends_runs_that_were_left_alone(automate_train, sweep_files, st
     sweep.wait()
     assert "2 of its runs go on" in automate_train("stop", "out").stdout
     assert automate_train("stop", "out", "--now").stdout.count("ended (pid") == 2
+    assert set(states(automate_train).values()) == {"cancelled"}, "not running, failed or lost"
     until(lambda: len(exit_codes(tmp_path)) == 2)
 
 
@@ -72,6 +73,23 @@ def test_stop_now_kills_what_ignores_it_and_what_has_lost_its_shell(automate_tra
     assert said.count("killed, because it did not end within 10 s (pid") == 2, said
     assert not any(processes.group_members(shell) for shell in shells)
     assert "nothing runs here" in automate_train("stop", "out").stdout
+
+
+def test_a_sweep_that_is_started_while_its_runs_are_ended_is_refused(automate_train, sweep_files, start, tmp_path):
+    """It would adopt them, and stop because they failed."""
+    deaf = ["/bin/sh", "-c", "trap '' TERM; touch on-$0; while :; do sleep 0.05; done", "{n}"]
+    flags = sweep_files(deaf, {"n_list": [0]})
+    sweep = start(*flags)
+    until(lambda: (tmp_path / "on-0").exists())
+    sweep.kill()
+    sweep.wait()
+    ending = start("stop", "out", "--now")
+    until(lambda: lock.is_held(tmp_path / "out/p/lock"))
+    again = automate_train(*flags)
+    assert again.returncode == 2 and f"is being run by pid {ending.pid}" in again.stderr
+    assert automate_train("stop", "out", "--now").returncode == 0  # asked once more: it kills at once
+    assert ending.wait(30) == 0
+    assert states(automate_train) == {0: "cancelled"}
 
 
 def test_a_sweep_whose_folder_was_deleted_is_trained_anew_and_alone(automate_train, sweep_files, start, tmp_path):
