@@ -21,9 +21,10 @@ from ..records import RunRecord
 from ..store.curves import Curve
 from ..store.files import finite, read_json, write
 from ..store.history import Histories, RunHistory
-from ..store.launch import read_launch, read_resume
+from ..store.launch import read_resume
 from ..store.layout import SweepFolder
-from .sample_files import SamplePicture, newest_by_cell, prompt_texts, read_folder
+from ..store.sweep_file import typed_in
+from .sample_files import SamplePicture, newest_by_cell, prompt_texts, read_folder, reported
 
 VERSION = 4
 """One more when a `RunData` has other fields or a field means something else."""
@@ -104,13 +105,13 @@ def _read_pictures(history: RunHistory, sweep: SweepFolder) -> tuple[tuple[Sampl
             continue
         folder = sweep.attempt(attempt.folder)
         resume = read_resume(folder)
-        prompts = prompt_texts(run.options.get("prompt_path"), read_launch(folder).cwd)
+        prompts = prompt_texts(run.options.get("prompt_path"), typed_in(sweep, folder))
         found, complete = read_folder(
             folder.samples, sweep.path, prompts, history.epoch_ends, resume.uncounted_steps if resume else 0
         )
         if resume:  # what earlier attempts trained after this step is trained again
             pictures = [each for each in pictures if (each.step or 0) <= resume.step]
-        pictures += found
+        pictures += [*found, *reported(history.pictures.get(attempt.number, ()), folder, sweep.path)]
         final = final and complete and time.time_ns() - changed_at(folder.samples) > CLOCK_TICK
     return tuple(newest_by_cell(pictures)), final
 

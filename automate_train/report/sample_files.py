@@ -1,7 +1,8 @@
 """Sample pictures in a folder, as the page needs them.
 
-Covers: pictures of an image server (a `.json` beside each, written last) and the trainer's own (their names and the
-prompt file), failed ones with the reason, the sweep's baselines; which prompt a picture shows.
+Covers: pictures of an image server (a `.json` beside each, written last), the trainer's own (their names and the
+prompt file), those that a program reports; failed ones with the reason, the sweep's baselines; which prompt a picture
+shows.
 Not: thumbnails (`thumbs`), a picture's position in the grid (`axes`). No picture is decoded.
 """
 
@@ -9,18 +10,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ..config.prompts import read_prompts
 from ..errors import UserError
 from ..hook.hook_find_images import OWN, is_whole
+from ..records import Event
 from ..sampling.servers.webui.payload import without_lora
 from ..store.files import finite, is_count, is_number, read_json
-from ..store.layout import SweepFolder
+from ..store.layout import AttemptFolder, SweepFolder
 
 STEP_CHECKPOINT = re.compile(r"-step\d{8,}$")
+KINDS = (".png", ".jpg", ".jpeg", ".webp")
+"""Files of pictures that a program may report."""
 MOST_TEXT = 20_000
 """Characters of a prompt or an infotext that are kept: the files are untrusted."""
 DETAILS = ("text", "negative", "seed", "infotext", "parameters", "server", "reason", "lora", "checkpoint", "at")
@@ -124,6 +128,34 @@ def _from_trainer(
         stamp=_stamp(entry.stat()),
         details={"text": text, "seed": int(seed[1]) if seed else None, "server": "the trainer"},
     )
+
+
+def reported(events: Iterable[Event], attempt: AttemptFolder, root: Path) -> Iterator[SamplePicture]:
+    """Pictures that a program says it has drawn, as far as they are files in its attempt's folder. What the hook has
+    logged to trackers is not among them: those are files of the samples' folder."""
+    home, numbers = attempt.path.resolve(), dict[str, int]()
+    for event in events:
+        data = event.data
+        try:
+            file = Path(attempt.now(data.get("path") or "")).resolve()
+            if "trackers" in data or file.suffix.lower() not in KINDS or not file.is_relative_to(home):
+                continue
+            stamp = _stamp(file.stat())
+        except (OSError, ValueError):  # gone; a text that is no path
+            continue
+        words, epoch, step = str(data.get("prompt") or "")[:MOST_TEXT], data.get("epoch"), data.get("step")
+        yield SamplePicture(
+            file=_relative(file, root.resolve()),
+            prompt=numbers.setdefault(words, len(numbers)),
+            words=words,
+            epoch=epoch,
+            step=step,
+            by_step=epoch is None,
+            weight=None,
+            state="done",
+            stamp=stamp,
+            details={"text": words, "server": "the trainer"},
+        )
 
 
 def read_baselines(sweep: SweepFolder) -> list[SamplePicture]:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ..config.values import unset
 from ..records import RunRecord
-from ..store.launch import read_launch
 from ..store.layout import SweepFolder
+from ..store.sweep_file import typed_in
 from .axes import picture_axes
 from .cache import changed_at
 from .canvas import draw_table
@@ -33,7 +33,7 @@ def write_strips(folder: SweepFolder, sweep: SweepData) -> None:
 
 
 def _write(folder: SweepFolder, run: RunRecord, pictures: Sequence[SamplePicture]) -> None:
-    cwd = read_launch(folder.attempt(run.folder)).cwd or folder.path
+    cwd = typed_in(folder, folder.attempt(run.folder))
     target = Path(cwd, os.path.expanduser(str(run.options["target_path"]))) / "grid_samples"
     axes = picture_axes(pictures)
     sampled = max(changed_at(folder.attempt(attempt.folder).samples) for attempt in run.attempts)

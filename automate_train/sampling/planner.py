@@ -20,9 +20,9 @@ from ..config.values import unset
 from ..errors import UserError
 from ..records import Attempt, Checkpoint, RunRecord
 from ..store.history import Histories
-from ..store.launch import read_launch
 from ..store.layout import AttemptFolder, SweepFolder
 from ..store.sample_journal import SampleJournal
+from ..store.sweep_file import typed_in
 from ..sweep.choice import is_named
 from ..trainers import events_of
 from .batch import Batch, PlannedSample, Variant, prompt_key, variants
@@ -170,7 +170,9 @@ class Planner:
     def _prompts_of(self, run: RunRecord, folder: AttemptFolder) -> tuple[PromptFile | None, str]:
         """A run's prompts, and what its pictures' names end with: only for another file than the run's own."""
         own_path = run.options.get("prompt_path")
-        own_path = None if unset(own_path) else os.path.join(_cwd(folder), os.path.expanduser(str(own_path)))
+        own_path = (
+            None if unset(own_path) else os.path.join(typed_in(self.folder, folder), os.path.expanduser(str(own_path)))
+        )
         path = self.selection.prompt_path or own_path
         if path is None:
             self._problem(f"{run.folder} has no prompt_path: no samples")
@@ -195,11 +197,6 @@ class Planner:
 
     def _problem(self, text: str) -> None:
         self._problems.setdefault(text)
-
-
-def _cwd(attempt: AttemptFolder) -> str:
-    """Where the sweep was started: relative paths in its options begin there."""
-    return read_launch(attempt).cwd or os.getcwd()
 
 
 def keep(path: str, link: Path) -> bool:

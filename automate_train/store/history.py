@@ -154,6 +154,8 @@ class RunHistory(NamedTuple):
     """Highest device memory that was reported, bytes."""
     nan_steps: int = 0
     """Logged steps whose loss was NaN."""
+    pictures: Mapping[int, Sequence[Event]] = {}
+    """Attempt's number -> the pictures that it has reported."""
 
     @property
     def epoch_ends(self) -> dict[int, int]:
@@ -180,6 +182,7 @@ class AttemptHistory:
         self.progress = Progress(start, step=start)
         self.checkpoints: dict[str, Checkpoint] = {}
         self.curves = Curves()
+        self.pictures: list[Event] = []
 
     def take(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -188,6 +191,8 @@ class AttemptHistory:
                 self.add(saved)
             if self.with_curves and event.kind == "metrics":
                 self.curves.add(event, event.at - (self.progress.since or event.at))
+            if self.with_curves and event.kind == "picture":
+                self.pictures.append(event)
 
     def add(self, saved: Checkpoint) -> None:
         path = self.folder.now(saved.path)
@@ -237,6 +242,7 @@ def fold(record: RunRecord, attempts: Iterable[tuple[Attempt, AttemptHistory]]) 
         curves.best(),
         curves.memory(),
         len(curves.nan_steps),
+        {attempt.number: part.pictures for attempt, part in parts},
     )
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from .files import is_count, read_json, write
 from .journal import Journal
-from .layout import SweepFolder
+from .launch import read_launch
+from .layout import AttemptFolder, SweepFolder
 
 NAMES = ("sweep_id", "command", "cwd", "state", "rerun_after")
 
@@ -45,3 +46,9 @@ def rerun_after(journal: Journal, command: Sequence[str]) -> int:
     notes = journal.notes()
     known = notes.get("rerun_after")
     return known if is_count(known) and notes.get("command") == list(command) else journal.newest_attempt()
+
+
+def typed_in(folder: SweepFolder, attempt: AttemptFolder) -> str:
+    """The folder where the sweep's command was typed: relative paths in its options begin there, and not where the
+    attempt's program was started, which may be elsewhere (`cwd`). Of the first edition both are the same."""
+    return str(read_sweep(folder).get("cwd") or read_launch(attempt).cwd or os.getcwd())
