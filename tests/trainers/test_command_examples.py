@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -32,19 +33,32 @@ assert rest[:3] == ["-m", "hcpdiff.train_ac", "--cfg"] and os.path.isfile(rest[3
 given = dict(text.split("=", 1) for text in rest[4:])
 known = {"exp_dir", "seed", "model.pretrained_model_name_or_path", "data.dataset1.batch_size", "train.train_steps",
          "data.dataset1.source.data_source1.img_root", "train.scheduler.num_training_steps", "train.save_step",
-         "lora_unet", "lora_text_encoder"}
+         "lora_unet", "lora_text_encoder", "logger"}
 assert set(given) == known, given
 assert given["lora_unet"].startswith("[{lr: ") and given["lora_unet"].endswith(r"'re:.*\\.attn.?$', 're:.*\\.ff$']}]")
 assert int(given["data.dataset1.batch_size"]) in (2, 4) and given["lora_text_encoder"] == "null"
-for step in (100, 200):
-    save(f"{given['exp_dir']}/ckpts/unet-{step}.safetensors")
+total = int(given["train.train_steps"])
+assert given["logger"] == f"[{{_target_: events_logger.EventsLogger, _partial_: true, total_steps: {total}}}]", given
+sys.path.append(os.environ["PYTHONPATH"])
+from events_logger import EventsLogger
+for folder in (given["exp_dir"], None):  # of the first process, of another one
+    logger = EventsLogger(exp_dir=folder, total_steps=total)
+    logger.info("***** Running training *****")
+    for step in (100, total):
+        logger.log({"LR_model": {"data": [1e-4]}, "Loss": {"format": "{:.5f}", "data": [0.5]}}, step=step)
+        if logger.folder:
+            save(f"{given['exp_dir']}/ckpts/unet-{step}.safetensors")
+        logger.info(f"Saved state, step: {step}")
 """
 EUGE = """
 script, config, *rest = rest
 assert os.path.isfile(script) and os.path.isfile(config.removeprefix("--config=")), (script, config)
 given = dict(text.removeprefix("--config.").split("=", 1) for text in rest)
 known = {"output_dir", "pretrained_model_name_or_path", "learning_rate", "optimizer_type", "batch_size",
-         "num_train_epochs"}
+         "num_train_epochs", "save_on_exception"}
+import runpy
+given_config = runpy.run_path(config.removeprefix("--config="))["get_config"]()
+assert given_config.image_dirs == ["/data/character"] and given["save_on_exception"] == "False"
 assert set(given) == known and float(given["learning_rate"]) < 1e-3, given
 save(f"{given['output_dir']}/models/output_ep1_step10.safetensors")
 """
@@ -60,12 +74,15 @@ def example(request, tmp_path: Path) -> tuple[list[str], int]:
     stand_in, files, runs = CASES[request.param]
     for name in files:
         (tmp_path / "repo" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "repo" / name).touch()
+        (tmp_path / "repo" / name).write_text("import types\nget_config = types.SimpleNamespace\n")
     accelerate = tmp_path / "venv" / "bin" / "accelerate"
     accelerate.parent.mkdir(parents=True)
     accelerate.write_text(STAND_IN + stand_in)
     accelerate.chmod(0o755)
-    configs = ROOT / "configs" / request.param
+    configs = tmp_path / "automate-train" / "configs" / request.param
+    shutil.copytree(ROOT / "configs" / request.param, configs)
+    file = configs / "default.json"
+    file.write_text(file.read_text().replace("/data/automate-train", str(tmp_path / "automate-train")))
     flags = [
         "--default_config_path",
         str(configs / "default.json"),
@@ -88,6 +105,9 @@ def test_an_example_plans_and_runs(automate_train, example, tmp_path):
     [project] = [path for path in (tmp_path / "out").iterdir() if (path / "results.csv").exists()]
     rows = list(csv.DictReader((project / "results.csv").open(encoding="utf-8")))
     assert [row["state"] for row in rows] == ["succeeded"] * runs
+    if project.name == "hcp-lora":
+        assert {(row["steps"], row["final_loss"]) for row in rows} == {("1000", "0.5")}
+        assert all(row["checkpoint"].endswith("/output/ckpts/unet-1000.safetensors") for row in rows)
 
 
 def documented_program() -> str:
