@@ -8,11 +8,10 @@ Unknown fields pass: a WebUI has more of them with each version and extension. N
 from __future__ import annotations
 
 import math
-import re
 from typing import Any
 
 from .jsonc import DEPTH
-from .values import bad_letter
+from .values import bad_letter, number, whole
 
 LETTERS = {
     "n": "negative_prompt", "w": "width", "h": "height", "d": "seed", "s": "steps", "l": "cfg_scale",
@@ -72,8 +71,6 @@ OBJECT = frozenset({"alwayson_scripts", "override_settings"})
 LIST = frozenset({"styles", "script_args", "lora_weights"})
 KNOWN = frozenset({*WHOLE, *REAL, *TEXT, *SWITCH, *OBJECT, *LIST, *OURS, *TRAINERS})
 
-NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-
 
 def json_value(value: object, depth: int = 0) -> object:
     """A copy with JSON's types only; `ValueError` for anything else: dates, NaN, half of a surrogate pair."""
@@ -100,16 +97,6 @@ def json_value(value: object, depth: int = 0) -> object:
     raise ValueError(f"holds a {type(value).__name__}, which JSON does not have")
 
 
-def to_number(value: object) -> int | float | None:
-    """A finite number, or the text of one; None for anything else."""
-    if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
-        text = value.strip()
-        value = int(text) if re.fullmatch(r"[+-]?\d{1,20}", text, re.ASCII) else float(text)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        return None
-    return value
-
-
 def checked(name: str, value: object) -> Any:
     """The value with its field's type: numbers and switches may be written as text. None counts as not given."""
     kind = (
@@ -122,9 +109,7 @@ def checked(name: str, value: object) -> Any:
     if name in WHOLE or name in REAL:
         if value in ("", "None"):  # how old files write `not given`
             return None
-        found = to_number(value)
-        if found is not None and name in WHOLE:
-            found = int(found) if found == int(found) else None
+        found = whole(value) if name in WHOLE else number(value)
         low, high = WHOLE.get(name) or REAL[name]
         if found is not None and not low <= found <= high:
             raise ValueError(f"must be {kind} from {low:g} to {high:g}, not {found}")

@@ -19,7 +19,8 @@ from ..errors import Problem, UserError, nearest
 from . import toml_file
 from .jsonc import parse
 from .layers import read_text
-from .prompt_fields import FIXED, LETTERS, checked, json_value, to_number
+from .prompt_fields import FIXED, LETTERS, checked, json_value
+from .values import number
 
 TAG = re.compile(r"<\w+:([^:>]+)(?::[^>]*)?>")
 """What a prompt tells an image server beside its words: `<kind:name:numbers>`."""
@@ -222,7 +223,7 @@ def _prompt(entry: object, at: int, file: str) -> Prompt:
 def _weights(value: object, where: str) -> tuple[float, ...]:
     if value is None:
         return ()
-    found = [to_number(each) for each in value] if isinstance(value, list) else []
+    found = [number(each) for each in value] if isinstance(value, list) else []
     weights = tuple(float(each) for each in found if each is not None)
     if not found or len(weights) < len(found):
         raise UserError(

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from .key_sets import SECRETS, WEBUI_SECRETS
-from .values import on, unset
+from .values import on, unset, whole
 
 
 class SampleRule(NamedTuple):
@@ -27,11 +27,8 @@ def sample_rule(options: Mapping[str, object]) -> SampleRule | None:
     """When a run is sampled; None: never, because `sample_opt` says None, "" or null."""
     if "sample_opt" in options and unset(options["sample_opt"]):
         return None
-    try:
-        count = max(1, int(str(options.get("sample_num") or 1)))
-    except (TypeError, ValueError):
-        count = 1
-    return SampleRule("step" if options.get("sample_opt") == "step" else "epoch", count)
+    count = whole(options.get("sample_num")) or 1
+    return SampleRule("step" if options.get("sample_opt") == "step" else "epoch", max(1, count))
 
 
 def on_webui(options: Mapping[str, object]) -> bool:

@@ -1,4 +1,4 @@
-"""Values out of config files: which count as nothing or as a switch that is on, which nobody could store, their text.
+"""Values out of config files: nothing, switches, numbers and their texts; which nobody could store.
 
 Covers: any value, whatever key it belongs to. Not: types and limits of a key (`key_table`), parsing (`jsonc`,
 `toml_file`).
@@ -23,6 +23,28 @@ def unset(value: object) -> bool:
 def on(value: object) -> bool:
     """Whether a switch is on; old files write `"true"`."""
     return value is True or (isinstance(value, str) and value.strip().lower() == "true")
+
+
+def number(value: object) -> int | float | None:
+    """A number or the text of one, finite and of a size that a TOML file can hold; else None."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        found = int(value) if isinstance(value, (int, str)) else value
+    except ValueError:
+        try:
+            found = float(value)
+        except ValueError:
+            return None
+    if isinstance(found, int):
+        return found if -(2**63) <= found < 2**63 else None
+    return float(found) if math.isfinite(found) else None
+
+
+def whole(value: object) -> int | None:
+    """2 of 2, 2.0, "2" and "2.0"; None of what is no whole number."""
+    found = number(value)
+    return int(found) if found is not None and found == int(found) else None
 
 
 def bad_letter(text: str) -> str | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from ..config.prompts import check_prompts
 from ..config.sampling_options import sample_rule, sampler_environment, webui_addresses
-from ..config.values import unset
+from ..config.values import unset, whole
 from ..errors import Problem
 from ..records import Setting
 from ..sampling.servers.protocol import BaseModel, ServerError
@@ -110,9 +110,8 @@ def _keys(options: Mapping[str, Setting], values: Mapping[str, object]) -> Itera
     if wanted is None or wanted.unit is None:
         return
     key = "save_every_n_steps" if wanted.unit == "step" else "save_every_n_epochs"
-    try:
-        every = 0 if unset(values.get(key)) else int(str(values[key]))
-    except ValueError:
+    every = 0 if unset(values.get(key)) else whole(values[key])
+    if every is None:  # the trainer's checks say so
         return
     setting = options.get("sample_opt") or switch
     if wanted.unit == "step" and not every:

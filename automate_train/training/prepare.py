@@ -10,7 +10,7 @@ import os
 from functools import cache
 from typing import NamedTuple
 
-from ..config.values import unset
+from ..config.values import unset, whole
 from ..machine import gpus
 from ..records import Launch, Run, RunRecord, SweepContext
 from ..store.journal import Journal
@@ -52,7 +52,7 @@ def prepare(run: Run, journal: Journal, context: SweepContext) -> PreparedRun:
 def retries(run: Run) -> int:
     """How often a run is tried again when what ended it passes by itself."""
     option = run.options.get("retries")
-    return 0 if option is None or unset(option.value) else int(str(option.value))
+    return 0 if option is None else whole(option.value) or 0
 
 
 def _named_devices(run: Run) -> tuple[str, ...]:

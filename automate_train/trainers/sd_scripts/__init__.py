@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 
+from ...config.values import number
 from ...errors import Problem, UserError
 from ...records import Event, Launch, Run, SweepContext
 from ...store.events import read_events
@@ -24,7 +25,7 @@ from . import checks, console, launcher
 from .outcome import verdict
 from .resolve import Resolved, resolve, resolve_unread
 from .script import TINY, script_of
-from .value_types import number, refused, set_options
+from .value_types import refused, set_options
 
 __all__ = ["disk_bytes", "events", "needs_gpu", "prepare", "problems", "verdict"]
 

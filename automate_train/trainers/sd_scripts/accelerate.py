@@ -10,9 +10,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...config.values import number
 from ...records import Run, Setting, SweepContext
 from ..ports import LAST_PORT, PORTS, free_port, ports
-from .value_types import built_in, number, problem, refused
+from .value_types import built_in, problem, refused
 
 CONFIG = "accelerate.json"
 START = """import sys

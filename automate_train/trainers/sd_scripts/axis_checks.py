@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...config.key_sets import DATASET
+from ...config.values import number
 from ...errors import Problem
 from ...records import Run
 from .dataset import any_subset_on, each_subset, effective
 from .resolve import Resolved
-from .value_types import number, problem
+from .value_types import problem
 
 OWN_FILE = ("custom_dataset", "dataset_config")
 OF_BUCKETS = ("min_bucket_reso", "max_bucket_reso", "bucket_reso_steps", "bucket_no_upscale")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...config.prompts import check_prompts
-from ...config.values import unset
+from ...config.values import number, unset
 from ...errors import Problem, UserError, nearest
 from ...records import Run, SweepContext
 from ..script_options.argument import shown
@@ -29,7 +29,7 @@ from . import (
 )
 from .dataset import any_subset_on, each_subset, effective
 from .resolve import Resolved
-from .value_types import as_list, is_on, number, path_in, problem, text_in
+from .value_types import as_list, is_on, path_in, problem, text_in
 
 SCHEDULERS = (
     "linear cosine cosine_with_restarts polynomial constant constant_with_warmup inverse_sqrt reduce_lr_on_plateau "

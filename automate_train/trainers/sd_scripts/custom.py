@@ -16,6 +16,7 @@ from pathlib import Path
 import toml
 
 from ...config.key_sets import DATASET
+from ...config.values import number
 from ...errors import Problem, Severity, nearest
 from ...records import Setting
 from ..script_options.argument import Argument
@@ -31,7 +32,7 @@ from .dataset import (
     each_subset,
     typed,
 )  # fmt: skip
-from .value_types import Table, number, path_in, problem, rank
+from .value_types import Table, path_in, problem, rank
 
 OF_DATASET = frozenset(TYPES) - {*PATHS, "is_reg"}
 MAX_BYTES = 16 << 20

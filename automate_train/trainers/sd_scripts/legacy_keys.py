@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ...config.sampling_options import sample_rule
-from ...config.values import text_of
+from ...config.values import number, text_of
 from ...errors import Problem
 from ...records import Setting
 from ..script_options.argument import Argument, shown
 from .dataset import Document, batch_sizes, images_per_epoch
-from .value_types import as_list, built_in, is_on, number, number_texts, pairs, path_in, problem, rank, text_in
+from .value_types import as_list, built_in, is_on, number_texts, pairs, path_in, problem, rank, text_in
 
 PRECISIONS = {
     "fp16": ("fp16", "fp16"),

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 
-from ...config.values import text_of
+from ...config.values import number, text_of
 from ...records import Setting
 from ..script_options.argument import shown
 from .legacy_keys import Options, Pair
-from .value_types import as_list, built_in, is_on, number, number_texts, rank, text_in
+from .value_types import as_list, built_in, is_on, number_texts, rank, text_in
 
 ALGORITHMS = {
     **dict.fromkeys("lora locon loha lokr ia3 dylora full diag-oft boft glora".split()),

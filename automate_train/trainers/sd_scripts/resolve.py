@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...config.key_sets import ALIASES, DATASET, OURS, TRANSLATED
+from ...config.values import number
 from ...errors import Problem, nearest
 from ...records import Run, Setting, SweepContext
 from ..launch_parts import device_count
@@ -23,20 +24,7 @@ from . import custom, dataset
 from .legacy_keys import Options, learning_rates, masks, min_snr, optimizer, precision, samples, schedule, warmup
 from .network import network
 from .script import TINY, family_of, script_name, script_of
-from .value_types import (
-    Table,
-    Values,
-    built_in,
-    is_on,
-    number,
-    out_of_range,
-    pairs,
-    plain,
-    problem,
-    rank,
-    set_options,
-    text_in,
-)
+from .value_types import Table, Values, built_in, is_on, out_of_range, pairs, plain, problem, rank, set_options, text_in
 
 FORK = re.compile(r"(gor)_\w+|(enable_hypertile)\w*|(contrastive_class_learning)\w*")
 """Options of forks, in groups that one switch turns on (mask_threshold: `legacy_keys.masks`)."""

@@ -6,14 +6,13 @@ Covers: which of two settings wins, numbers and switches however old files write
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from ...config.key_sets import BY_NAME
 from ...config.key_table import MOST
-from ...config.values import on, text_of, unset
+from ...config.values import number, on, text_of, unset
 from ...errors import Problem, Severity, UserError
 from ...records import Setting, Source
 from ..script_options.argument import outside
@@ -60,22 +59,6 @@ def rank(setting: Setting) -> int:
 
 def built_in(key: str, value: object) -> Setting:
     return Setting(value, Source("built-in"), key)
-
-
-def number(value: object) -> int | float | None:
-    """A number or the text of one, finite and of a size that a TOML file can hold; else None."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    try:
-        found = int(value) if isinstance(value, (int, str)) else value
-    except ValueError:
-        try:
-            found = float(value)
-        except ValueError:
-            return None
-    if isinstance(found, int):
-        return found if -(2**63) <= found < 2**63 else None
-    return float(found) if math.isfinite(found) else None
 
 
 def is_on(setting: Setting | None) -> bool:
