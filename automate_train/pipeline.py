@@ -19,13 +19,14 @@ from typing import Any, NamedTuple, TextIO
 
 from .config.key_sets import BUILT_IN
 from .config.layers import load
+from .config.masking import Masker, masker_of
 from .config.sampling_options import on_webui, sampler_environment
 from .config.values import unset
 from .display import summary
 from .display.live import choose
 from .display.plain import Plain
 from .display.results import write_results
-from .errors import Problem
+from .errors import Problem, UserError
 from .executors.local import Local
 from .machine import background, lock
 from .machine.child_process import own_command
@@ -83,7 +84,7 @@ class SweepRequest(NamedTuple):
     samples_must: bool = False
     """A sample that is missing in the end makes the exit code 1, like a run that failed."""
     command: tuple[str, ...] = ()
-    """The command line, without secrets."""
+    """The command line."""
     in_background: tuple[str, ...] | None = None
     """The arguments of the same sweep in the background, secrets and all. None: it stays in the foreground."""
 
@@ -100,6 +101,7 @@ class Plan(NamedTuple):
     rerun: bool = False
     """What has succeeded is run again."""
     samples_must: bool = False
+    masker: Masker = Masker()
 
     @property
     def folder(self) -> SweepFolder:
@@ -109,6 +111,16 @@ class Plan(NamedTuple):
 def run(request: SweepRequest) -> int:
     """The exit code: 0, 1 when a run failed, 2 when something is wrong, 130 when a person stopped it."""
     settings, problems = load(request.config_files, request.sets, request.overrides)
+    masker = masker_of({key: setting.value for key, setting in settings.items()}, os.environ)
+    try:
+        return _run(request._replace(command=masker.command(request.command)), settings, problems, masker)
+    except UserError as error:
+        error.problem = masker.problem(error.problem)
+        raise
+
+
+def _run(request: SweepRequest, settings: dict[str, Setting], problems: list[Problem], masker: Masker) -> int:
+    """`request`: with a masked command."""
     sweep = expand(settings, number_start=request.train_id_start)
     context, gpus, found = _context(request, sweep.project, settings)
     folder = SweepFolder(context.temp_dir, context.project)
@@ -120,13 +132,16 @@ def run(request: SweepRequest) -> int:
     selection = select(sweep, only, request.skip_to_index, done)
     problems += [*found, *check(selection, context, gpus)]
     refused = any(problem.severity == "error" for problem in problems)
-    _print_plan(request, context, selection, done, problems, starts=not (request.dry_run or refused))
+    _print_plan(request, context, selection, done, problems, masker, starts=not (request.dry_run or refused))
     if request.dry_run or refused:
         return 2 if refused else 0
     if request.in_background is not None:
         return _start_in_background(request.in_background, folder)
     secrets = _sampler_secrets(selection)
-    return execute(Plan(context, gpus or [], selection, secrets, request.plain, request.rerun, request.samples_must))
+    plan = Plan(
+        context, gpus or [], selection, secrets, request.plain, request.rerun, request.samples_must, masker
+    )  # fmt: skip
+    return execute(plan)
 
 
 def _context(
@@ -159,16 +174,16 @@ def _context(
 
 def _print_plan(
     request: SweepRequest, context: SweepContext, selection: Selection, done: set[str], problems: list[Problem],
-    starts: bool,
+    masker: Masker, starts: bool,
 ) -> None:  # fmt: skip
     if request.json:
-        for piece in plan_text.as_json(context, selection, done, problems):
+        for piece in plan_text.as_json(context, selection, done, problems, masker):
             sys.stdout.write(piece)
         return
     _print(plan_text.head(selection), sys.stdout, starts)
     if request.dry_run:
-        _print(plan_text.human(context, selection, done, commands=request.verbose), sys.stdout, starts)
-    _print(plan_text.problem_lines(problems), sys.stderr, starts)
+        _print(plan_text.human(context, selection, done, masker, commands=request.verbose), sys.stdout, starts)
+    _print(map(masker.text, plan_text.problem_lines(problems)), sys.stderr, starts)
 
 
 def _print(lines: Iterable[str], stream: TextIO, starts: bool) -> None:
@@ -212,7 +227,7 @@ def execute(plan: Plan) -> int:
         # As long as the lock, and longer: whoever sees who holds it may ask to stop.
         stop = stack.enter_context(StopSignals())
         stack.enter_context(lock.held(folder.lock))
-        display = choose(plan.plain, context.slots)
+        display = choose(plan.plain, context.slots, plan.masker)
         stack.callback(display.close)
         journal = open_journal(folder, display.say)
         stack.callback(journal.close)
@@ -226,6 +241,7 @@ def execute(plan: Plan) -> int:
             histories=Histories(folder, journal, events_of), total=_count(plan.selection), journal=journal,
             executor=Local(), display=display, delivery=Delivery(folder), stop=stop,
             followers=[sampler, report] if sampler else [report], clock=time.monotonic, now=time.time,
+            masker=plan.masker,
         )  # fmt: skip
         _train(plan, loop, report, after)
         display.close()
@@ -233,7 +249,7 @@ def execute(plan: Plan) -> int:
             _finish_samples(sampler, stop, display)
         _note_end(plan, loop, journal, display)
         page = report.finish(stop)
-        for line in summary.lines(folder, journal, time.monotonic() - began, context.command, page, first):
+        for line in summary.lines(folder, journal, time.monotonic() - began, context.command, page, first, plan.masker):
             with contextlib.suppress(OSError):
                 print(line)
         short = plan.samples_must and sampler is not None and not sampler.all_made

@@ -258,6 +258,35 @@ def test_a_secret_in_a_command_is_not_printed(automate_train, sweep_files):
     assert done.returncode == 2 and "Secret-" not in done.stdout + done.stderr
 
 
+def test_a_secret_inside_another_value_or_in_what_a_trainer_prints_is_masked(automate_train, sweep_files, tmp_path):
+    key = 'Secret-"1" \\ of mine'
+    program = 'echo "login with $WANDB_API_KEY failed" >&2; echo "ValueError: bad key $WANDB_API_KEY" >&2; exit 3'
+    command = ["/bin/sh", "-c", program, "sh", "{note} {n}", f"--header=Bearer {key}"]
+    flags = sweep_files(command, {"wandb_api_key": key, "note": f"my key: {key}", "n_list": [1, 2]})
+    shown = ""
+    for more in (["--dry-run", "-v"], ["--dry-run", "--json"], ["--set", f"note=again {key}"]):
+        done = automate_train(*flags, *more)
+        shown += done.stdout + done.stderr
+    assert "ValueError: bad key ***" in shown and done.returncode == 1, shown
+    for more in (["status", "out"], ["status", "out", "--json"]):
+        shown += automate_train(*more).stdout
+    assert "of mine" not in shown
+    written = [path for path in (tmp_path / "out").rglob("*") if path.is_file() and b"of mine" in path.read_bytes()]
+    assert {path.name for path in written} == {"console.log"}
+
+
+def test_an_error_does_not_show_the_line_of_a_secret(automate_train, sweep_files, tmp_path):
+    flags = sweep_files(["/bin/true"])
+    for text in (
+        '{"wandb_api_key": "Secret-1 and more}',
+        '{"wandb_api_key":\n "Secret-1" "a": 1}',
+        "{wandb_api_key: Secret-1}",
+    ):
+        (tmp_path / "tuning.json").write_text(text)
+        done = automate_train(*flags, "--dry-run")
+        assert done.returncode == 2 and "Secret" not in done.stderr and "tuning.json:" in done.stderr, done.stderr
+
+
 @pytest.mark.parametrize(
     "text", ['"huggingface\\u005ftoken" = "hf_Secret-1"\n', '[a]\n"wandb_api\\u005fkey" = "Secret-1"\n']
 )

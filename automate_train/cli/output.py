@@ -1,4 +1,4 @@
-"""What the command line prints besides a command's own lines: errors and their exit codes, masked commands.
+"""What the command line prints besides a command's own lines: errors and their exit codes.
 
 Covers: streams that are closed or have a narrow encoding, one sentence an error, the traceback of a bug in a file.
 Not: the sentences themselves (`errors`, and the code that raises them).
@@ -9,15 +9,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import sys
-from collections.abc import Sequence
 
-from ..config.key_sets import MASKED, canonical
 from ..errors import RunError, UserError
-from .parser import spell
-
-LOGIN = re.compile(r"(\w+://)[^\s/@]+@")
 
 
 def open_streams(as_json: bool) -> None:
@@ -78,15 +72,3 @@ def _keep_traceback(error: BaseException) -> str:
     with tempfile.NamedTemporaryFile("w", prefix="automate-train-bug-", suffix=".txt", delete=False) as file:
         traceback.print_exception(error, file=file)
     return file.name
-
-
-def masked(argv: Sequence[str]) -> tuple[str, ...]:
-    """The command as it may be shown and kept: `***` for a secret's value behind --set, and for logins in addresses."""
-    shown: list[str] = []
-    for word in argv:
-        behind = bool(shown) and spell(shown[-1:]) == ["--set"]
-        start = "" if behind else word[: word.find("=") + 1] if spell([word])[0].startswith("--set=") else None
-        key, equals, _ = word[len(start or "") :].partition("=")
-        secret = start is not None and equals and canonical(key.strip()).removesuffix("_list") in MASKED
-        shown.append(f"{start}{key}=***" if secret else LOGIN.sub(r"\1***@", word))
-    return tuple(shown)

@@ -62,7 +62,7 @@ def again(path: str, words: Sequence[str]) -> tuple[tuple[str, ...], str, list[R
         raise UserError("the journal does not say how the sweep was started", source=path)
     if not chosen:
         return (), cwd, []
-    if any("=***" in word for word in argv):
+    if any("***" in word for word in argv):
         hint = "give it in a config file, and type the sweep's command with --only"
         raise UserError("its command had a secret in --set, which is not kept", source=path, hint=hint)
     kept = run.without(argv, "--background", "--only", "--skip-to-index")

@@ -12,7 +12,6 @@ from .. import __version__
 from ..config.key_table import KEYS, Key
 from ..errors import UserError
 from . import COMMANDS
-from .output import masked
 from .parser import Parser, gibibytes, runs, spell, whole
 
 WIDTH = max(len(f"{name} {arguments}") for name, (arguments, _) in COMMANDS.items())
@@ -101,7 +100,7 @@ def _run(argv: Sequence[str], flags: Namespace) -> int:
             verbose=flags.verbose,
             plain=flags.plain,
             samples_must=flags.samples_must,
-            command=masked(argv),
+            command=tuple(argv),
             in_background=without(argv, "--background") if flags.background else None,
         )
     )

@@ -11,6 +11,7 @@ import re
 from typing import NoReturn
 
 from ..errors import UserError
+from .masking import without_values_of_secrets
 
 DEPTH = 50
 MAX_DIGITS = 300
@@ -72,7 +73,7 @@ def fail(text: str, where: str, position: int, message: str) -> NoReturn:
     """Raise with file:line:column, the line itself and a mark under the place."""
     line = text.count("\n", 0, position) + 1
     column = position - (text.rfind("\n", 0, position) + 1) + 1
-    shown = (text.split("\n")[line - 1] if text else "").replace("\t", " ")[:200]
+    shown = (without_values_of_secrets(text).split("\n")[line - 1] if text else "").replace("\t", " ")[:200]
     raise UserError(f"{message}\n  {shown}\n  {' ' * min(column - 1, 200)}^", source=f"{where}:{line}:{column}")
 
 

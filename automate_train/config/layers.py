@@ -19,6 +19,7 @@ from . import toml_file
 from .jsonc import parse
 from .key_sets import BUILT_IN, OLD_SPELLINGS, canonical
 from .logins import move_logins
+from .masking import without_values_of_secrets
 from .values import unfit, unset
 
 MAX_BYTES = 1 << 20
@@ -91,7 +92,7 @@ def parse_set(texts: Sequence[str]) -> Layer:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
             hint = "for example --set unet_lr=1e-4"
-            raise UserError(f"{text!r} is not key=value", source="--set", hint=hint)
+            raise UserError(f"{without_values_of_secrets(text)!r} is not key=value", source="--set", hint=hint)
         try:
             values[key.strip()] = parse(value, "--set")
         except UserError:

@@ -44,7 +44,7 @@ def logins_in(value: object) -> Iterator[str]:
         yield from (match["login"] for match in LOGIN.finditer(value))
 
 
-def without_logins(value: object) -> object:
+def without_logins(value: object, instead: str = "") -> object:
     if isinstance(value, list):
-        return [without_logins(part) for part in value]
-    return LOGIN.sub(r"\g<before>", value) if isinstance(value, str) else value
+        return [without_logins(part, instead) for part in value]
+    return LOGIN.sub(rf"\g<before>{instead}", value) if isinstance(value, str) else value

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from ..config.masking import Masker
 from ..records import GIB, Device
 from ..training.running_attempt import RunningAttempt
 from .plain import Plain, duration
@@ -25,9 +26,9 @@ REFRESH = 2.0
 """Seconds between two drawings: often enough for training, and under 1 % of a core."""
 
 
-def choose(plain: bool, slots: int) -> Plain:
+def choose(plain: bool, slots: int, masker: Masker) -> Plain:
     """The live table where there is a terminal and nobody asked for lines."""
-    return Plain(slots) if plain or not sys.stdout.isatty() else LiveTable(slots)
+    return (Plain if plain or not sys.stdout.isatty() else LiveTable)(slots, masker)
 
 
 class LiveTable(Plain):
@@ -35,18 +36,17 @@ class LiveTable(Plain):
 
     every = REFRESH
 
-    def __init__(self, slots: int = 1) -> None:
-        super().__init__(slots)
+    def __init__(self, slots: int = 1, masker: Masker = Masker()) -> None:  # noqa: B008  # it is frozen
+        super().__init__(slots, masker)
         self.live: Live | None = None
         self.drawn = -inf
         self.running: list[int] = []
 
-    def say(self, text: str) -> None:
+    def _print(self, line: str) -> None:
         if self.live is None:
-            super().say(text)
+            super()._print(line)
         else:
-            with contextlib.suppress(OSError, ValueError):
-                self.live.console.print(f"[{time.strftime('%H:%M:%S')}] {text}", markup=False, highlight=False)
+            self.live.console.print(line, markup=False, highlight=False)
 
     def due(self, active: Sequence[RunningAttempt]) -> bool:
         running = [each.id for each in active]

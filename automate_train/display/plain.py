@@ -10,6 +10,7 @@ import contextlib
 import time
 from collections.abc import Sequence
 
+from ..config.masking import Masker
 from ..errors import printable
 from ..records import Device, Outcome, Run
 from ..training.running_attempt import RunningAttempt
@@ -21,15 +22,19 @@ class Plain:
     every = 5.0
     """Seconds: so often checkpoints and losses are read from the attempts' folders."""
 
-    def __init__(self, slots: int = 1) -> None:
-        self.slots = slots
+    def __init__(self, slots: int = 1, masker: Masker = Masker()) -> None:  # noqa: B008  # it is frozen
+        self.slots, self.masker = slots, masker
         self.durations: list[float] = []
         """Seconds of each run that has succeeded."""
 
     def say(self, text: str) -> None:
+        """With the time, without secrets, and without what would steer the terminal."""
         with contextlib.suppress(OSError, ValueError):
-            # With its end: `print` writes that apart, and another thread's line may come between.
-            print(f"[{time.strftime('%H:%M:%S')}] {printable(text)}\n", end="", flush=True)
+            self._print(f"[{time.strftime('%H:%M:%S')}] {printable(self.masker.text(text))}")
+
+    def _print(self, line: str) -> None:
+        # With its end: `print` writes that apart, and another thread's line may come between.
+        print(f"{line}\n", end="", flush=True)
 
     def started(self, active: RunningAttempt) -> None:
         where = f" on {active.device_labels}" if active.device_labels else ""

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from math import isnan
 from pathlib import Path
 
+from ..config.masking import Masker
 from ..records import RunRecord
 from ..store.journal import Journal
 from ..store.layout import SweepFolder
@@ -24,10 +25,16 @@ from .typed import typed
 
 
 def lines(
-    folder: SweepFolder, journal: Journal, seconds: float, argv: Sequence[str], page: Path | None, first: int
+    folder: SweepFolder,
+    journal: Journal,
+    seconds: float,
+    argv: Sequence[str],
+    page: Path | None,
+    first: int,
+    masker: Masker,
 ) -> Iterator[str]:
     """`argv`: the command that goes on where this ended; `page`: the report, if it could be made; `first`: the id of
-    the first attempt that can have ended in this session."""
+    the first attempt that can have ended in this session; `masker`: a trainer may have printed a secret."""
     records = [record for record in journal.records() if record.in_sweep]
     counts = Counter(record.state for record in records)
     yield f"\n{', '.join(f'{count} {state}' for state, count in counts.items())} ({duration(seconds)})"
@@ -37,7 +44,7 @@ def lines(
     failed = [record for record in records if record.state in ("failed", "lost")]
     for record in failed:
         if record in here:
-            yield from _failure(folder, record)
+            yield from _failure(folder, record, masker)
     path = str(folder.path)
     if earlier := sum(record not in here for record in failed):
         yield f"{earlier} failed in an earlier session: {typed('status', path)}"
@@ -70,11 +77,11 @@ def _has_tensorboard(records: Sequence[RunRecord]) -> bool:
     return any(word in str(record.options.get("log_with")) for record in records for word in ("tensorboard", "all"))
 
 
-def _failure(folder: SweepFolder, record: RunRecord) -> Iterator[str]:
+def _failure(folder: SweepFolder, record: RunRecord, masker: Masker) -> Iterator[str]:
     yield f"\n{record.label} (id {record.id}) {record.name} {record.state}: {record.reason}"
     attempt = folder.attempt(record.folder)
     for line in without_launcher(attempt.tail(100))[-15:]:
-        yield f"  | {line}"
+        yield f"  | {masker.text(line)}"
     yield f"  log: {attempt.console}"
 
 

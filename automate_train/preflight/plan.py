@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import closing
 from itertools import islice
 
-from ..config.key_sets import MASKED
+from ..config.masking import Masker
 from ..config.values import text_of
 from ..errors import Problem, UserError
 from ..records import Dropped, Launch, Run, RunRecord, Setting, SweepContext
@@ -77,7 +77,9 @@ def head(selection: Selection) -> Iterator[str]:
     yield f"{sweep.project}: {count}" + (f" ({sizes})" if sizes else "") + rest
 
 
-def human(context: SweepContext, selection: Selection, done: Set[str], *, commands: bool) -> Iterator[str]:
+def human(
+    context: SweepContext, selection: Selection, done: Set[str], masker: Masker, *, commands: bool
+) -> Iterator[str]:
     """The whole plan in lines; `commands`: with the command of each run."""
     sweep = selection.sweep
     preview = _preview(context) if commands else None
@@ -95,11 +97,12 @@ def human(context: SweepContext, selection: Selection, done: Set[str], *, comman
             lines.append(f"  {point.number:>5}  {point.name}" + ("   (done)" if point.key in done else ""))
         if preview:
             launch, _ = preview(point)
-            lines.append(f"         {shlex.join(launch.argv) if launch else 'cannot be prepared: see the errors'}")
-    yield from _axes(sweep)
-    yield from _shared(runs[0]) if runs else ()
+            argv = shlex.join(masker.value(launch.argv)) if launch else "cannot be prepared: see the errors"
+            lines.append(f"         {argv}")
+    yield from map(masker.text, _axes(sweep))
+    yield from _shared(runs[0], masker) if runs else ()
     yield "runs:"
-    yield from lines or ["  none"]
+    yield from map(masker.text, lines or ["  none"])
     if len(runs) > PREVIEW and (not commands or len(runs) + len(dropped) == SEARCHED):
         yield f"  ... and more: {sweep.size} in all"
     if dropped:
@@ -118,7 +121,7 @@ def _axes(sweep: Sweep) -> Iterator[str]:
             yield f"  {key:<28} {values:<40} {axis.source}"
 
 
-def _shared(first: Run) -> Iterator[str]:
+def _shared(first: Run, masker: Masker) -> Iterator[str]:
     """The options that all runs share, as the first run has them; built-in ones first."""
     yield "the same in all runs:"
     in_order = sorted(first.options.items(), key=lambda item: item[1].source.label != "built-in")
@@ -126,15 +129,12 @@ def _shared(first: Run) -> Iterator[str]:
     names = [key if setting.written == key else f"{setting.written} = {key}" for key, setting in same]
     width = max(map(len, names), default=0)
     for name, (key, setting) in zip(names, same, strict=True):
-        yield f"  {name:<{width}}  {masked(key, text_of(setting.value)):<40} {setting.source}"
+        yield f"  {name:<{width}}  {masker.option(key, text_of(setting.value)):<40} {setting.source}"
 
 
-def masked(key: str, value: object) -> object:
-    """A value as it may be seen: `***` for secrets that are set."""
-    return "***" if key in MASKED and value not in (None, "") else value
-
-
-def as_json(context: SweepContext, selection: Selection, done: Set[str], problems: list[Problem]) -> Iterator[str]:
+def as_json(
+    context: SweepContext, selection: Selection, done: Set[str], problems: list[Problem], masker: Masker
+) -> Iterator[str]:
     """One JSON object in pieces: a plan of a million points is never held in memory."""
     preview = _preview(context)
     project, temp_dir = json.dumps(selection.sweep.project), json.dumps(context.temp_dir)
@@ -151,17 +151,21 @@ def as_json(context: SweepContext, selection: Selection, done: Set[str], problem
             "key": point.key,
             "name": point.name,
             "varied": {setting.written: setting.value for setting in _varied(point)},
-            "options": {key: masked(key, option.value) for key, option in point.options.items()},
+            "options": {key: masker.option(key, option.value) for key, option in point.options.items()},
             "gpus": launch.gpus if launch else None,
             "argv": list(launch.argv) if launch else None,
             "cwd": launch.cwd if launch else None,
             "folder": str(folder.path),
             "done": point.key in done,
         }
-        yield comma + "\n" + json.dumps(entry, ensure_ascii=False)
+        yield comma + "\n" + json.dumps(masker.value(entry), ensure_ascii=False)
         comma = ","
     yield '\n], "dropped": ' + json.dumps([point._asdict() for point in dropped], ensure_ascii=False)
-    yield ', "problems": ' + json.dumps([problem._asdict() for problem in problems], ensure_ascii=False) + "}\n"
+    yield (
+        ', "problems": '
+        + json.dumps([masker.problem(problem)._asdict() for problem in problems], ensure_ascii=False)
+        + "}\n"
+    )
 
 
 def problem_lines(problems: list[Problem]) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """Where a sweep comes from: both config files as given, versions, machine, GPUs, the trainer's commit.
 
-Covers: collecting it and `provenance.json`, which each start of the sweep's command writes anew; masking secrets in the
-config files' text. Not: when it is written (`worker`), showing it (`web/js/provenance.js`), the runs' own commands
-(launch.json of each attempt).
+Covers: collecting it and `provenance.json`, which each start of the sweep's command writes anew; the config files' text
+without secrets. Not: what is secret (`config.masking`), when it is written (`worker`), showing it
+(`web/js/provenance.js`), the runs' own commands (launch.json of each attempt).
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from .. import __version__
-from ..config.key_sets import ALIASES, MASKED, canonical
+from ..config.key_sets import canonical
 from ..config.layers import parse_object
-from ..config.logins import ADDRESSES, logins_in, without_logins
-from ..config.values import text_of, unset
+from ..config.logins import ADDRESSES, without_logins
+from ..config.masking import MASK, VALUE, Masker, masker_of, secret_texts
+from ..config.values import unset
 from ..errors import UserError
 from ..records import Setting, SweepContext
 from ..store.files import write
@@ -33,8 +34,6 @@ PACKAGES = (
 INSTALLED = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)(-py[\d.]+)?\.(dist|egg)-info")
 """How installers name a package's folder in site-packages."""
 MOST_BYTES = 1 << 20
-SHORTEST = 4
-"""Characters of a secret that is looked for in a text: shorter ones are in every text."""
 
 
 def write_provenance(
@@ -47,6 +46,7 @@ def write_provenance(
 
 def collect(context: SweepContext, options: Mapping[str, Setting], gpus: Sequence[str]) -> dict[str, object]:
     """JSON-able; what cannot be found out is empty or None."""
+    masker = masker_of({key: option.value for key, option in options.items()})
     repo, venv = (_text(options.get(key)) for key in ("repo_dir", "venv_path"))
     return {
         "at": round(time.time(), 3),
@@ -58,7 +58,7 @@ def collect(context: SweepContext, options: Mapping[str, Setting], gpus: Sequenc
         "gpus": list(gpus),
         "command": list(context.command),
         "cwd": context.cwd,
-        "files": [_file(label, Path(path)) for label, path in context.config_files.items()],
+        "files": [_file(label, Path(path), masker) for label, path in context.config_files.items()],
         "packages": package_versions(Path(venv) if venv else None),
         "trainer": {"path": repo, "commit": commit(Path(repo))} if repo and repo != "tiny" else None,
     }
@@ -68,57 +68,34 @@ def _text(option: Setting | None) -> str:
     return "" if option is None or unset(option.value) else str(option.value)
 
 
-def _file(label: str, path: Path) -> dict[str, str]:
+def _file(label: str, path: Path, masker: Masker) -> dict[str, str]:
     try:
         text = path.read_bytes()[:MOST_BYTES].decode("utf-8-sig", "replace")
     except OSError as error:
         return {"label": label, "path": str(path), "text": f"(cannot be read: {error})"}
-    return {"label": label, "path": str(path), "text": masked_text(text, str(path))}
+    return {"label": label, "path": str(path), "text": masker.text(masked_text(text, str(path)))}
 
 
 def masked_text(text: str, path: str) -> str:
     """A config file's text with `***` for its secrets, however their keys and values are spelled. Where a value cannot
     be found in the text (`"\\u0061bc"`), the file's values are shown instead of its text."""
-    names = {*MASKED, *(old for old, new in ALIASES.items() if new in MASKED)}
-    keys = "|".join(sorted(map(re.escape, names)))
-    value = r"""\[[^\]]*\]|"(?:[^"\\]|\\.)*"|'[^']*'|[^\s,}#]+"""
     try:
         values = parse_object(text, path)
-        found = _secrets(values)
     except UserError:  # it was changed while the sweep started
         return "(not a config file any more)"
     # Also those that are commented out, which no parser sees.
-    shown = re.sub(rf"""((?:{keys})(?:_list)?["']?\s*[:=]\s*)({value})""", r'\1"***"', text)
-    shown = re.sub(r"(\w+://)[^\s/@\"']+@", r"\1***@", shown)
-    for secret in sorted(found, key=len, reverse=True):
-        for spelling in {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}:
-            shown = shown.replace(spelling, "***") if len(secret) >= SHORTEST else shown
+    masker = masker_of(values)
+    shown = VALUE.sub(rf'\g<key>"{MASK}"', masker.text(text))
     try:
-        if all(set(secret) <= {"*"} for secret in _secrets(parse_object(shown, path))):
+        if all(set(each) <= set(MASK) for each in secret_texts(parse_object(shown, path))):
             return shown
     except UserError:
         pass  # what was replaced was more, or less, than a value
-    return json.dumps({key: _shown(key, value) for key, value in values.items()}, ensure_ascii=False, indent=1)
+    return json.dumps({key: _shown(key, value, masker) for key, value in values.items()}, ensure_ascii=False, indent=1)
 
 
-def _secrets(values: Mapping[str, object]) -> set[str]:
-    """The texts of a file's values that may not be shown."""
-    hidden = [value for key, value in values.items() if _is_secret(key)]
-    addresses = [value for key, value in values.items() if canonical(key) in ADDRESSES]
-    return {text for value in hidden for text in _texts(value)} | set(logins_in(addresses))
-
-
-def _texts(value: object) -> Iterable[str]:
-    parts = value if isinstance(value, list) else value.values() if isinstance(value, dict) else None
-    return [text_of(value)] if parts is None else [text for part in parts for text in _texts(part)]
-
-
-def _is_secret(key: str) -> bool:
-    return canonical(key).removesuffix("_list") in MASKED
-
-
-def _shown(key: str, value: object) -> object:
-    return "***" if _is_secret(key) else without_logins(value) if canonical(key) in ADDRESSES else value
+def _shown(key: str, value: object, masker: Masker) -> object:
+    return masker.option(key, without_logins(value) if canonical(key) in ADDRESSES else value)
 
 
 def package_versions(venv: Path | None) -> dict[str, str]:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
 
+from ..config.masking import Masker
 from ..errors import RunError, UserError
 from ..executors.protocol import Executor
 from ..records import Outcome, Run, SweepContext
@@ -52,6 +53,7 @@ class Loop:
         self, *, context: SweepContext, strategy: Strategy, histories: Mapping[str, RunHistory], total: int,
         journal: Journal, executor: Executor, display: Display, delivery: Delivery, stop: StopSignals,
         followers: Sequence[Follower], clock: Callable[[], float], now: Callable[[], float],
+        masker: Masker = Masker(),  # noqa: B008  # it is frozen
     ) -> None:  # fmt: skip
         """`histories`: what the store knows of the runs that have begun, by which the strategy decides. `total`: runs
         that are to be done, as far as known. `followers`: processes of ours that are told of news (the sampler, the
@@ -59,8 +61,8 @@ class Loop:
         seconds, which are written down."""
         self.context, self.strategy, self.histories, self.total = context, strategy, histories, total
         self.journal, self.executor, self.display, self.delivery = journal, executor, display, delivery
-        self.stop, self.followers, self.clock, self.now = stop, followers, clock, now
-        self.pending_writes = PendingWrites(journal, display, delivery, now)
+        self.stop, self.followers, self.clock, self.now, self.masker = stop, followers, clock, now, masker
+        self.pending_writes = PendingWrites(journal, display, delivery, now, masker)
         self.release = DeviceRelease(executor, clock, display.say)
         self.prepared: deque[PreparedRun] = deque()
         self.active: list[RunningAttempt] = []
@@ -201,7 +203,8 @@ class Loop:
         attempt = self.journal.begin(record, devices, began, prepared.inside_sweep)
         filling = tuple(cache.path for cache in launch.caches if not latents_cache.is_filled(cache.path))
         try:
-            write_attempt(folder, launch, record, devices, began)
+            argv, env = self.masker.value(launch.argv), self.masker.value(launch.env)
+            write_attempt(folder, launch._replace(argv=argv, env=env), record, devices, began)
             for cache in launch.caches:
                 latents_cache.link(cache)
             handle = self.executor.start(launch, folder, devices)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..config.masking import Masker
 from ..records import Attempt, Checkpoint, Outcome, Run
 from ..store.journal import Journal
 from .delivery import Delivery
@@ -16,9 +17,12 @@ from .running_attempt import RunningAttempt
 
 
 class PendingWrites:
-    def __init__(self, journal: Journal, display: Display, delivery: Delivery, now: Callable[[], float]) -> None:
-        """`now`: Unix seconds."""
+    def __init__(
+        self, journal: Journal, display: Display, delivery: Delivery, now: Callable[[], float], masker: Masker
+    ) -> None:  # fmt: skip
+        """`now`: Unix seconds; `masker`: what a trainer has printed may hold a secret, and is quoted."""
         self.journal, self.display, self.delivery, self.now = journal, display, delivery, now
+        self.masker = masker
         self.starts: list[RunningAttempt] = []
         self.ends: list[tuple[RunningAttempt, Outcome]] = []
         self.checkpoints: list[tuple[Attempt, Checkpoint]] = []
@@ -28,7 +32,7 @@ class PendingWrites:
 
     def could_not_start(self, attempt: Attempt, run: Run, reason: str) -> None:
         """Written down at once: what stops a sweep must not be lost."""
-        self.journal.end(attempt, Outcome("failed", None, reason), self.now(), {})
+        self.journal.end(attempt, Outcome("failed", None, self.masker.text(reason)), self.now(), {})
         self.display.say(f"run {run.number} {run.name}: failed: {reason}")
 
     def write(self) -> bool:
@@ -43,7 +47,8 @@ class PendingWrites:
                 for attempt, checkpoint in checkpoints:
                     self.journal.add_checkpoint(attempt.id, checkpoint)
                 for ended, outcome in ends:
-                    self.journal.end(ended.attempt, outcome, self.now(), ended.metrics())
+                    shown = outcome._replace(reason=self.masker.text(outcome.reason))
+                    self.journal.end(ended.attempt, shown, self.now(), self.masker.value(ended.metrics()))
                 for copy in copies:
                     if not copy.error:
                         self.journal.set_delivered(copy.attempt, copy.paths)

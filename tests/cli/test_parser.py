@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from automate_train import cli
-from automate_train.cli.output import masked
 from automate_train.cli.parser import Parser, ranges, spell
 from automate_train.cli.run import parser, without
 from automate_train.config.key_table import KEYS
+from automate_train.config.masking import Masker
 from automate_train.errors import UserError
 
 
@@ -42,10 +42,11 @@ def test_flags_are_spelled_with_dashes_and_values_stay(typed, known):
         (["--set", "unet_lr=1e-4", "--set"], ["--set", "unet_lr=1e-4", "--set"]),
         (["--project_name_base", "wandb_api_key=x"], ["--project_name_base", "wandb_api_key=x"]),
         (["--set", "nothing"], ["--set", "nothing"]),
+        (["--set", "webui_urls=bob:hush@b:7860"], ["--set", "webui_urls=***@b:7860"]),
     ],
 )
 def test_a_secret_behind_set_is_never_shown(typed, shown):
-    assert list(masked(typed)) == shown
+    assert list(Masker().command(typed)) == shown
 
 
 @pytest.mark.parametrize("text", ["²", "٣", "1-", "-1", "3-1", "", ",", "1,,2", "9" * 19, "1 2", "1--2"])

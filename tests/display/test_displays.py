@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 from display_kit import Sweep
 
+from automate_train.config.masking import Masker
 from automate_train.display.live import LiveTable, choose, sweep_seconds_left
 from automate_train.display.plain import Plain, duration
 from automate_train.records import Attempt, Device, Outcome
@@ -108,9 +109,9 @@ def test_it_is_drawn_when_something_has_changed(monkeypatch):
 
 
 def test_lines_where_there_is_no_terminal(monkeypatch):
-    assert type(choose(False, 1)) is Plain
+    assert type(choose(False, 1, Masker())) is Plain
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert type(choose(False, 1)) is LiveTable and type(choose(True, 1)) is Plain
+    assert type(choose(False, 1, Masker())) is LiveTable and type(choose(True, 1, Masker())) is Plain
 
 
 def test_a_display_that_cannot_be_written_to_is_silent(monkeypatch):

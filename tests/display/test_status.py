@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from display_kit import Sweep
 
+from automate_train.config.masking import Masker
 from automate_train.display import status, summary, watch
 from automate_train.display.results import write_results
 from automate_train.executors.local import Local
@@ -105,7 +106,7 @@ def test_a_resumed_run_is_one_row_from_its_first_step_on(sweep: Sweep):
 
 def test_samples_that_nobody_makes_any_more_are_missing(sweep: Sweep):
     sweep.journal.note(samples={"left": 2, "done": 4})
-    assert "samples: 4 done, 2 missing" in list(summary.lines(sweep.folder, sweep.journal, 1.0, [], None, 0))
+    assert "samples: 4 done, 2 missing" in list(summary.lines(sweep.folder, sweep.journal, 1.0, [], None, 0, Masker()))
 
 
 VALUES = ["NaN", "-Infinity", "1e999", "123456789012345678", "-1", "1.5", "true", "null", '"x"', "[1]", '{"a": 1e999}',

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from automate_train.config import prompts
 from automate_train.config.layers import built_in, merge, parse_set, read
+from automate_train.config.masking import Masker
 from automate_train.display import status
 from automate_train.display.results import write_results
 from automate_train.errors import Problem, UserError
@@ -94,7 +95,7 @@ def planned(folder: Path, sets: list[str]) -> None:
     context = SweepContext(str(folder / "out"), sweep.project, cpu=True)
     problems += checks.check(selection, context, [])
     list(plan.head(selection))
-    list(plan.human(context, selection, set(), commands=False))
+    list(plan.human(context, selection, set(), Masker(), commands=False))
     words = list(plan.problem_lines(problems))
     assert all(isinstance(each, Problem) and each.message for each in problems) and all(words)
     if not any(problem.severity == "error" for problem in problems):

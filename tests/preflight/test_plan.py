@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from automate_train.config.layers import Layer, merge
+from automate_train.config.masking import Masker
 from automate_train.preflight.plan import human
 from automate_train.records import Source, SweepContext
 from automate_train.sweep.product import Sweep, expand
@@ -16,7 +17,9 @@ def huge(**values: object) -> Sweep:
 
 
 def lines_of(sweep: Sweep, *, commands: bool = False) -> list[str]:
-    return list(human(SweepContext("/nowhere", "p"), select(sweep, None, None, set()), set(), commands=commands))
+    return list(
+        human(SweepContext("/nowhere", "p"), select(sweep, None, None, set()), set(), Masker(), commands=commands)
+    )
 
 
 def test_a_plan_of_a_million_million_points_ends():
