@@ -1,14 +1,16 @@
-"""`automate-train logs DIR RUN`: what the trainer of a run has printed, as it was written.
+"""`automate-train logs DIR RUN`: what the trainer of a run has printed.
 
-Covers: the console of the newest attempt, followed until the run has ended. Not: what it means (`trainers/*`).
+Covers: the console of the newest attempt, followed until the run has ended: into a file or pipe byte by byte, on a
+terminal without what would steer it. Not: what it means (`trainers/*`).
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ..errors import UserError
 from ..executors.local import Local
@@ -20,6 +22,14 @@ from .parser import Parser, run_word
 
 INTERVAL = 0.25
 """Seconds between two looks at a console that grows: nothing tells of it on every file system."""
+
+STEERING = re.compile(
+    rb"(?P<colour>\x1b\[[0-9;:]*m)|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]"
+    rb"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]"
+)
+UNFINISHED = re.compile(rb"(?:\xc2|\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\n]*\x1b?|[ -/]*))\Z")
+LONGEST = 4096
+"""Bytes of a sequence that has not ended."""
 
 
 def parser() -> Parser:
@@ -36,10 +46,24 @@ def main(argv: Sequence[str]) -> int:
     record = _begun(journal, flags.run, flags.dir)
     # Beside what the trainer has printed, which is passed on as it is.
     print(describe(record), file=sys.stderr, flush=True)
-    for data in console(folder, record, flags.follow):
+    pieces = console(folder, record, flags.follow)
+    for data in for_terminal(pieces) if sys.stdout.isatty() else pieces:
         sys.stdout.buffer.write(data)
         sys.stdout.flush()
     return 0
+
+
+def for_terminal(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """What a terminal shows of a console: lines, progress bars and colours, and nothing that sets its title, moves its
+    cursor or makes it answer, for its answer would be typed into the shell. A sequence may lie in two pieces."""
+    held = b""
+    for piece in pieces:
+        data = held + piece
+        unfinished = UNFINISHED.search(data)
+        end = unfinished.start() if unfinished else len(data)
+        held = data[end:][:LONGEST]
+        yield STEERING.sub(lambda match: match["colour"] or b"", data[:end])
+    yield b"\x1b[0m"
 
 
 def console(folder: SweepFolder, record: RunRecord, follow: bool) -> Iterator[bytes]:

@@ -9,6 +9,8 @@ Not: who may start (`placement`), how (`executors`), what an exit code means (`t
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
@@ -16,6 +18,7 @@ from math import inf
 from ..config.masking import Masker
 from ..errors import RunError, UserError
 from ..executors.protocol import Executor
+from ..machine.open_files import can_open
 from ..records import Outcome, Run, SweepContext
 from ..store.history import Progress, RunHistory
 from ..store.journal import Journal
@@ -46,6 +49,11 @@ RELEASE_CHECK_SECONDS = 0.05
 """Until what an ended attempt has left is looked at again."""
 
 
+FILES = 16
+"""Files that must be free before a run is prepared or started: it takes three for as long as it lives, and the others
+leave room for reading how it goes and how it ended."""
+
+
 class Loop:
     """The state of one sweep while its runs are trained."""
 
@@ -73,6 +81,7 @@ class Loop:
         """A run waits for something that no event tells."""
         self.elsewhere: set[str] = set()
         """Keys of runs that another machine trains."""
+        self.said_too_many_files = False
         self.stop_level = 0
         """What a person has asked for, as far as it was heeded."""
         self.copying_since: float | None = None
@@ -164,6 +173,8 @@ class Loop:
         for decision in decide(requests, held, devices, self.context):
             prepared = by_key[decision.key]
             if isinstance(decision, Start):
+                if not self._may_open_files():
+                    break
                 if not self.executor.reserve(decision.devices, prepared.folder):
                     self.pending_writes.waits = self.pending_writes.waits | waits
                     return False
@@ -182,12 +193,25 @@ class Loop:
     def _prepare(self, count: int) -> None:
         """Have the next `count` runs ready. One that cannot be prepared has failed, like one that could not be
         started."""
-        while len(self.prepared) < count and not self.starts_no_more:
+        while len(self.prepared) < count and not self.starts_no_more and self._may_open_files():
             run = self.strategy.propose(self.histories)
             if run is None:
                 break
             if run.key not in self.elsewhere and (prepared := self._prepare_one(run)) is not None:
                 self.prepared.append(prepared)
+
+    def _may_open_files(self) -> bool:
+        """Whether a run can be prepared and started; else it waits until another has ended, for that is no failure of
+        it. Where none runs, `OSError`: nothing would ever change."""
+        if can_open(FILES):
+            return True
+        if not self.active and not self.release.awaited and (self.prepared or self.strategy.propose(self.histories)):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        self.recheck = True
+        if not self.said_too_many_files:
+            self.said_too_many_files = True
+            self.display.say("too many files are open: runs wait until others have ended (ulimit -n 4096 allows more)")
+        return False
 
     def _prepare_one(self, run: Run) -> PreparedRun | None:
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 PORT = "torch.distributed.DistNetworkError: The server socket has failed to listen: EADDRINUSE, address already in use"
 PROGRAM = 'echo x >>tries-$0; [ $(wc -l <tries-$0) -gt $1 ] && exit 0; echo "$2" >&2; exit 1'
@@ -26,3 +28,18 @@ def test_not_oftener_than_asked_and_only_what_passes(automate_train, sweep_files
         flags = sweep_files(["/bin/sh", "-c", PROGRAM, number, 99, says], retries=retries, temp_dir=f"out-{number}")
         assert automate_train(*flags).returncode == 1
         assert (tmp_path / f"tries-{number}").read_text().count("x") == tries, says
+
+
+def test_too_many_open_files_is_no_failure_of_a_run(sweep_files, tmp_path):
+    """Runs wait for it while others run; where nothing can run at all, one sentence says what helps."""
+    flags = sweep_files(["/bin/sh", "-c", "sleep 0.5"], {"n_list": list(range(20))})
+    (tmp_path / "default.json").write_text(
+        json.dumps({"project_name_base": "p", "temp_dir": "out", "trainer": "command",
+                    "command": ["/bin/sh", "-c", "sleep 0.5", "{n}"]})
+    )  # fmt: skip
+    for files, code, said in (("12", 2, "ulimit -n 4096"), ("36", 0, "too many files are open: runs wait")):
+        command = [sys.executable, "-m", "automate_train", *flags[:4], "--cpu", "20"]
+        limited = ["/bin/sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
+        done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert done.returncode == code and said in done.stdout + done.stderr, done.stdout + done.stderr
+        assert "failed" not in done.stdout
