@@ -110,6 +110,8 @@ def merge(layers: Sequence[Layer]) -> tuple[dict[str, Setting], list[Problem]]:
         own: dict[str, tuple[str, object]] = {}
         for written, value in layer.values.items():
             key = canonical(written)
+            if key in ("", "_list"):
+                raise UserError(f"has a value for a key without a name ({written!r})", source=source, hint="name it")
             if message := unfit(written) or unfit(value):
                 raise UserError(message, source=source, key=written, hint="take it out")
             if written.removesuffix("_list") in OLD_SPELLINGS:

@@ -47,11 +47,16 @@ def check_list(key: str, setting: Setting) -> None:
     if base in MASKED:
         text = "is a secret, and the values of a list are in the names of the runs"
         raise UserError(text, source=source, key=key, hint=f"use {base}")
-    if not isinstance(setting.value, list):
-        looks = isinstance(setting.value, str) and setting.value.startswith("[")
-        hint = "is a comma missing?" if looks else f"or use {base} for one value"
-        raise UserError("must be a list, for example [1, 2]", source=source, key=key, hint=hint)
-    if not setting.value:
+    value = setting.value
+    if not isinstance(value, list):
+        text = value.strip() if isinstance(value, str) else ""
+        hint = f"or use {base} for one value"
+        if text.startswith("["):
+            hint = "is a comma, a quote or the closing bracket missing?"
+        elif "," in text:
+            hint = f"write [{text:.60}]"
+        raise UserError(f"must be a list, for example [1, 2], not {value!r:.60}", source=source, key=key, hint=hint)
+    if not value:
         raise UserError("is an empty list", source=source, key=key, hint="give a value, or take the key out")
 
 

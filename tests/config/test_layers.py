@@ -239,6 +239,12 @@ def test_what_no_file_can_hold_is_refused_by_key_and_source(value: object):
         merge([layer(**{"a\udc80": 1})])
 
 
+@pytest.mark.parametrize("key", ["", "_list"])
+def test_a_key_without_a_name_is_told(key: str):
+    with pytest.raises(UserError, match="has a value for a key without a name"):
+        merge([layer(**{key: [1, 2]})])
+
+
 def test_toml_keys_may_not_nest_without_end(tmp_path: Path):
     (tmp_path / "d.toml").write_text("a." * 3000 + "a = 1")
     with pytest.raises(UserError, match=r"d\.toml: a: is nested deeper than 50 levels"):

@@ -58,7 +58,8 @@ def test_zip_moves_lists_together_where_the_first_stands():
     [
         ({"a_list": []}, "a_list: is an empty list"),
         ({"a_list": 3}, "a_list: must be a list, for example"),
-        ({"a_list": "[1e-4 2e-4]"}, "a_list: must be a list, for example [1, 2] (is a comma missing?)"),
+        ({"a_list": "[1e-4 2e-4]"}, "a_list: must be a list, for example [1, 2], not '[1e-4 2e-4]' (is a comma, "),
+        ({"a_list": "4,8"}, "a_list: must be a list, for example [1, 2], not '4,8' (write [4,8])"),
         ({"a_list": [1, 2], "b_list": [1], "zip": [["a_list", "b_list"]]}, "a_list has 2, b_list has 1"),
         ({"a_list": [1, 2], "zip": [["a_list", "nope"]]}, "this sweep has no list nope"),
         ({"a_list": [1, 2], "zip": 3}, "must be a list of lists of keys"),
