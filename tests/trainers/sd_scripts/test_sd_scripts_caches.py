@@ -144,9 +144,9 @@ def test_folders_become_links_and_are_filled_once(bench):
     (cache,) = launch.caches
     latents_cache.link(cache)
     assert (Path(cache.path) / "00.png").read_bytes() == (bench.pictures / "00.png").read_bytes()
-    assert not latents_cache.is_filled(cache)
-    latents_cache.mark_filled(cache)
-    assert latents_cache.is_filled(sd_scripts.prepare(run, folder, bench.context).caches[0])
+    assert not latents_cache.is_filled(cache.path)
+    latents_cache.mark_filled(cache.path)
+    assert latents_cache.is_filled(sd_scripts.prepare(run, folder, bench.context).caches[0].path)
     assert sorted(path.name for path in bench.pictures.iterdir()) == [
         "00.png", "00.txt", "01.png", "01.txt", "02.png", "02.txt",
     ]  # fmt: skip
