@@ -103,7 +103,7 @@ def _plan(run: Run, attempt: AttemptFolder, context: SweepContext) -> tuple[list
         return PLACEHOLDER.sub(lambda match: values.get(canonical(match[1]), match[0]), text)
 
     cwd = _absolute(fill(cwd))
-    if not errors and not os.path.isdir(cwd) and not Path(cwd).is_relative_to(folder.path):
+    if not PLACEHOLDER.search(cwd) and not os.path.isdir(cwd) and not Path(cwd).is_relative_to(folder.path):
         errors.append(_problem(options, "cwd", f"there is no folder {cwd}"))
     env = dict(ENV)
     program, *arguments = map(fill, command)
@@ -114,7 +114,11 @@ def _plan(run: Run, attempt: AttemptFolder, context: SweepContext) -> tuple[list
             errors.append(_problem(options, "venv_path", f"there is no {bin_folder}/{program}"))
     env |= {name: fill(value) for name, value in environment.items()}
     found = _which(os.path.join(cwd, program) if os.sep in program else program, env.get("PATH"))
-    if found is None and not errors:
+    if (
+        found is None
+        and not PLACEHOLDER.search(program)
+        and not any(each.key in ("cwd", "venv_path") for each in errors)
+    ):
         errors.append(_problem(options, "command", f"there is no program {program!r}", "give its full path"))
     env |= {ATTEMPT: str(folder.path), EVENTS: str(folder.events)}
     lora = _text(options, "lora_file") or LORA

@@ -128,7 +128,7 @@ def test_problems_do_not_keep_the_plan_from_being_printed(automate_train, sweep_
     assert len(plan["runs"]) == 2
     messages = [problem["message"] for problem in plan["problems"]]
     assert any("{nope} is not a key" in message for message in messages)
-    assert any("no program 'no-such-program'" in message for message in messages)
+    assert any("there is no program 'no-such-program'" in message for message in messages)
     assert any(
         problem["key"] == "n" and "nothing in the command uses it" in problem["message"] for problem in plan["problems"]
     )
