@@ -220,7 +220,8 @@ def _sampler_secrets(selection: Selection) -> dict[str, str] | None:
 
 
 def execute(plan: Plan) -> int:
-    """Run what is to be done; the exit code: 0, 1 when a run failed, 130 when a person stopped it."""
+    """Run what is to be done; the exit code: 0, 1 when a run failed or another machine still trains one, 130 when a
+    person stopped it."""
     began = time.monotonic()
     folder, context = plan.folder, plan.context
     with ExitStack() as stack:
@@ -253,7 +254,12 @@ def execute(plan: Plan) -> int:
             with contextlib.suppress(OSError):
                 print(line)
         short = plan.samples_must and sampler is not None and not sampler.all_made
-        return 130 if stop.level else 1 if loop.failed or short else 0
+        return 130 if stop.level else 1 if loop.failed or short or _is_trained_elsewhere(plan, loop) else 0
+
+
+def _is_trained_elsewhere(plan: Plan, loop: Loop) -> bool:
+    """Whether another machine still trains a run of this command, so that not all is done."""
+    return bool(loop.elsewhere) and any(run.key in loop.elsewhere for run in plan.selection.todo())
 
 
 def _count(selection: Selection) -> int:
@@ -302,7 +308,8 @@ def _finish_samples(sampler: SamplerProcess, stop: StopSignals, display: Plain) 
 
 def _note_end(plan: Plan, loop: Loop, journal: Journal, display: Plain) -> None:
     """What is left to write when all is trained. A full disk makes no failure of it: the next start writes it again."""
-    state = "interrupted" if loop.stop.level else "failed" if loop.failed else "done"
+    trained = "running" if _is_trained_elsewhere(plan, loop) else "done"
+    state = "interrupted" if loop.stop.level else "failed" if loop.failed else trained
     try:
         note_sweep(plan.folder, journal, state=state, **({"rerun_after": None} if state == "done" else {}))
         journal.note(waiting=None)

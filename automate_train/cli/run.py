@@ -22,8 +22,8 @@ EPILOG = f"""\
 other commands:
 {LISTING}
 
-exit codes: 0 all succeeded or already done, 1 a run failed, 2 files, flags or environment are wrong,
-3 a bug of automate-train, 130 interrupted
+exit codes: 0 all succeeded or already done, 1 a run failed or still runs on another machine,
+2 files, flags or environment are wrong, 3 a bug of automate-train, 130 interrupted
 
 The same command again continues a sweep: runs that succeeded are not run again."""
 

@@ -27,6 +27,11 @@ WAL_PAGES = 250
 """The WAL stays at 1 MB; SQLite's own 1000 make it several times larger than the journal."""
 
 
+LOCKED_SECONDS = 60.0
+"""For which another writer is waited for (the sampler on a slow disk, a program of the user's). After it the sweep
+ends, and leaves its runs alone: SQLite's own 5 s are too few for that."""
+
+
 def connect(path: Path, read_only: bool) -> sqlite3.Connection:
     """`sqlite3.DatabaseError` for a damaged or locked file; `UserError` for one of a newer automate-train."""
     if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
@@ -39,7 +44,7 @@ def connect(path: Path, read_only: bool) -> sqlite3.Connection:
 
 
 def _writable(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None)
+    db = sqlite3.connect(path, timeout=LOCKED_SECONDS, isolation_level=None)
     db.execute("pragma journal_mode = wal")
     # In WAL mode NORMAL loses no committed transaction to a killed process, only (whole ones) to a power cut.
     db.execute("pragma synchronous = normal")

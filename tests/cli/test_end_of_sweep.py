@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
+import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
+from control_kit import HELD, until
 
 from automate_train import pipeline
+from automate_train.executors.local import Local
 from automate_train.machine import lock
 from automate_train.preflight import plan as plan_text
 from automate_train.report import worker
@@ -61,3 +67,27 @@ def test_a_sweep_whose_lock_is_a_link_is_refused(sweep_files, tmp_path, automate
     done = automate_train(*sweep_files(["/bin/true", "{n}"], {"n_list": [0]}))
     assert done.returncode == 2 and "lock is a link" in done.stderr and "Traceback" not in done.stderr
     assert (tmp_path / "precious").read_text() == "precious"
+
+
+def test_a_run_that_another_machine_trains_is_not_done(automate_train, sweep_files, start, tmp_path):
+    """It is seen by its lock alone, on a shared disk."""
+    flags = sweep_files(HELD, {"n_list": [0]})
+    sweep = start(*flags)
+    until(lambda: (tmp_path / "on-0").exists())
+    sweep.kill()
+    sweep.wait()
+    ((attempt, handle),) = Local().living(tmp_path / "out/p").items()
+    os.killpg(int(handle.split()[0]), signal.SIGKILL)
+    with open(f"{attempt}/exit_code", "wb") as file:
+        until(lambda: _is_locked_by_us(file.fileno()))
+        assert automate_train(*flags).returncode == 1
+        assert json.loads(automate_train("status", "out", "--json").stdout)["state"] == "running"
+    (tmp_path / "go").touch()
+    assert automate_train(*flags).returncode == 0
+
+
+def _is_locked_by_us(descriptor: int) -> bool:
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False

@@ -54,6 +54,12 @@ def test_a_run_from_plan_to_success(tmp_path: Path):
     assert journal.checkpoints("k0") == [saved._replace(attempt=1)]
 
 
+def test_another_writer_is_waited_for_longer_than_a_disk_may_take(tmp_path: Path):
+    """A journal that stays locked ends the sweep."""
+    with closing(Journal(tmp_path / "journal.sqlite")) as journal:
+        assert journal.db.execute("pragma busy_timeout").fetchone()[0] == 60_000
+
+
 def test_a_later_attempt_gets_its_own_folder_and_number(tmp_path: Path):
     journal = Journal(tmp_path / "journal.sqlite")
     first = journal.begin(run("k"), (), 1.0)
