@@ -30,7 +30,7 @@ def sweep(tmp_path: Path, flags: list[str]) -> int:
 def test_what_another_orchestrator_trained_during_the_checks_is_not_trained_again(sweep_files, tmp_path, monkeypatch):
     flags = sweep_files(["/bin/true", "{n}"], {"n_list": [0, 1, 2]})
     assert sweep(tmp_path, flags) == 0
-    monkeypatch.setattr(plan_text, "succeeded", lambda folder: set())  # as it was before the lock
+    monkeypatch.setattr(plan_text, "known", lambda *told: (set(), []))  # as it was before the lock
     assert sweep(tmp_path, flags) == 0
     assert [path.name for path in tmp_path.glob("out/p/*/attempt-*")] == ["attempt-1"] * 3
 
