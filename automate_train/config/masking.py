@@ -23,7 +23,7 @@ MASK = "***"
 SHORTEST = 6
 """Characters of a secret that is looked for in every text: shorter ones are parts of many words, and are masked at
 their keys alone."""
-LOGIN = re.compile(r"""(\w+://)[^\s/?#@"',]+@""")
+LOGIN = re.compile(r"""\b(\w{1,20}://)[^\s/?#@"',]+@""")
 _NAMES = "|".join(sorted(map(re.escape, {*MASKED, *(old for old, new in ALIASES.items() if new in MASKED)})))
 VALUE = re.compile(
     rf"""(?P<key>(?:{_NAMES})(?:_list)?["']?\s*[:=]\s*)"""

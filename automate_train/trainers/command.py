@@ -156,7 +156,7 @@ def _unread(options: Options) -> Iterator[Problem]:
         elif name in used or (webui and reader == "sampling"):
             continue
         elif name in OURS:
-            hint = f"the program gets it where the command says {{{option.written}}}"
+            hint = f"put {{{option.written}}} into the command, or remove the key"
             yield _problem(options, name, "the command trainer ignores it", hint, "warning")
         else:
             hint = f"put {{{option.written}}} into the command, or remove the key"

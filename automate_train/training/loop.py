@@ -235,7 +235,8 @@ class Loop:
         except (UserError, RunError, OSError) as error:
             self.executor.release(devices)
             self.failed += 1
-            self.pending_writes.could_not_start(attempt, run, f"could not be started: {error}")
+            reason = str(error) if isinstance(error, RunError) else f"could not be started: {error}"
+            self.pending_writes.could_not_start(attempt, run, reason)
             return
         # Of a resumed run, how far earlier attempts came.
         progress = self.histories[run.key].progress if launch.resume else Progress()

@@ -291,3 +291,10 @@ def test_an_own_bug_is_one_sentence_and_a_file(automate_train, sweep_files, tmp_
     path = Path(done.stderr.split("details are in ")[1].strip())
     assert "ZeroDivisionError" in path.read_text()
     path.unlink()
+
+
+def test_a_run_that_the_system_refuses_is_told_once(automate_train, sweep_files):
+    done = automate_train(*sweep_files(["/bin/echo", "{x}"], {"x": "y" * 200_000}))
+    assert done.returncode == 1
+    told = [line for line in done.stdout.splitlines() if "Argument list too long" in line]
+    assert len(told) == 2 and all(line.count("could not be started") == line.count("failed") == 1 for line in told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,10 @@ def test_versions_come_from_the_folders_of_a_virtual_environment(tmp_path: Path)
 def test_a_secret_is_hidden_however_it_is_spelled(path: str, text: str):
     shown = masked_text(text, path)
     assert "ecret-1" not in shown and "***" in shown, shown
+
+
+def test_a_long_word_does_not_keep_the_sweep_from_ending():
+    text = f'{{"x": "{"y" * 300_000}", "webui_url": "http://me:hidden@host:7860"}}'
+    began = time.monotonic()
+    assert masked_text(text, "d.json") == text.replace("me:hidden", "***")
+    assert time.monotonic() - began < 60, "it took minutes: a login was looked for at each letter"
