@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from ..errors import UserError
 from ..executors.local import Local
 from ..records import RunRecord
+from ..store.files import open_regular
 from ..store.journal import Journal, open_sweep
 from ..store.layout import SweepFolder
 from ..sweep.choice import describe, find_run
@@ -71,7 +72,7 @@ def console(folder: SweepFolder, record: RunRecord, follow: bool) -> Iterator[by
     attempt = folder.attempt(record.folder)
     alive = _liveness(folder, record)
     try:
-        with attempt.console.open("rb") as file:
+        with open_regular(attempt.console) as file:
             while True:
                 # First whether it has ended, then what it printed: so the last lines are not missed.
                 ended = not follow or attempt.read_exit_code() is not None or not alive()
@@ -81,7 +82,7 @@ def console(folder: SweepFolder, record: RunRecord, follow: bool) -> Iterator[by
                     return
                 time.sleep(INTERVAL)
     except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", source=str(attempt.console)) from error
+        raise UserError(f"cannot be read: {error.strerror or error}", source=str(attempt.console)) from error
 
 
 def _liveness(folder: SweepFolder, record: RunRecord) -> Callable[[], bool]:

@@ -56,6 +56,9 @@ def write_grid(folder: SweepFolder, x: str, y: str, at: Sequence[str], side: int
     columns, rows = _axis(axes, x, "--x"), _axis(axes, y, "--y")
     if columns == rows:
         raise UserError("this is the same axis as --x", source="command line", key="--y")
+    if not any(data.pictures for data in sweep.run_data):
+        hint = f"automate-train sample {folder.path}"
+        raise UserError("this sweep has no sample pictures", source=str(folder.path), hint=hint)
     if not have_pillow():
         raise UserError("needs Pillow", source="automate-train grid", hint=pillow_hint())
     fixed = _fixed_positions(sweep, axes, {columns.name, rows.name}, _chosen(axes, at))

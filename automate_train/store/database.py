@@ -78,8 +78,19 @@ def _read_only(path: Path) -> sqlite3.Connection:
 
 
 def _upgrade(db: sqlite3.Connection, path: Path) -> None:
-    for number, script in enumerate(UPGRADES[_version(db, path) :], _version(db, path) + 1):
-        db.executescript(f"begin immediate; {script} pragma user_version = {number}; commit;")
+    """Each upgrade is one transaction. Another process may have made it while we waited for the lock."""
+    while (version := _version(db, path)) < len(UPGRADES):
+        db.execute("begin immediate")
+        try:
+            if _version(db, path) == version:
+                for statement in UPGRADES[version].split(";"):
+                    db.execute(statement)
+                db.execute(f"pragma user_version = {version + 1}")
+            db.execute("commit")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("rollback")
+            raise
 
 
 def _version(db: sqlite3.Connection, path: Path) -> int:

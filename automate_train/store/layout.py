@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 
 from ..errors import UserError, printable
+from .files import open_regular
 
 LOGS = "_logs"
 """In temp_dir: the trackers' home, one for all runs of all sweeps."""
@@ -148,7 +149,8 @@ class AttemptFolder:
     def read_exit_code(self) -> int | None:
         """The trainer's exit code, or None while it runs or when nobody was left to write it."""
         try:
-            data = self.exit_code.read_bytes()
+            with open_regular(self.exit_code) as file:
+                data = file.read(8)
         except OSError:
             return None
         # The shell writes number and newline in one write; without the newline the disk was full half-way.
@@ -157,7 +159,7 @@ class AttemptFolder:
     def tail(self, lines: int = 15) -> list[str]:
         """The last console lines, progress bars reduced to their last state, without what would steer a terminal."""
         try:
-            with self.console.open("rb") as f:
+            with open_regular(self.console) as f:
                 f.seek(max(0, self.console.stat().st_size - 64 * 1024))
                 text = f.read().decode("utf-8", "replace")
         except OSError:

@@ -180,3 +180,11 @@ def test_strips_of_finished_runs_are_in_target_path(sweep: Sweep, tmp_path: Path
     assert len(strips) == 6 and not any(name.startswith("000-") for name in strips)  # run 0 failed; 2 prompts each
     with Image.open(tmp_path / "loras" / "grid_samples" / strips[0]) as image:
         assert image.width == 3 * (96 + 6) + 6
+
+
+def test_a_grid_of_a_sweep_without_pictures(tmp_path: Path):
+    sweep = Sweep(tmp_path, unet_lr=["1e-4", "2e-4"])
+    for run in sweep.runs():
+        sweep.begin(run, prompts=[])
+    done = command("grid", sweep.path, "--x", "unet_lr", "--y", "prompt", "-o", tmp_path / "never.png")
+    assert done.returncode == 2 and "this sweep has no sample pictures" in done.stderr

@@ -10,6 +10,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import pytest
 
 from automate_train.errors import UserError
 from automate_train.records import Checkpoint, Outcome, RunRecord
+from automate_train.store import database
 from automate_train.store.journal import Journal
 from automate_train.store.launch import read_launch
 from automate_train.store.layout import AttemptFolder
@@ -147,6 +150,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from automate_train.records import RunRecord
+from automate_train.store import database
 from automate_train.store.journal import Journal
 journal = Journal(Path(sys.argv[1]))
 for n in range(50):
@@ -364,3 +368,22 @@ def test_what_is_not_a_regular_file_holds_nobody_up(tmp_path: Path):
         with pytest.raises(UserError, match="not a regular file"):
             Journal(tmp_path / "journal.sqlite", read_only=read_only)
     assert Journal.is_damaged(tmp_path / "journal.sqlite")
+
+
+def test_two_processes_bring_an_old_journal_up_to_date_at_once(tmp_path: Path):
+    """Both have seen the old version before either has upgraded it."""
+    path = tmp_path / "journal.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(f"{UPGRADES[0]} pragma user_version = 1;")
+    barrier = threading.Barrier(2)
+
+    def upgrade() -> int:
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as db:
+            db.set_trace_callback(lambda sql: barrier.wait(10) if sql == "begin immediate" and not met.pop() else None)
+            database._upgrade(db, path)
+            return int(db.execute("pragma user_version").fetchone()[0])
+
+    met = [True] * 99 + [False, False]  # the first two transactions begin together
+    with ThreadPoolExecutor(2) as pool:
+        versions = [each.result() for each in [pool.submit(upgrade) for _ in range(2)]]
+    assert versions == [len(UPGRADES)] * 2

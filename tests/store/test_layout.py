@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from pathlib import Path
 
@@ -78,3 +79,10 @@ def test_the_consoles_last_lines_do_not_steer_a_terminal(tmp_path: Path):
         "steps: 10%\rsteps: 50%\n\x1b]8;;http://evil\x1b\\link\x1b]8;;\x1b\\\u202e\x9b31m\ta\n".encode()
     )
     assert attempt.tail() == ["배 보트 船", "gone", "steps: 50%", "link31m\ta"]
+
+
+def test_a_pipe_where_a_file_should_be_holds_nobody_up(tmp_path: Path):
+    attempt = AttemptFolder(tmp_path)
+    os.mkfifo(attempt.exit_code)
+    os.mkfifo(attempt.console)
+    assert attempt.read_exit_code() is None and attempt.tail() == []
