@@ -379,7 +379,9 @@ def test_two_processes_bring_an_old_journal_up_to_date_at_once(tmp_path: Path):
 
     def upgrade() -> int:
         with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as db:
-            db.set_trace_callback(lambda sql: barrier.wait(10) if sql.startswith("begin immediate") and not met.pop() else None)
+            db.set_trace_callback(
+                lambda sql: barrier.wait(10) if sql.startswith("begin immediate") and not met.pop() else None
+            )
             database._upgrade(db, path)
             return int(db.execute("pragma user_version").fetchone()[0])
 
