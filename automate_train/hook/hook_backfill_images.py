@@ -13,7 +13,19 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from . import hook_events, hook_find_images, hook_locks, hook_metrics, hook_trackers, run
+    from ._types import TrackerRun
+else:
+    sys.dont_write_bytecode = True  # no __pycache__ in the attempt's folder
+    import hook_events
+    import hook_find_images
+    import hook_locks
+    import hook_metrics
+    import hook_trackers
+    import run
 
 WAIT = 20.0
 """Seconds to wait for the training's process, or another call of this, to end."""
@@ -26,16 +38,11 @@ class TrainingEvents:
 
     def __init__(self, file: str, uncounted: int = 0) -> None:
         """`uncounted`: steps of the whole training that the events leave out."""
-        self.uncounted = uncounted
-        self.runs: dict[str, dict[str, Any]] = {}
+        self.progress = hook_metrics.Progress(uncounted)
+        self.runs: dict[str, TrackerRun] = {}
         """Tracker -> its last event."""
-        self.done: dict[str, set[str]] = {}
+        self.logged: dict[str, set[str]] = {}
         """Path of an image -> the trackers that have it."""
-        self.ended: dict[int, int] = {}
-        """Epoch -> the step at its end."""
-        self.total: int | None = None
-        self.epochs: int | None = None
-        self.step = 0
         self.torn = False
         try:
             with open(file, "rb") as stream:
@@ -47,54 +54,43 @@ class TrainingEvents:
             pass
 
     def _add(self, line: bytes) -> None:
+        progress = self.progress
         try:
             event = json.loads(line)
             kind = event["kind"]
             if kind == "tracker":
                 self.runs[event["name"]] = event
             elif kind == "picture":
-                self.done.setdefault(event["path"], set()).update(event["trackers"])
+                self.logged.setdefault(event["path"], set()).update(event["trackers"])
             elif kind == "training":
-                self.total, self.epochs = event["total_steps"], event["epochs"]
+                progress.total, progress.epochs = event["total_steps"], event["epochs"]
             elif event["step"] is not None:
-                step = event["step"] + self.uncounted
-                self.step = max(self.step, step)
+                progress.step = max(progress.step or 0, event["step"])
                 if kind == "metrics" or event["which"] == "epoch":
-                    self.ended[event["epoch"]] = step
+                    progress.ended[event["epoch"]] = event["step"]
         except (ValueError, LookupError, TypeError, AttributeError):
             pass  # half a line, or an event of another version
 
-    def step_of(self, epoch: int) -> int:
-        if epoch not in self.ended and self.total and self.epochs:
-            return min(self.total, round(self.total * epoch / self.epochs))
-        return self.ended.get(epoch, self.step)
+    def missing(self, folder: hook_find_images.SampleFolder) -> dict[str, list[hook_find_images.SampleImage]]:
+        return folder.missing(self.runs, self.logged, self.progress.step_of)
 
-    def run(self, name: str) -> dict[str, Any]:
+    def run(self, name: str) -> TrackerRun:
         """The tracker's event, with a row for W&B that the training cannot have used when it was killed."""
-        return {"row": 2 * (self.total or self.step) + 1000, **self.runs[name]}
+        steps = self.progress.total or (self.progress.step or 0) + self.progress.uncounted
+        return {"row": 2 * steps + 1000, **self.runs[name]}
 
 
 def main() -> str:
-    here = os.path.dirname(os.path.abspath(__file__))
-    attempt = os.path.dirname(here)
-    sys.dont_write_bytecode = True
-    sys.path.insert(0, here)
-    from run import read_settings  # type: ignore[import-not-found]
-
-    settings = read_settings(attempt)
+    attempt = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    settings = run.read_settings(attempt)
     file = os.path.join(attempt, "events.jsonl")
     if not settings.get("trackers") or not os.path.exists(file):
         return "no images to log: there are no trackers"
-    import hook_find_images  # type: ignore[import-not-found]
-
     trackers = settings["trackers"]
     uncounted = int((trackers.get("resumed") or {}).get("uncounted_steps") or 0)
     folder = hook_find_images.SampleFolder(attempt, settings.get("output_dir"), trackers.get("prompts"), uncounted)
-    if not os.path.isdir(folder.path) or not missing(folder, TrainingEvents(file, uncounted)):
+    if not TrainingEvents(file, uncounted).missing(folder):
         return "no images to log"
-    import hook_events  # type: ignore[import-not-found]
-    import hook_locks  # type: ignore[import-not-found]
-
     lock = hook_locks.hold(file, WAIT)
     if lock is None:
         return "no images logged: the training is still running, or another process logs them"
@@ -102,9 +98,9 @@ def main() -> str:
     events = hook_events.Events(file)
     events.torn = training.torn
     counts = []
-    for name, images in missing(folder, training).items():
+    for name, images in training.missing(folder).items():
         try:
-            log_into(name, images, training.run(name), trackers, events)
+            log_into(name, images, training.run(name), events)
             counts.append(f"{len(images)} in {name}")
         except Exception as error:
             events.trouble(f"tracker {name}: late pictures", error)
@@ -113,24 +109,12 @@ def main() -> str:
     return f"images logged: {', '.join(counts)}" if counts else "no images to log"
 
 
-def missing(folder: Any, training: TrainingEvents) -> dict[str, list[Any]]:
-    """Tracker -> the images that are not in it. W&B has the trainer's own images from the trainer itself."""
-    names = training.runs.keys()
-    everywhere = {path for path, done in training.done.items() if done >= names}
-    images = folder.complete(everywhere, training.step_of) if names else []
-    found = {
-        name: [i for i in images if name not in training.done.get(i.path, ()) and not (i.own and name == "wandb")]
-        for name in names
-    }
-    return {name: images for name, images in found.items() if images}
-
-
-def log_into(name: str, images: list[Any], event: dict[str, Any], wanted: dict[str, Any], events: Any) -> None:
+def log_into(
+    name: str, images: list[hook_find_images.SampleImage], event: TrackerRun, events: hook_events.Events
+) -> None:
     """The events come after the run is closed: when this is killed before, the images are logged again, not lost."""
-    import hook_trackers  # type: ignore[import-not-found]
-
-    tracker = hook_trackers.KINDS[name].reopened(event, wanted)
-    logged = []
+    tracker = hook_trackers.KINDS[name].reopened(event)
+    logged: list[hook_find_images.SampleImage] = []
     try:
         logged.extend(tracker.log(images))
     finally:

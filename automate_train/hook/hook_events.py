@@ -12,7 +12,6 @@ import math
 import os
 import sys
 import time
-from typing import Any
 
 LONGEST_TEXT = 2000
 
@@ -35,12 +34,13 @@ class Events:
             except OSError as error:
                 self._warn(error)
 
-    def write(self, kind: str, **fields: Any) -> None:
+    def write(self, kind: str, **fields: object) -> None:
         """Never raises: an event that cannot be written is lost, and the training goes on."""
         if self.descriptor < 0 or os.getpid() != self.pid:  # a forked child writes nothing
             return
         try:
-            line = json.dumps({"at": round(time.time(), 3), "kind": kind, **plain(fields)}, allow_nan=False) + "\n"
+            known = {key: plain(value) for key, value in fields.items()}
+            line = json.dumps({"at": round(time.time(), 3), "kind": kind, **known}, allow_nan=False) + "\n"
             data = (b"\n" if self.torn else b"") + line.encode()
             self.torn = True
             self.torn = os.write(self.descriptor, data) != len(data)
@@ -78,7 +78,7 @@ def _where(error: BaseException) -> str:
     return place
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> object:
     """The value in JSON's types: NaN and infinities become null, objects their text."""
     if value is None or isinstance(value, (bool, int)):
         return value

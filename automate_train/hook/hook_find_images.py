@@ -62,6 +62,18 @@ class SampleFolder:
         self.seen = now if time.time_ns() - now > TICK else None
         return True
 
+    def missing(
+        self, trackers: Collection[str], logged: dict[str, set[str]], step_of: Callable[[int], int]
+    ) -> dict[str, list[SampleImage]]:
+        """Tracker -> the complete images that it does not have; none for one that has all. `logged`, an image's path ->
+        the trackers that have it, learns of each image that the trainer itself logs to W&B."""
+        everywhere = {path for path, names in logged.items() if names.issuperset(trackers)}
+        images = self.complete(everywhere, step_of) if trackers else []
+        for image in images:
+            logged.setdefault(image.path, set()).update(["wandb"] if image.own else [])
+        found = {name: [image for image in images if name not in logged[image.path]] for name in trackers}
+        return {name: images for name, images in found.items() if images}
+
     def complete(self, skip: Collection[str], step_of: Callable[[int], int]) -> list[SampleImage]:
         """The images in the order of their steps, without those whose `path` is in `skip`. `step_of(epoch)` is called
         for names that hold only the epoch. Half-written and rejected images are left out, and files of other names."""
@@ -103,7 +115,8 @@ class SampleFolder:
             match = GIVEN.search(name)
             if match is None or about.get("state") != "done":
                 return None
-            self.digests.update([about["prompt_digest"]] if about.get("prompt_digest") else [])
+            if digest := about.get("prompt_digest"):
+                self.digests.add(digest)
             tag = f"sample/{match['prompt']}{match['weight'] or ''}{match['file'] or ''}"
             epoch = about.get("epoch")
             return SampleImage(file, path, tag, str(about.get("text") or ""), int(about.get("step") or 0), epoch, False)

@@ -11,25 +11,35 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
-import hook_find_images  # type: ignore[import-not-found]
-import hook_locks  # type: ignore[import-not-found]  # beside this file
-import hook_trackers  # type: ignore[import-not-found]
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from accelerate import Accelerator
+    from accelerate.tracking import GeneralTracker
+
+    from . import hook_find_images, hook_locks, hook_trackers
+    from ._types import Settings, TrackerSettings
+    from .hook_events import Events
+    from .hook_imports import Rescue
+else:  # beside this file
+    import hook_find_images
+    import hook_locks
+    import hook_trackers
+
+Call = Callable[..., object]
 
 
 class LiveTrackers:
-    """`settings` is hook.json. Its `trackers` holds what the user wants to log `with`, the `name` of the run,
-    `project`, `group`, `tags`, `config` (the options), `folder` (TensorBoard's, of this run), `prompts` (the trainer's
-    prompt file) and, where the training goes on, `resumed`: its `step`, the `uncounted_steps` that the trainer leaves
-    out, and the earlier attempt's `runs` (tracker -> event), which go on too. `tracker_home` is for the trackers that
-    keep all runs in one place."""
+    """`settings` is hook.json, with its `trackers` and `tracker_home`."""
 
-    def __init__(self, events: Any, settings: Mapping[str, Any], attempt: str) -> None:
+    def __init__(self, events: Events, settings: Settings, attempt: str) -> None:
         self.events = events
-        self.wanted = {**settings["trackers"], "home": settings["tracker_home"]}
-        self.open: dict[str, Any] = {}
-        """Name -> one of `hook_trackers`' classes, for trackers that take images."""
+        self.wanted: TrackerSettings = {**settings["trackers"], "home": settings["tracker_home"]}
+        self.open: dict[str, hook_trackers.TensorBoard | hook_trackers.Aim | hook_trackers.Wandb] = {}
+        """By name; only trackers that take images."""
         self.resumed = self.wanted.get("resumed") or {}
         self.uncounted = int(self.resumed.get("uncounted_steps") or 0)
         output, prompts = settings.get("output_dir"), self.wanted.get("prompts")
@@ -38,7 +48,7 @@ class LiveTrackers:
         self.logged: dict[str, set[str]] = {}
         """Path of an image -> the trackers that have it."""
 
-    def init(self, original: Callable[..., Any], accelerator: Any, *args: Any, **kwargs: Any) -> None:
+    def init(self, original: Call, accelerator: Accelerator, *args: Any, **kwargs: Any) -> None:
         """In place of `Accelerator.init_trackers`: calls it for one tracker at a time, so that one which fails is left
         out, and the others and the training go on."""
         _, config, user = [*args, None, None, None][:3]
@@ -49,33 +59,33 @@ class LiveTrackers:
             accelerator.log_with, accelerator.trackers = [each], []
             name = each.name if hasattr(each, "log") else str(each)  # a tracker, or an enum's member
             try:
-                self._open(name, original, accelerator, config, user)
+                self._open(name, original, accelerator, config, dict(user.get(name) or {}))
             except Exception as error:
                 self.events.trouble(f"tracker {name}", error)
             else:
                 opened += [self._guarded(tracker) for tracker in accelerator.trackers]
         accelerator.log_with, accelerator.trackers = chosen, opened
 
-    def rescues(self) -> dict[str, Callable[[Any, Exception], None]]:
+    def rescues(self) -> dict[str, Rescue]:
         """sd-scripts imports W&B at its start, where a broken package would end the training: let it fail later."""
 
-        def rescue(module: Any, error: Exception) -> None:
-            def init(*_: Any, **__: Any) -> None:
+        def rescue(module: ModuleType, error: Exception) -> None:
+            def init(*_: object, **__: object) -> None:
                 raise error
 
-            module.init, module.login = init, lambda *_, **__: False
+            module.init, module.login = init, lambda *_, **__: False  # type: ignore[attr-defined]
 
         return {"wandb": rescue} if self.wanted.get("with") in ("wandb", "all") else {}
 
     def _open(
-        self, name: str, original: Callable[..., Any], accelerator: Any, config: dict[str, Any], user: Mapping[str, Any]
+        self, name: str, original: Call, accelerator: Accelerator, config: dict[str, object], given: dict[str, Any]
     ) -> None:
         kind = hook_trackers.KINDS.get(name)
         if kind is None:
-            original(accelerator, self.wanted["project"], config=config, init_kwargs=dict(user))
+            original(accelerator, self.wanted["project"], config=config, init_kwargs={name: given})
             return
-        given = dict(user.get(name) or {})
-        wanted = {**self.wanted, "tags": list(dict.fromkeys([*given.pop("tags", ()), *self.wanted["tags"]]))}
+        tags = list(dict.fromkeys([*given.pop("tags", ()), *self.wanted["tags"]]))
+        wanted: TrackerSettings = {**self.wanted, "tags": tags}
         project, folder, kwargs = kind.arguments(wanted, given)
         if earlier := (self.resumed.get("runs") or {}).get(name):
             kwargs |= kind.going_on(earlier, self.resumed["step"])
@@ -84,18 +94,19 @@ class LiveTrackers:
         try:
             os.makedirs(folder, exist_ok=True)
             settings.logging_dir = folder
-            with hook_locks.exclusive(os.path.join(folder, ".aim.lock") if name == "aim" else None):
+            lock = hook_locks.exclusive(os.path.join(folder, ".aim.lock")) if name == "aim" else nullcontext()
+            with lock:
                 original(accelerator, project, init_kwargs={name: kwargs})
         finally:
             settings.logging_dir = before
         for tracker in accelerator.trackers:
             try:
-                self.open[name] = log = kind.opened(tracker, {**wanted, **kwargs}, config)
+                self.open[name] = log = kind.opened(tracker, tags, kwargs, config)
                 self.events.write("tracker", name=name, **log.identity())
             except Exception as error:
                 self.events.trouble(f"tracker {name}", error)
 
-    def _guarded(self, tracker: Any) -> Any:
+    def _guarded(self, tracker: GeneralTracker) -> GeneralTracker:
         """The same tracker; its methods write an event where they would raise."""
         for method in ("log", "log_images", "log_table", "store_init_configuration", "finish"):
             call = getattr(tracker, method, None)
@@ -103,12 +114,13 @@ class LiveTrackers:
                 setattr(tracker, method, self._harmless(tracker.name, method, call))
         return tracker
 
-    def _harmless(self, name: str, method: str, call: Callable[..., Any]) -> Callable[..., None]:
+    def _harmless(self, name: str, method: str, call: Call) -> Call:
         @functools.wraps(call)
         def harmless(*args: Any, **kwargs: Any) -> None:
             try:
-                if method == "log" and name == "wandb" and kwargs.get("step") is not None and name in self.open:
-                    self.open[name].counted = True
+                log = self.open.get(name)
+                if method == "log" and isinstance(log, hook_trackers.Wandb) and kwargs.get("step") is not None:
+                    log.counted = True
                 if method == "log" and self.uncounted:
                     args, kwargs = whole_steps(self.uncounted, *args, **kwargs)
                 call(*args, **kwargs)
@@ -124,25 +136,16 @@ class LiveTrackers:
 
     def log_last_images(self, step_of: Callable[[int], int]) -> None:
         """The training is over; the trackers are still open."""
-        if not self.open:
-            return
-        if (wandb := self.open.get("wandb")) is not None:
+        if isinstance(wandb := self.open.get("wandb"), hook_trackers.Wandb):
             wandb.counted = False
         self._log(step_of)
         if wandb is not None:
             self.events.write("tracker", name="wandb", **wandb.identity())  # now with its last row
 
     def _log(self, step_of: Callable[[int], int]) -> None:
-        everywhere = {path for path, names in self.logged.items() if names >= set(self.open)}
-        images = self.images.complete(everywhere, step_of)
-        for image in images:
-            names = self.logged.setdefault(image.path, set())
-            if image.own:  # the trainer itself logs it there
-                names.add("wandb")
-        for name, log in self.open.items():
-            missing = [image for image in images if name not in self.logged[image.path]]
+        for name, missing in self.images.missing(self.open, self.logged, step_of).items():
             try:
-                for image in log.log(missing):
+                for image in self.open[name].log(missing):
                     self.logged[image.path].add(name)
                     hook_trackers.write_logged(self.events, image, name)
             except Exception as error:
@@ -153,8 +156,8 @@ class LiveTrackers:
 
 
 def whole_steps(
-    uncounted: int, values: Mapping[str, Any], step: int | None = None, **more: Any
-) -> tuple[tuple[dict[str, Any]], dict[str, Any]]:
+    uncounted: int, values: Mapping[str, Any], step: int | None = None, **more: object
+) -> tuple[tuple[dict[str, Any]], dict[str, object]]:
     """The arguments of a tracker's `log` with steps of the whole training. Logs without a step's loss (an epoch's
     average) have the epoch's number there, which the trainer counts from the beginning."""
     counted = {**values}

@@ -37,11 +37,8 @@ def hold(file: str, seconds: float = 0.0) -> int | None:
 
 
 @contextlib.contextmanager
-def exclusive(file: str | None) -> Iterator[None]:
-    """One process at a time: two that create an Aim repository at once damage it. None: no lock."""
-    if file is None:
-        yield
-        return
+def exclusive(file: str) -> Iterator[None]:
+    """One process at a time: two that create an Aim repository at once damage it."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     try:
         with contextlib.suppress(OSError):

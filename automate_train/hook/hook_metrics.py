@@ -6,16 +6,39 @@ epochs' averages and validations. Not: images, tables, the run's settings: they 
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .hook_events import Events
 
 INTERVAL = 0.5
 """Seconds between two lines of metrics."""
 POLL_INTERVAL = 5.0
 """Seconds between two calls of `poll`, which is called from a step: the training has no other clock."""
 FIELDS = {"loss/current": "loss", "loss": "loss", "loss/average": "average"}
+
+
+class Progress:
+    """How far a training is, by the trainer's own count of steps."""
+
+    def __init__(self, uncounted: int = 0) -> None:
+        """`uncounted`: steps of the whole training that a resumed trainer leaves out."""
+        self.uncounted = uncounted
+        self.step: int | None = None
+        self.total: int | None = None
+        self.epochs: int | None = None
+        self.ended: dict[int, int] = {}
+        """Epoch -> the step at its end."""
+
+    def step_of(self, epoch: int) -> int:
+        """The step of the whole training at which an epoch ended, or must have ended."""
+        if epoch not in self.ended and self.total and self.epochs:
+            return min(self.total, round(self.total * epoch / self.epochs))
+        return self.ended.get(epoch, self.step or 0) + self.uncounted
 
 
 class Metrics:
@@ -27,16 +50,13 @@ class Metrics:
     requires_logging_directory = False
     main_process_only = True
 
-    def __init__(self, events: Any, poll: Callable[[], None] | None = None) -> None:
-        self.events, self.poll = events, poll
+    def __init__(self, events: Events, progress: Progress, poll: Callable[[], None] | None = None) -> None:
+        self.events, self.progress, self.poll = events, progress, poll
         self.polled = time.monotonic()
-        self.step: int | None = None
         self.finished = 0
         """Epochs that are over."""
-        self.ended: dict[int, int] = {}
-        """Epoch -> the step at its end."""
         self.epoch = 1
-        self.kept: dict[str, Any] = {}
+        self.kept: dict[str, object] = {}
         """What was logged and is not written yet, by the trainer's names."""
         self.written = self.written_rare = 0.0
         self.was_bad = False
@@ -45,7 +65,7 @@ class Metrics:
     def tracker(self) -> Metrics:
         return self
 
-    def log(self, values: Mapping[str, Any], step: int | None = None, **_: Any) -> None:
+    def log(self, values: Mapping[str, object], step: int | None = None, **_: object) -> None:
         try:
             loss = values.get("loss/current", values.get("loss"))
             now = time.monotonic()
@@ -53,10 +73,10 @@ class Metrics:
                 self._rare(values, step, now)
                 return
             self.kept.update(values)
-            self.step, self.epoch = values.get("global_step", step), self.finished + 1
-            bad = loss - loss != 0  # NaN or infinite
+            self.progress.step, self.epoch = number(values.get("global_step"), step), self.finished + 1
+            bad = is_bad(loss)
             if now - self.written >= INTERVAL or (bad and not self.was_bad):
-                self.written, self.was_bad = now, bool(bad)
+                self.written, self.was_bad = now, bad
                 self.flush()
             if self.poll is not None and now - self.polled >= POLL_INTERVAL:
                 self.polled = now
@@ -64,12 +84,12 @@ class Metrics:
         except Exception as error:
             self.events.trouble("metrics", error)
 
-    def _rare(self, values: Mapping[str, Any], step: int | None, now: float) -> None:
+    def _rare(self, values: Mapping[str, object], step: int | None, now: float) -> None:
         self.kept.update(values)
         if "loss/epoch_average" in values or "loss/epoch" in values:
             self.epoch = self.finished = number(values.get("epoch"), step) or self.finished
-            if self.step is not None:
-                self.ended[self.finished] = self.step
+            if self.progress.step is not None:
+                self.progress.ended[self.finished] = self.progress.step
         if values and now - self.written_rare >= INTERVAL:
             self.written_rare = now
             self.flush()
@@ -81,9 +101,9 @@ class Metrics:
             values.pop(key, None)
         if not values:
             return
-        fields: dict[str, Any] = {"step": self.step, "epoch": epoch}
-        rates: dict[str, Any] = {}
-        other: dict[str, Any] = {}
+        fields: dict[str, object] = {"step": self.progress.step, "epoch": epoch}
+        rates: dict[str, object] = {}
+        other: dict[str, object] = {}
         for key, value in values.items():
             if key in FIELDS:
                 fields[FIELDS[key]] = value_of(value)
@@ -96,17 +116,17 @@ class Metrics:
         if other:
             fields["other"] = other
         # The step's own loss: sd-scripts' average stays NaN for ever after one NaN.
-        if "loss" in fields and fields["loss"] - fields["loss"] != 0:
+        if is_bad(fields.get("loss")):
             fields["nan"] = True
         self.events.write("metrics", **fields)
 
     def start(self) -> None: ...
 
-    def store_init_configuration(self, values: Any) -> None: ...
+    def store_init_configuration(self, values: object) -> None: ...
 
-    def log_images(self, *args: Any, **kwargs: Any) -> None: ...
+    def log_images(self, *args: object, **kwargs: object) -> None: ...
 
-    def log_table(self, *args: Any, **kwargs: Any) -> None: ...
+    def log_table(self, *args: object, **kwargs: object) -> None: ...
 
     def finish(self) -> None: ...
 
@@ -118,7 +138,13 @@ def number(value: Any, otherwise: int | None) -> int | None:
         return otherwise
 
 
-def value_of(value: Any) -> Any:
+def is_bad(value: object) -> bool:
+    """Whether a number is NaN or infinite."""
+    number = value_of(value)
+    return isinstance(number, float) and not math.isfinite(number)
+
+
+def value_of(value: object) -> object:
     """The number in whatever holds one: tensors have `item()`."""
     if isinstance(value, (int, float, str)):
         return value

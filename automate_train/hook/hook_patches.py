@@ -15,49 +15,57 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import hook_imports  # type: ignore[import-not-found]  # beside this file
-import hook_metrics  # type: ignore[import-not-found]
-import hook_sample_wait  # type: ignore[import-not-found]
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from accelerate import Accelerator
+    from torch import Tensor
+
+    from . import hook_imports, hook_metrics, hook_sample_wait
+    from ._types import Settings
+    from .hook_events import Events
+    from .hook_live_trackers import LiveTrackers
+else:  # beside this file
+    import hook_imports
+    import hook_metrics
+    import hook_sample_wait
 
 ENDINGS = re.compile(r"-step(?P<step>\d{8,})$|-(?P<epoch>\d{6,})$")
 
 
 class Patches:
     """`settings` is hook.json; its `output_dir` and `output_name` say which of the saved files are checkpoints (without
-    them: all but saved states). `trackers` is a `hook_live_trackers.LiveTrackers`, or None where the user wants none.
-    With `wait_for_samples` the training stands still after a checkpoint (`hook_sample_wait`)."""
+    them: all but saved states). `trackers` is None where the user wants none. With `wait_for_samples` the training
+    stands still after a checkpoint (`hook_sample_wait`)."""
 
-    def __init__(self, events: Any, settings: Mapping[str, Any], trackers: Any = None) -> None:
+    def __init__(self, events: Events, settings: Settings, trackers: LiveTrackers | None) -> None:
         self.events, self.trackers = events, trackers
         self.output_dir = settings.get("output_dir")
         self.output_name = settings.get("output_name")
         waits = bool(settings.get("wait_for_samples"))
         self.sample_wait = hook_sample_wait.SampleWait(settings, events) if waits else None
-        self.total: int | None = None
-        self.epochs: int | None = None
-        poll = self.guarded(functools.partial(trackers.log_new_images, self.step_of), "images") if trackers else None
-        self.metrics = hook_metrics.Metrics(events, poll)
-        self.put_off: list[Callable[[], Any]] = []
+        self.progress = hook_metrics.Progress(trackers.uncounted if trackers else 0)
+        look = functools.partial(trackers.log_new_images, self.progress.step_of) if trackers else None
+        self.metrics = hook_metrics.Metrics(events, self.progress, self.guarded(look, "images") if look else None)
+        self.put_off: list[Callable[[], object]] = []
 
     def install(self) -> None:
-        patches = {"safetensors.torch": self.wrap_safetensors, "accelerate.accelerator": self.wrap_accelerate}
-        waiting = {}
-        for name, patch in patches.items():
-            if name in sys.modules:
-                patch(sys.modules[name])
-            else:
-                waiting[name] = self.guarded(patch)
+        patches = {
+            "safetensors.torch": self.guarded(self.wrap_safetensors),
+            "accelerate.accelerator": self.guarded(self.wrap_accelerate),
+        }
+        for name in patches.keys() & sys.modules.keys():
+            patches.pop(name)(sys.modules[name])
         rescues = self.trackers.rescues() if self.trackers else {}
-        if waiting or rescues:
-            sys.meta_path.insert(0, hook_imports.AfterImport(waiting, rescues))
+        sys.meta_path.insert(0, hook_imports.AfterImport(patches, rescues))
 
-    def guarded(self, call: Callable[..., Any], name: str = "") -> Callable[..., None]:
+    def guarded(self, call: Callable[..., object], name: str = "") -> Callable[..., None]:
         """The same call; an error in it becomes an event."""
         where = name or call.__name__
 
-        def guarded(*args: Any, **kwargs: Any) -> None:
+        def guarded(*args: object, **kwargs: object) -> None:
             try:
                 call(*args, **kwargs)
             except Exception as error:
@@ -69,7 +77,7 @@ class Patches:
         original, saved = module.save_file, self.guarded(self.saved)
 
         @functools.wraps(original)
-        def save_file(*args: Any, **kwargs: Any) -> Any:
+        def save_file(*args: object, **kwargs: object) -> object:
             result = original(*args, **kwargs)
             saved(*args, **kwargs)
             return result
@@ -81,39 +89,33 @@ class Patches:
         training = self.guarded(self.training)
 
         @functools.wraps(init_trackers)
-        def init(accelerator: Any, *args: Any, **kwargs: Any) -> Any:
+        def init(accelerator: Accelerator, *args: Any, **kwargs: Any) -> None:
             if self.trackers is not None:
-                result = self.trackers.init(init_trackers, accelerator, *args, **kwargs)
+                self.trackers.init(init_trackers, accelerator, *args, **kwargs)
             else:
-                result = init_trackers(accelerator, *args, **kwargs)
+                init_trackers(accelerator, *args, **kwargs)
             training(accelerator, sys._getframe(1))
-            return result
 
         @functools.wraps(end_training)
-        def end(accelerator: Any, *args: Any, **kwargs: Any) -> None:
-            self.put_off.append(functools.partial(end_training, accelerator, *args, **kwargs))
+        def end(*args: object, **kwargs: object) -> None:
+            self.put_off.append(functools.partial(end_training, *args, **kwargs))
 
         module.Accelerator.init_trackers = init
         module.Accelerator.end_training = end
 
-    def training(self, accelerator: Any, frame: Any) -> None:
+    def training(self, accelerator: Accelerator, frame: FrameType) -> None:
         """The models are loaded and the latents cached: the first step is next."""
         if not accelerator.is_main_process or self.metrics in accelerator.trackers:
             return
         accelerator.trackers.append(self.metrics)
-        self.total, self.epochs, self.metrics.finished = announced(frame)
-        self.events.write("training", total_steps=self.total, epochs=self.epochs)
+        total, epochs, self.metrics.finished = announced(frame)
+        self.progress.total, self.progress.epochs = total, epochs
+        self.events.write("training", total_steps=total, epochs=epochs)
 
-    def step_of(self, epoch: int) -> int:
-        """The step at which an epoch ended, or must have ended."""
-        known = self.metrics.ended.get(epoch)
-        if known is None and self.total and self.epochs:
-            return min(self.total, round(self.total * epoch / self.epochs))
-        known = self.metrics.step or 0 if known is None else known
-        return int(known + (self.trackers.uncounted if self.trackers else 0))
-
-    def saved(self, tensors: Any, filename: Any, metadata: Any = None, **_: Any) -> None:
-        path = os.path.abspath(os.fspath(filename))
+    def saved(
+        self, tensors: Mapping[str, Tensor], filename: str, metadata: Mapping[str, str] | None = None, **_: object
+    ) -> None:
+        path = os.path.abspath(filename)
         folder, name = os.path.split(path)
         if self.output_dir:
             if os.path.realpath(folder) != os.path.realpath(self.output_dir):
@@ -124,9 +126,9 @@ class Patches:
         known = self.output_name or metadata.get("ss_output_name")
         which, epoch, step = parse_name(os.path.splitext(name)[0], None if known == "None" else known)
         if which == "last":
-            epoch = self.epochs
+            epoch = self.progress.epochs
         epoch = hook_metrics.number(metadata.get("ss_epoch"), epoch)
-        step = hook_metrics.number(metadata.get("ss_steps"), self.metrics.step if step is None else step)
+        step = hook_metrics.number(metadata.get("ss_steps"), self.progress.step if step is None else step)
         nan, infinite = count_bad(tensors)
         fields = {"path": path, "which": which, "epoch": epoch, "step": step, "size": os.path.getsize(path)}
         self.events.write("checkpoint", **fields, tensors=len(tensors), nan=nan, inf=infinite)
@@ -137,16 +139,13 @@ class Patches:
         """The script has returned or failed: write what is left, then close the trackers that it wanted closed."""
         self.guarded(self.metrics.flush)()
         if self.trackers is not None:
-            self.guarded(self.trackers.log_last_images)(self.step_of)
+            self.guarded(self.trackers.log_last_images)(self.progress.step_of)
         for end_training in self.put_off:
-            try:
-                end_training()
-            except Exception as error:
-                self.events.trouble("end_training", error)
+            self.guarded(end_training, "end_training")()
         self.put_off.clear()
 
 
-def announced(frame: Any) -> tuple[int | None, int | None, int]:
+def announced(frame: FrameType | None) -> tuple[int | None, int | None, int]:
     """`(total steps, epochs, epochs skipped)`, read from the trainer's variables where it calls init_trackers: all of
     sd-scripts' scripts give them the same names. None where they are not found."""
     found: dict[str, int | None] = {"max_train_steps": None, "num_train_epochs": None, "epoch_to_start": None}
@@ -175,7 +174,7 @@ def parse_name(stem: str, output_name: str | None) -> tuple[str, int | None, int
     return ("epoch", int(epoch), None) if epoch else ("step", None, int(step))
 
 
-def count_bad(tensors: Mapping[str, Any]) -> tuple[int, int]:
+def count_bad(tensors: Mapping[str, Tensor]) -> tuple[int, int]:
     """How many tensors hold a NaN, and how many an infinity. The smallest and the largest number show both, ten times
     as fast as a test of each number: a full model has billions."""
     nan = infinite = 0

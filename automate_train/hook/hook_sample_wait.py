@@ -11,8 +11,11 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._types import Settings
+    from .hook_events import Events
 
 LIMIT_OF_SEVERAL = 300.0
 """Seconds, where several processes train: the others wait in a collective call, which gives up after ten minutes."""
@@ -21,7 +24,7 @@ LIMIT_OF_SEVERAL = 300.0
 class SampleWait:
     """`settings` is hook.json: `wait_for_samples` in seconds, `sample_opt` (epoch or step), `sample_num`."""
 
-    def __init__(self, settings: Mapping[str, Any], events: Any) -> None:
+    def __init__(self, settings: Settings, events: Events) -> None:
         self.events = events
         self.limit = float(settings["wait_for_samples"])
         if int(os.environ.get("WORLD_SIZE") or 1) > 1:

@@ -15,7 +15,11 @@ import json
 import os
 import runpy
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._types import Settings
+    from .hook_patches import Patches
 
 
 def attempt_folder() -> str | None:
@@ -27,9 +31,9 @@ def attempt_folder() -> str | None:
     return above if os.path.exists(os.path.join(above, "hook.json")) else None
 
 
-def read_settings(folder: str) -> dict[str, Any]:
+def read_settings(folder: str) -> Settings:
     with open(os.path.join(folder, "hook.json"), encoding="utf-8") as file:
-        settings = json.load(file)
+        settings: Settings = json.load(file)
     if not isinstance(settings, dict):
         raise ValueError("hook.json must hold an object")
     return settings
@@ -48,8 +52,8 @@ def set_title(title: str) -> None:
         setproctitle(title)
 
 
-def begin() -> tuple[Any, Any]:
-    """The events and the patches, or `(None, None)` when the hook cannot work: the training starts all the same."""
+def begin() -> Patches | None:
+    """None when the hook cannot work: the training starts all the same."""
     here = os.path.dirname(os.path.abspath(__file__))
     keep = sys.dont_write_bytecode
     try:
@@ -58,13 +62,13 @@ def begin() -> tuple[Any, Any]:
         return start()
     except Exception as error:
         print(f"automate-train: the hook does not work: {error}", file=sys.stderr)
-        return None, None
+        return None
     finally:
         sys.path.remove(here)
         sys.dont_write_bytecode = keep
 
 
-def start() -> tuple[Any, Any]:
+def start() -> Patches:
     import hook_events  # type: ignore[import-not-found]
     import hook_patches  # type: ignore[import-not-found]
 
@@ -72,7 +76,7 @@ def start() -> tuple[Any, Any]:
     first = os.environ.get("RANK", "0") == "0"
     events = hook_events.Events(os.path.join(folder, "events.jsonl") if folder and first else None)
     events.write("begin", pid=os.getpid())
-    settings: dict[str, Any] = {}
+    settings: Settings = {}
     try:
         settings = read_settings(folder) if folder else {}
         if settings.get("process_title"):
@@ -87,9 +91,9 @@ def start() -> tuple[Any, Any]:
             trackers = hook_live_trackers.LiveTrackers(events, settings, folder)
         except Exception as error:
             events.trouble("trackers", error)
-    patches = hook_patches.Patches(events, settings, trackers)
+    patches: Patches = hook_patches.Patches(events, settings, trackers)
     patches.guarded(patches.install)()
-    return events, patches
+    return patches
 
 
 def peak_memory() -> int | None:
@@ -108,7 +112,7 @@ def main() -> None:
     if len(sys.argv) < 2:
         sys.exit(f"usage: {sys.argv[0]} SCRIPT [ARGUMENTS]")
     script = sys.argv[1]
-    events, patches = begin()
+    patches = begin()
     sys.argv = sys.argv[1:]
     if not getattr(sys.flags, "safe_path", False):  # with -P Python puts no folder first
         sys.path[0] = os.path.dirname(os.path.realpath(script))
@@ -125,7 +129,9 @@ def main() -> None:
     finally:
         if patches is not None and os.getpid() == pid:  # not in a child that the script forked
             patches.finish()
-            events.write("end", ok=error is None, peak_memory=peak_memory(), **({"error": error} if error else {}))
+            patches.events.write(
+                "end", ok=error is None, peak_memory=peak_memory(), **({"error": error} if error else {})
+            )
 
 
 if __name__ == "__main__":

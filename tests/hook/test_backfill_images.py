@@ -85,4 +85,4 @@ def test_the_steps_of_epochs(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) 
     import hook_backfill_images
 
     training = hook_backfill_images.TrainingEvents(str(attempt.path / "events.jsonl"))
-    assert [training.step_of(epoch) for epoch in (1, 2, 3, 4, 5)] == [11, 21, 30, 40, 40]
+    assert [training.progress.step_of(epoch) for epoch in (1, 2, 3, 4, 5)] == [11, 21, 30, 40, 40]

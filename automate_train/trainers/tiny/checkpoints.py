@@ -6,16 +6,22 @@ and which older one removed, the ss_ metadata that readers of LoRA files look at
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import logging
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
+from accelerate import Accelerator
 from safetensors.torch import save, save_file
+
+if TYPE_CHECKING:
+    from .image_dataset import Images
+    from .model import Network
 
 log = logging.getLogger(__name__)
 DTYPES = {"float": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -31,12 +37,14 @@ KEPT_WITHOUT_METADATA = ("ss_v2", "ss_base_model_version", "ss_network_module", 
 
 
 class Saver:
-    def __init__(self, args: Any, accelerator: Any, dataset: Any, epochs: int, batches: int) -> None:
+    def __init__(
+        self, args: argparse.Namespace, accelerator: Accelerator, dataset: Images, epochs: int, batches: int
+    ) -> None:
         self.args, self.accelerator, self.epoch, self.step = args, accelerator, 0, 0
         self.metadata = _metadata(args, dataset, epochs, batches)
         accelerator.register_save_state_pre_hook(self._write_train_state)
 
-    def after_epoch(self, network: Any, step: int, epoch: int) -> None:
+    def after_epoch(self, network: Network, step: int, epoch: int) -> None:
         """For every epoch but the last, whose file has no number."""
         every, keep = self.args.save_every_n_epochs, self.args.save_last_n_epochs
         if every and epoch % every == 0:
@@ -45,7 +53,7 @@ class Saver:
             if keep and epoch - every * keep > 0:
                 self._remove(stem.format(epoch - every * keep))
 
-    def after_step(self, network: Any, step: int, finished_epochs: int) -> None:
+    def after_step(self, network: Network, step: int, finished_epochs: int) -> None:
         every, keep = self.args.save_every_n_steps, self.args.save_last_n_steps
         if every and step % every == 0:
             self.accelerator.wait_for_everyone()
@@ -54,13 +62,13 @@ class Saver:
             if keep and (old := (step - keep - 1) // every * every) > 0:
                 self._remove(stem.format(old))
 
-    def at_end(self, network: Any, step: int, epochs: int) -> None:
+    def at_end(self, network: Network, step: int, epochs: int) -> None:
         state = self.args.save_state or self.args.save_state_on_train_end
         self._save(network, self.args.output_name or "last", step, epochs, state)
         if self.accelerator.is_main_process:
             log.info("model saved.")
 
-    def _save(self, network: Any, stem: str, step: int, epoch: int, state: bool) -> None:
+    def _save(self, network: Network, stem: str, step: int, epoch: int, state: bool) -> None:
         self.step = step
         if not self.accelerator.is_main_process:
             return
@@ -92,7 +100,7 @@ class Saver:
             self.accelerator.print(f"removing old checkpoint: {file}")
             file.unlink()
 
-    def _write_train_state(self, models: Any, weights: Any, folder: str) -> None:
+    def _write_train_state(self, models: object, weights: object, folder: str) -> None:
         del models, weights
         text = json.dumps({"current_epoch": self.epoch, "current_step": self.step})
         (Path(folder) / "train_state.json").write_text(text)
@@ -117,14 +125,21 @@ class Saver:
         return done if args.skip_until_initial_step else 0, done // steps_per_epoch
 
 
-def _metadata(args: Any, dataset: Any, epochs: int, batches: int) -> dict[str, str]:
+def _metadata(args: argparse.Namespace, dataset: Images, epochs: int, batches: int) -> dict[str, str]:
     subsets = [{**s, "image_dir": os.path.basename(s["image_dir"])} for s in dataset.subsets if "img_count" in s]
     size = (dataset.side, dataset.side)
-    one = {"is_dreambooth": True, "batch_size_per_device": dataset.batch_size, "num_train_images": len(dataset)}
-    one |= {"num_reg_images": 0, "resolution": size, "tag_frequency": dataset.tags, "subsets": subsets}
+    one: dict[str, object] = {
+        "is_dreambooth": True,
+        "batch_size_per_device": dataset.batch_size,
+        "num_train_images": len(dataset),
+        "num_reg_images": 0,
+        "resolution": size,
+        "tag_frequency": dataset.tags,
+        "subsets": subsets,
+    }
     folders = {s["image_dir"]: {"n_repeats": s["num_repeats"], "img_count": s["img_count"]} for s in subsets}
     name = args.optimizer_type or "AdamW"
-    values: dict[str, Any] = {f"ss_{key}": getattr(args, key) for key in COPIED}
+    values: dict[str, object] = {f"ss_{key}": getattr(args, key) for key in COPIED}
     values |= {
         "ss_training_started_at": time.time(),
         "ss_num_train_images": len(dataset),

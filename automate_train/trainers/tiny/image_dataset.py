@@ -8,10 +8,12 @@ captions, mirrored images, dropped captions, latents kept on disk. Not: buckets 
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import random
 import re
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +37,11 @@ DATASET = frozenset(
 )
 log = logging.getLogger(__name__)
 
+Subset = dict[str, Any]
+"""A subset's options, as the TOML has them."""
 
-def subsets(args: Any) -> list[dict[str, Any]]:
+
+def subsets(args: argparse.Namespace) -> list[Subset]:
     """Every subset with all its options, wherever they are given. `ValueError` on unknown keys."""
     if args.dataset_config:
         config = toml.loads(Path(args.dataset_config).read_text(encoding="utf-8"))
@@ -60,7 +65,7 @@ def subsets(args: Any) -> list[dict[str, Any]]:
     return found
 
 
-def _known(table: dict[str, Any], names: set[str] | frozenset[str], where: object) -> None:
+def _known(table: Mapping[str, object], names: Set[str], where: object) -> None:
     if unknown := table.keys() - names:
         raise ValueError(f"extra keys not allowed in {where}: {', '.join(sorted(unknown))}")
 
@@ -74,11 +79,11 @@ def side(resolution: object) -> int:
 class Images(torch.utils.data.Dataset[tuple[Tensor, str]]):
     """Each image as often as its subset repeats it: a latent `(3, side / 4, side / 4)` in -1..1 and a caption."""
 
-    def __init__(self, args: Any) -> None:
+    def __init__(self, args: argparse.Namespace) -> None:
         self.subsets = subsets(args)
         self.to_disk = bool(args.cache_latents_to_disk)
         self.latents: dict[str, Tensor] = {}
-        self.items: list[tuple[str, str, dict[str, Any]]] = []
+        self.items: list[tuple[str, str, Subset]] = []
         self.tags: dict[str, dict[str, int]] = {}
         for subset in self.subsets:
             folder = subset["image_dir"]
@@ -132,7 +137,7 @@ class Images(torch.utils.data.Dataset[tuple[Tensor, str]]):
         return self.latents[path]
 
 
-def _caption(path: Path, subset: dict[str, Any]) -> str:
+def _caption(path: Path, subset: Subset) -> str:
     try:
         return path.with_suffix(subset["caption_extension"]).read_text(encoding="utf-8").split("\n")[0].strip()
     except FileNotFoundError:

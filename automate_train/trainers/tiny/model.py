@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -192,7 +193,7 @@ def noise_schedule(zero_terminal_snr: bool) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def sample(network: Network, prompt: dict[str, Any], side: int, clip_skip: int) -> Tensor:
+def sample(network: Network, prompt: Mapping[str, str | float], side: int, clip_skip: int) -> Tensor:
     """One image `(3, side, side)` in 0..1 by DDIM (arXiv 2010.02502) with classifier-free guidance. The prompt's
     keys: prompt, negative_prompt, seed, sample_steps, scale."""
     device = next(network.parameters()).device

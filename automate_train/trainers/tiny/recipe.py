@@ -11,11 +11,15 @@ import ast
 import logging
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+if TYPE_CHECKING:
+    from .model import Network
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +45,7 @@ class Average:
         return self.total / len(self.losses) if self.losses else math.nan
 
 
-def make_optimizer(args: argparse.Namespace, network: Any) -> tuple[torch.optim.Optimizer, list[str]]:
+def make_optimizer(args: argparse.Namespace, network: Network) -> tuple[torch.optim.Optimizer, list[str]]:
     """The optimizer and the name of each of its groups' learning rates."""
     text_lr = args.text_encoder_lr[0] if isinstance(args.text_encoder_lr, list) else args.text_encoder_lr
     groups, names = [], []
@@ -65,7 +69,7 @@ def make_optimizer(args: argparse.Namespace, network: Any) -> tuple[torch.optim.
     return optimizer, names
 
 
-def make_scheduler(args: argparse.Namespace, optimizer: torch.optim.Optimizer, processes: int) -> Any:
+def make_scheduler(args: argparse.Namespace, optimizer: torch.optim.Optimizer, processes: int) -> LambdaLR:
     # accelerate steps the schedule once for each process
     total = args.max_train_steps * processes
     warmup = args.lr_warmup_steps or 0
@@ -88,10 +92,10 @@ def make_scheduler(args: argparse.Namespace, optimizer: torch.optim.Optimizer, p
     def factor(step: int) -> float:
         return step / warmup if step < warmup else shape(min(1.0, (step - warmup) / max(1, total - warmup)))
 
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    return LambdaLR(optimizer, factor)
 
 
-def loss_of(args: argparse.Namespace, network: Any, clean: Tensor, captions: Any) -> Tensor:
+def loss_of(args: argparse.Namespace, network: Network, clean: Tensor, captions: list[str]) -> Tensor:
     """The loss of one batch: noise of a random level is added, and the network estimates it."""
     noise = torch.randn_like(clean)
     if args.noise_offset:

@@ -6,24 +6,32 @@ Not: the sampler's name, other switches of a prompt line: they are read and igno
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import os
 import re
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import model  # type: ignore[import-not-found]  # beside this file
 import toml
 import torch
+from accelerate import Accelerator
 from PIL import Image
 
+if TYPE_CHECKING:
+    from . import model
+else:
+    import model  # beside this file
+
 log = logging.getLogger(__name__)
+Prompt = dict[str, str | float]
+"""`prompt` and, where they are given, the values of SWITCHES."""
 SWITCHES = {"n": "negative_prompt", "w": "width", "h": "height", "d": "seed", "s": "sample_steps", "l": "scale"}
 
 
-def read_prompts(file: str) -> list[dict[str, Any]]:
+def read_prompts(file: str) -> list[Prompt]:
     text = Path(file).read_text(encoding="utf-8")
     if file.endswith(".toml"):
         shared = toml.loads(text)["prompt"]
@@ -33,9 +41,9 @@ def read_prompts(file: str) -> list[dict[str, Any]]:
     return [_from_line(line.strip()) for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
-def _from_line(line: str) -> dict[str, Any]:
+def _from_line(line: str) -> Prompt:
     prompt, *switches = line.split(" --")
-    found: dict[str, Any] = {"prompt": prompt}
+    found: Prompt = {"prompt": prompt}
     for switch in switches:
         if (match := re.match(r"(\w+) (.+)", switch)) and (key := SWITCHES.get(match[1].lower())):
             number = re.fullmatch(r"\d+(\.\d+)?", match[2].strip())
@@ -43,7 +51,7 @@ def _from_line(line: str) -> dict[str, Any]:
     return found
 
 
-def due(args: Any, epoch: int | None, step: int) -> bool:
+def due(args: argparse.Namespace, epoch: int | None, step: int) -> bool:
     """`epoch` is None after a step and 0 before the first; with an interval in epochs the one in steps is ignored."""
     if epoch == 0:
         return bool(args.sample_at_first)
@@ -52,7 +60,9 @@ def due(args: Any, epoch: int | None, step: int) -> bool:
     return args.sample_every_n_steps is not None and epoch is None and step % args.sample_every_n_steps == 0
 
 
-def draw(args: Any, accelerator: Any, network: Any, side: int, epoch: int | None, step: int) -> None:
+def draw(
+    args: argparse.Namespace, accelerator: Accelerator, network: model.Network, side: int, epoch: int | None, step: int
+) -> None:
     """Sample each prompt when samples are due, in the main process alone, without changing the training's random
     numbers."""
     if not due(args, epoch, step) or not accelerator.is_main_process:
@@ -78,7 +88,7 @@ def draw(args: Any, accelerator: Any, network: Any, side: int, epoch: int | None
     torch.set_rng_state(state)
 
 
-def _write(pixels: torch.Tensor, prompt: dict[str, Any], file: Path) -> None:
+def _write(pixels: torch.Tensor, prompt: Prompt, file: Path) -> None:
     """`pixels` is `(3, side, side)` in 0..1, NaN included (black); the PNG has the prompt's size, a multiple of 8."""
     side = pixels.shape[-1]
     data = bytes((pixels.nan_to_num() * 255).round().byte().permute(1, 2, 0).flatten().tolist())

@@ -18,14 +18,8 @@ import random
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import checkpoints  # type: ignore[import-not-found]  # beside this file: Python puts a script's folder first
-import image_dataset  # type: ignore[import-not-found]
-import model  # type: ignore[import-not-found]
-import options  # type: ignore[import-not-found]
-import recipe  # type: ignore[import-not-found]
-import samples  # type: ignore[import-not-found]
 import toml
 import torch
 from accelerate import Accelerator
@@ -33,6 +27,16 @@ from accelerate.utils import set_seed
 from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:
+    from . import checkpoints, image_dataset, model, options, recipe, samples
+else:  # beside this file: Python puts a script's folder first
+    import checkpoints
+    import image_dataset
+    import model
+    import options
+    import recipe
+    import samples
 
 log = logging.getLogger(__name__)
 SECRET = ("wandb_api_key", "huggingface_token")
@@ -57,7 +61,7 @@ def make_accelerator(args: argparse.Namespace) -> Accelerator:
     )
 
 
-def make_network(args: argparse.Namespace) -> Any:
+def make_network(args: argparse.Namespace) -> model.Network:
     if args.network_module not in (None, "networks.lora"):
         raise ModuleNotFoundError(f"No module named {args.network_module!r}: the tiny trainer has networks.lora")
     network = model.Network(
@@ -77,7 +81,7 @@ def make_network(args: argparse.Namespace) -> Any:
 class Training:
     """Everything that a run holds while it trains."""
 
-    def __init__(self, args: argparse.Namespace, dataset: Any) -> None:
+    def __init__(self, args: argparse.Namespace, dataset: image_dataset.Images) -> None:
         self.args, self.dataset = args, dataset
         log.info("preparing accelerator")
         self.accelerator = accelerator = make_accelerator(args)
@@ -87,11 +91,11 @@ class Training:
             for path in tqdm(sorted({item[0] for item in dataset.items}), disable=not accelerator.is_main_process):
                 dataset.latent(path)
         accelerator.print("import network module:", args.network_module)
-        self.network: Any = make_network(args)
+        self.network = make_network(args)
         accelerator.print("prepare optimizer, data loader etc.")
         self.optimizer, self.lr_names = recipe.make_optimizer(args, self.network)
         workers = min(args.max_data_loader_n_workers or 0, os.cpu_count() or 1)
-        self.loader: Any = torch.utils.data.DataLoader(
+        self.loader = torch.utils.data.DataLoader(
             dataset,
             batch_size=dataset.batch_size,
             shuffle=True,
@@ -129,7 +133,7 @@ class Training:
         if not self.accelerator.is_main_process:
             return
         args = self.args
-        init: dict[str, Any] = {"wandb": {"name": args.wandb_run_name}} if args.wandb_run_name else {}
+        init: dict[str, object] = {"wandb": {"name": args.wandb_run_name}} if args.wandb_run_name else {}
         if args.log_tracker_config is not None:
             init = toml.load(args.log_tracker_config)
         plain = {k: v for k, v in vars(args).items() if isinstance(v, (int, float, str)) and k not in SECRET}
@@ -248,7 +252,7 @@ def read_config_file(args: argparse.Namespace, parser: argparse.ArgumentParser) 
         log.error("%s not found.", path)
         sys.exit(1)
     log.info("Loading settings from %s...", path)
-    flat: dict[str, Any] = {}
+    flat: dict[str, object] = {}
     for key, value in toml.loads(path.read_text(encoding="utf-8")).items():
         flat.update(value if isinstance(value, dict) else {key: value})
     return parser.parse_args(namespace=argparse.Namespace(**flat))
