@@ -16,7 +16,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from . import hook_events, hook_find_images, hook_locks, hook_metrics, hook_trackers, run
+    from . import hook_events, hook_find_images, hook_locks, hook_metrics, run
     from ._types import TrackerRun
 else:
     sys.dont_write_bytecode = True  # no __pycache__ in the attempt's folder
@@ -24,7 +24,6 @@ else:
     import hook_find_images
     import hook_locks
     import hook_metrics
-    import hook_trackers
     import run
 
 WAIT = 20.0
@@ -113,6 +112,8 @@ def log_into(
     name: str, images: list[hook_find_images.SampleImage], event: TrackerRun, events: hook_events.Events
 ) -> None:
     """The events come after the run is closed: when this is killed before, the images are logged again, not lost."""
+    import hook_trackers  # type: ignore[import-not-found]  # here: 10 ms that most calls need not spend
+
     tracker = hook_trackers.KINDS[name].reopened(event)
     logged: list[hook_find_images.SampleImage] = []
     try:

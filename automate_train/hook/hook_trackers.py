@@ -22,13 +22,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from typing import BinaryIO
 
+    import wandb
     from accelerate.tracking import AimTracker, TensorBoardTracker, WandBTracker
     from aim.sdk.run import Run
     from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
     from tensorboard.summary.writer.event_file_writer import EventFileWriter  # type: ignore[import-untyped]
     from torch.utils.tensorboard import SummaryWriter
-
-    import wandb
 
     from ._types import TrackerRun, TrackerSettings
     from .hook_events import Events

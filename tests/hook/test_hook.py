@@ -246,7 +246,8 @@ def test_bad_numbers_are_null_and_told_at_once(attempt: Attempt, value: str) -> 
 def test_only_the_step_s_own_loss_is_told_as_nan() -> None:
     """sd-scripts' average stays NaN for ever after one NaN."""
     written: list[dict[str, Any]] = []
-    metrics = hook_metrics.Metrics(SimpleNamespace(write=lambda kind, **fields: written.append(fields)))
+    events = SimpleNamespace(write=lambda kind, **fields: written.append(fields))
+    metrics = hook_metrics.Metrics(events, hook_metrics.Progress())
     for step, loss in enumerate([1.0, math.nan, 0.5, 0.5], 1):
         metrics.log({"loss/current": loss, "loss/average": math.nan if step > 1 else 1.0}, step)
         metrics.flush()
