@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ def broken_packages(folder: Path) -> str:
     return str(folder)
 
 
-def test_nothing_to_do_costs_nothing(attempt: Attempt) -> None:
+def test_with_nothing_to_do_no_tracker_is_imported(attempt: Attempt) -> None:
     path = broken_packages(attempt.root)
     assert attempt.late(PYTHONPATH=path) == "no images to log: there are no trackers"
     runs = [{"kind": "tracker", "name": name, "run": "r", "where": "w"} for name in ("aim", "wandb")]
@@ -39,9 +38,7 @@ def test_nothing_to_do_costs_nothing(attempt: Attempt) -> None:
     done = [{"kind": "picture", "path": "output/sample/lora_00.png", "trackers": [name]} for name in ("aim", "wandb")]
     metrics = [{"kind": "metrics", "step": step, "epoch": 1, "loss": 0.5, "lr": {"unet": 1e-4}} for step in range(9999)]
     told(attempt, *runs, *metrics, *done)
-    start = time.perf_counter()
     assert attempt.late(PYTHONPATH=path) == "no images to log"
-    assert time.perf_counter() - start < 0.5
     told(attempt, *runs, done[1])
     assert attempt.late(PYTHONPATH=path) == "images logged: none in aim: RuntimeError: aim was imported"
 

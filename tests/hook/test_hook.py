@@ -85,7 +85,8 @@ class Attempt:
 
     def run(self, script: str, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
         command = self.command(script, *args)
-        return subprocess.run(command, capture_output=True, text=True, env=environment(**env), timeout=60)
+        home = self.path.parent  # what a script writes beside itself stays there
+        return subprocess.run(command, capture_output=True, text=True, env=environment(**env), timeout=60, cwd=home)
 
     @property
     def events(self) -> list[dict[str, Any]]:
