@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence, Set
 
 from ..errors import UserError
+from ..executors.attempt_processes import KILL_SECONDS
 from ..executors.local import Local
-from ..executors.started import KILL_SECONDS
 from ..machine import lock
 from ..store.journal import JournalError, open_sweep
 from ..store.layout import SweepFolder

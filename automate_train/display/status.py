@@ -20,7 +20,7 @@ from ..store.history import Histories, RunHistory
 from ..store.journal import Journal
 from ..store.layout import SweepFolder
 from ..trainers import events_of
-from .typed import typed
+from .shell_command import shell_command
 
 
 def as_json(journal: Journal, folder: SweepFolder, histories: Histories | None = None) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def _driver_lines(status: Mapping[str, Any], notes: Mapping[str, Any], all_done:
         command, cwd = notes.get("command"), notes.get("cwd")
         if isinstance(command, list) and isinstance(cwd, str):
             there = "" if os.path.realpath(cwd) == os.getcwd() else f"cd {shlex.quote(cwd)} && "
-            yield f"nobody runs it now; it goes on with:\n  {there}{typed(*map(str, command))}"
+            yield f"nobody runs it now; it goes on with:\n  {there}{shell_command(*map(str, command))}"
 
 
 def _table(shown: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -20,8 +20,8 @@ from ..store.journal import Journal
 from ..store.layout import SweepFolder
 from ..trainers.failure_causes import without_launcher
 from .plain import duration
+from .shell_command import shell_command
 from .status import samples_lines
-from .typed import typed
 
 
 def lines(
@@ -47,7 +47,7 @@ def lines(
             yield from _failure(folder, record, masker)
     path = str(folder.path)
     if earlier := sum(record not in here for record in failed):
-        yield f"{earlier} failed in an earlier session: {typed('status', path)}"
+        yield f"{earlier} failed in an earlier session: {shell_command('status', path)}"
     troubles = Counter(str(record.metrics["trouble"]) for record in here if record.metrics.get("trouble"))
     for trouble, count in troubles.items():
         yield f"hook: {trouble} ({count} run{'s' if count > 1 else ''})"
@@ -65,11 +65,11 @@ def lines(
         yield f"report   {page}"
     yield f"folders  {folder.path}"
     if len(finished) < len(records):
-        yield f"next     the same command goes on where this ended:\n  {typed(*argv)}"
+        yield f"next     the same command goes on where this ended:\n  {shell_command(*argv)}"
     elif page is not None:
         yield f"next     open {page} in a browser"
     else:
-        yield f"next     {typed('status', path)}"
+        yield f"next     {shell_command('status', path)}"
 
 
 def _has_tensorboard(records: Sequence[RunRecord]) -> bool:

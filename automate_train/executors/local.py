@@ -2,8 +2,8 @@
 
 Covers: the start (posix_spawn of a small shell that waits for the trainer and writes its exit code), attempts that an
 earlier orchestrator started, waiting on pidfds (an event, no timer), signals to whole groups, reserving devices.
-Not: the text of a handle (`handle`), which living processes an attempt has started (`started`), which attempt starts
-where (`training.placement`), what an exit code means (`trainers`).
+Not: the text of a handle (`handle`), which living processes an attempt has started (`attempt_processes`), which attempt
+starts where (`training.placement`), what an exit code means (`trainers`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from ..errors import RunError
 from ..machine import gpus, processes, reservations
 from ..records import Device, Launch
 from ..store.layout import AttemptFolder
+from .attempt_processes import ATTEMPT, GROUP, Started, belongs, end_groups, started_by, without_variable
 from .handle import handle_of, is_alive, parse, pid_of, reap
 from .protocol import Found, Recovered
-from .started import ATTEMPT, GROUP, Started, belongs, end_groups, started_by, without_variable
 
 # A fixed program: every value reaches it as an argument, none as text of the program. The traps keep the shell alive
 # until the trainer has ended (a trapped signal is reset to its default in the trainer): the exit code is written even

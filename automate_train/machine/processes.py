@@ -2,7 +2,7 @@
 
 Covers: a process's state, group, session and start time, its environment and command line; the boot's id; how many
 processes the kernel has killed for want of memory; `signal_group` and `signal_process`, which refuse what no mistake of
-ours may ever reach. Not: which processes belong to an attempt (`executors.started`), starting any (`child_process`).
+ours may ever reach. Not: which of them an attempt has (`executors.attempt_processes`), starting any (`child_process`).
 """
 
 from __future__ import annotations

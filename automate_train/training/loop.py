@@ -191,8 +191,8 @@ class Loop:
         return True
 
     def _prepare(self, count: int) -> None:
-        """Have the next `count` runs ready. One that cannot be prepared has failed, like one that could not be
-        started."""
+        """Have the next `count` runs ready: before a start as many as there are slots, after it the whole window. One
+        that cannot be prepared has failed, like one that could not be started."""
         while len(self.prepared) < count and not self.starts_no_more and self._may_open_files():
             run = self.strategy.propose(self.histories)
             if run is None:
@@ -316,7 +316,7 @@ class Loop:
                 outcome = again or outcome
             ended.filling = ()
             self.pending_writes.ends.append((ended, outcome))
-            if self.release.add(ended):
+            if self.release.add(ended):  # something of it lives on: its group is asked to end
                 self._end(ended)
         self.release.update()
 
@@ -336,7 +336,7 @@ class Loop:
 
     def _heed_stop_request(self) -> None:
         """Level 1 starts nothing more (`starts_no_more`); level 2 ends what runs."""
-        self.stop.take()
+        self.stop.drain()
         if self.stop.level == self.stop_level:
             return
         self.stop_level = self.stop.level

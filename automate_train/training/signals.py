@@ -52,7 +52,7 @@ class StopSignals:
         self.interrupts += number != FINISH
         self.level = min(max(self.level, asked), END_RUNNING)
 
-    def take(self) -> None:
+    def drain(self) -> None:
         """Whoever waits has seen the signals until now."""
         for fd in self.wake_on:
             with contextlib.suppress(BlockingIOError):
@@ -64,4 +64,4 @@ class StopSignals:
         for fd in (*self.wake_on, *wake_on):
             poll.register(fd, select.POLLIN)
         poll.poll(seconds * 1000)
-        self.take()
+        self.drain()

@@ -44,7 +44,7 @@ def test_whoever_waits_wakes_up_and_only_once():
     with StopSignals() as stop:
         os.kill(os.getpid(), signal.SIGINT)
         assert select.select(stop.wake_on, [], [], 5)[0]
-        stop.take()
+        stop.drain()
         assert not select.select(stop.wake_on, [], [], 0)[0]
         os.kill(os.getpid(), FINISH)
         began = time.monotonic()

@@ -14,7 +14,7 @@ import sys
 PROGRAM = "automate-train"
 
 
-def typed(*words: str) -> str:
+def shell_command(*words: str) -> str:
     return f"{_program()} {shlex.join(words)}"
 
 
