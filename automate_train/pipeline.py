@@ -130,7 +130,7 @@ def _run(request: SweepRequest, settings: dict[str, Setting], problems: list[Pro
         only, gone = chosen_ranges(request.only, sweep, records, str(folder.path))
         problems += gone
     selection = select(sweep, only, request.skip_to_index, done)
-    problems += [*found, *check(selection, context, gpus)]
+    problems += [*found, *check(selection, context, gpus, starts=not request.dry_run)]
     refused = any(problem.severity == "error" for problem in problems)
     _print_plan(request, context, selection, done, problems, masker, starts=not (request.dry_run or refused))
     if request.dry_run or refused:

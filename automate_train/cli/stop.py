@@ -51,7 +51,7 @@ def stop(path: str, now: bool) -> Iterator[str]:
         elif now:
             yield f"{holder} ends {runs} (after 10 s with SIGKILL)"
         else:
-            yield f"{holder} starts nothing more; {runs} finish   (end them: {end_them})"
+            yield f"{holder} starts nothing more; {runs} may finish   (end them: {end_them})"
         return
     local = Local()
     living = _living(local, folder)

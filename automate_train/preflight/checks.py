@@ -25,8 +25,11 @@ ALIKE = 3
 NUMBER = re.compile(r"\d[\d.]*(e[+-]?\d+)?", re.IGNORECASE)
 
 
-def check(selection: Selection, context: SweepContext, gpus: Sequence[Gpu] | None) -> list[Problem]:
-    """What is wrong with the runs that are to do, and with this machine for them; errors first."""
+def check(
+    selection: Selection, context: SweepContext, gpus: Sequence[Gpu] | None, starts: bool = True
+) -> list[Problem]:
+    """What is wrong with the runs that are to do, and with this machine for them; errors first. `starts`: the runs are
+    to be started, which nobody may do while another process runs the sweep."""
     runs = list(selection.examples())
     if not runs:
         return []
@@ -35,7 +38,7 @@ def check(selection: Selection, context: SweepContext, gpus: Sequence[Gpu] | Non
         *devices.problems(runs, context, gpus),
         *_of_runs(runs, context),
         *disk.problems(runs, context, share),
-        *_lock(context),
+        *_lock(context, starts),
         *of_servers([run.options for run in runs]),
     ]
     return sorted(dict.fromkeys(found), key=lambda problem: problem.severity != "error")
@@ -72,10 +75,10 @@ def of_run(run: Run, context: SweepContext) -> Iterator[Problem]:
     yield from (problem for problem in found if problem.severity == "warning" or problem.key not in wrong)
 
 
-def _lock(context: SweepContext) -> Iterator[Problem]:
+def _lock(context: SweepContext, starts: bool) -> Iterator[Problem]:
     folder = SweepFolder(context.temp_dir, context.project)
     if lock.is_held(folder.lock):
-        yield lock.refusal(folder.lock).problem
+        yield lock.refusal(folder.lock).problem._replace(severity="error" if starts else "warning")
 
 
 def of_servers(options: Sequence[Mapping[str, Setting]]) -> Iterator[Problem]:

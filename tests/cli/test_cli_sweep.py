@@ -218,6 +218,8 @@ def test_a_second_orchestrator_is_refused(automate_train, sweep_files, tmp_path)
         time.sleep(0.02)
     second = automate_train(*flags)
     assert second.returncode == 2 and f"pid {process.pid} on" in second.stderr
+    dry = automate_train(*flags, "--dry-run")
+    assert dry.returncode == 0 and f"pid {process.pid} on" in dry.stderr, "a plan starts nothing"
     status = automate_train("status", "out/p", "--json")
     assert {run["state"] for run in json.loads(status.stdout)["runs"]} == {"running"}
     (tmp_path / "go").touch()
