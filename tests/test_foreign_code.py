@@ -47,8 +47,12 @@ def test_a_command_of_ours_imports_nothing_from_the_current_folder(planted: Path
     assert_nothing_was_imported(planted)
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 itself imports runpy from there")
 def test_python_m_imports_nothing_from_the_current_folder(planted: Path):
+    """But for what Python itself imports to find the package: that is before the first line of ours."""
+    code = "import sys; before = {*sys.modules}; import runpy; print(*{*sys.modules} - before)"
+    found = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    for name in {each.partition(".")[0] for each in ("runpy", *found.stdout.split())} & {*NAMES}:
+        (planted / f"{name}.py").unlink()
     command = [sys.executable, "-m", "automate_train", "status", "."]
     done = subprocess.run(command, cwd=planted, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr

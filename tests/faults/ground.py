@@ -72,7 +72,7 @@ class Ground:
         raise AssertionError(f"not done after {tries} more tries: {self.words()}")
 
     def strike(self, longest: float, number: int = signal.SIGKILL, *more: int, least: float = 0.02) -> int | None:
-        """Start it and send signals at a random moment; its exit code, None when it was done before. A signal that a
+        """Start it and send signals at a random moment; its exit code, None when all was done before. A signal that a
         program can catch comes after its first word: before that, Python itself is not there to catch it."""
         silence = self.said.stat().st_size if self.said.exists() else 0
         process = self.start()
@@ -88,7 +88,11 @@ class Ground:
             self.kills += 1
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(self.random.uniform(0, 0.1) if more else 60)
-        return process.wait(60)
+        code = process.wait(60)
+        if code == 0:  # in its last moment: nothing was left that could be stopped
+            assert f"{self.runs} succeeded" in self.said.read_bytes()[silence:].decode(errors="replace"), self.words()
+            return None
+        return code
 
     # what is true
 

@@ -445,7 +445,9 @@ def test_what_it_loads(attempt: Attempt) -> None:
     )
     added = {name.partition(".")[0] for name in hooked - plain}
     assert added <= sys.stdlib_module_names | {each.stem for each in HOOK.glob("*.py")}
-    assert len(hooked - plain) < 30, sorted(hooked - plain)
+    assert len(hooked - plain) < 60, sorted(
+        hooked - plain
+    )  # half of them are in every virtual environment that adds paths
 
 
 # --- the true packages
