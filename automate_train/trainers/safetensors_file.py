@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 MAX_HEADER = 32 << 20
 """Bytes; the format allows 100 MB. 26 MB of names took 1 s to read."""
@@ -25,8 +24,7 @@ class Broken(Exception):
     """The file is not a complete safetensors file; the text says why, without the file's name."""
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(NamedTuple):
     metadata: dict[str, str]
     tensors: dict[str, tuple[str, int, int]]
     """Name -> (dtype, first byte, byte after the last), counted from the file's start."""
