@@ -6,6 +6,7 @@ Not: what the files are called (`layout`) or mean.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import math
@@ -34,7 +35,11 @@ def write(file: str | Path, data: str | bytes, *, durable: bool = False) -> None
             os.fsync(descriptor)
         os.replace(temp, path)
     except BaseException:
-        os.unlink(temp)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(
+                os.lstat(temp), os.fstat(descriptor)
+            ):  # Ctrl-C just after the rename: not ours any more
+                os.unlink(temp)
         raise
     finally:
         os.close(descriptor)

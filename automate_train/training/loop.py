@@ -193,10 +193,12 @@ class Loop:
     def _prepare(self, count: int) -> None:
         """Have the next `count` runs ready: before a start as many as there are slots, after it the whole window. One
         that cannot be prepared has failed, like one that could not be started."""
-        while len(self.prepared) < count and not self.starts_no_more and self._may_open_files():
+        if len(self.prepared) >= count or self.starts_no_more or not self._may_open_files():
+            return
+        while len(self.prepared) < count and not self.starts_no_more:
             run = self.strategy.propose(self.histories)
             if run is None:
-                break
+                return
             if run.key not in self.elsewhere and (prepared := self._prepare_one(run)) is not None:
                 self.prepared.append(prepared)
 

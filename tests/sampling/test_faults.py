@@ -278,8 +278,8 @@ def test_a_person_who_stops_it_finds_a_clean_server(double, sweep):
     process = sweep.start()
     until(lambda: sweep.states()["done"] >= 1)
     process.terminate()
-    process.communicate(timeout=15)
-    assert process.returncode == 130
+    said = process.communicate(timeout=15)
+    assert process.returncode == 130, said
     until(lambda: double.log()["files"] == ["theirs.safetensors"])
     assert [task for task in double.log()["tasks"] if task["status"] == "pending"] == []
     assert sweep.sample()[0] == 0 and sweep.states() == DONE

@@ -50,6 +50,20 @@ def test_no_link_is_followed(tmp_path: Path):
     assert (tmp_path / "victim").read_text() == "theirs" and not (tmp_path / "nothing").exists()
 
 
+def test_ctrl_c_just_after_the_rename_is_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    rename = os.replace
+
+    def interrupted(temp: str, path: str) -> None:
+        rename(temp, path)
+        Path(temp).write_text("another writer's")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "x", "new")
+    assert (tmp_path / "x").read_text() == "new" and (tmp_path / ".x.half").read_text() == "another writer's"
+
+
 def test_a_first_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(os, "write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="No space"):
