@@ -36,9 +36,8 @@ def write(file: str | Path, data: str | bytes, *, durable: bool = False) -> None
         os.replace(temp, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(
-                os.lstat(temp), os.fstat(descriptor)
-            ):  # Ctrl-C just after the rename: not ours any more
+            # Not after the rename, when Ctrl-C came just then: the file of that name is another writer's by now.
+            if os.path.samestat(os.lstat(temp), os.fstat(descriptor)):
                 os.unlink(temp)
         raise
     finally:
