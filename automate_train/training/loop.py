@@ -47,8 +47,6 @@ COPY_SECONDS = 2.0
 """For which nothing is said about files that are still being copied when all is trained."""
 RELEASE_CHECK_SECONDS = 0.05
 """Until what an ended attempt has left is looked at again."""
-
-
 FILES = 16
 """Files that must be free before a run is prepared or started: it takes three for as long as it lives, and the others
 leave room for reading how it goes and how it ended."""
@@ -65,8 +63,8 @@ class Loop:
     ) -> None:  # fmt: skip
         """`histories`: what the store knows of the runs that have begun, by which the strategy decides. `total`: runs
         that are to be done, as far as known. `followers`: processes of ours that are told of news (the sampler, the
-        report). `clock`: monotonic seconds, for durations and deadlines; `now`: Unix
-        seconds, which are written down."""
+        report). `clock`: monotonic seconds, for durations and deadlines; `now`: Unix seconds, which are written
+        down."""
         self.context, self.strategy, self.histories, self.total = context, strategy, histories, total
         self.journal, self.executor, self.display, self.delivery = journal, executor, display, delivery
         self.stop, self.followers, self.clock, self.now, self.masker = stop, followers, clock, now, masker
@@ -324,7 +322,7 @@ class Loop:
 
     def _try_again(self, run: Run | None, outcome: Outcome) -> Outcome | None:
         """Put a run that failed for what passes by itself back to the front, and say so in its outcome; None when it
-        has failed for good."""
+        has failed for good, as an adopted one has (`run` is None)."""
         if run is None or self.starts_no_more or not failure_causes.by_name(outcome.cause).passes_by_itself:
             return None
         tries, allowed = self.tries.get(run.key, 0) + 1, retries(run)

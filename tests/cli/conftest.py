@@ -1,11 +1,16 @@
-"""The fixture of the tests that need a sweep which goes on while they look at it."""
+"""The fixtures of the tests that need a sweep which goes on while they look at it, or a machine with fake GPUs."""
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from machine_kit import Machine
 
 
 @pytest.fixture
@@ -26,3 +31,17 @@ def start(tmp_path):
     for process in processes:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def machine(tmp_path: Path, automate_train: Any, sweep_files: Any, monkeypatch: Any) -> Iterator[Machine]:
+    """A machine with fake GPUs; nothing of it runs on when the test ends."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
+    here = Machine(tmp_path, automate_train, sweep_files)
+    yield here
+    (tmp_path / "go").touch()
+    for process in here.background:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)

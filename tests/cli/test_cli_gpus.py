@@ -5,27 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-from machine_kit import HELD, ONE, PLAIN, TELL, WAIT, Machine, together
+from machine_kit import HELD, ONE, PLAIN, TELL, WAIT, together
 from sd_scripts_kit import make_repo
-
-
-@pytest.fixture
-def machine(tmp_path: Path, automate_train: Any, sweep_files: Any, monkeypatch: Any) -> Iterator[Machine]:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
-    here = Machine(tmp_path, automate_train, sweep_files)
-    yield here
-    (tmp_path / "go").touch()
-    for process in here.background:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
-
 
 # as many at a time as devices
 

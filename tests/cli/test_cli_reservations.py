@@ -4,27 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from machine_kit import ALONE, HELD, PLAIN, TELL, Machine
 
 SHORT = ALONE + "sleep 0.02; " + TELL
-
-
-@pytest.fixture
-def machine(tmp_path: Path, automate_train: Any, sweep_files: Any, monkeypatch: Any) -> Iterator[Machine]:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
-    here = Machine(tmp_path, automate_train, sweep_files)
-    yield here
-    (tmp_path / "go").touch()
-    for process in here.background:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
 
 
 def in_folder(name: str) -> list[str]:
