@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from itertools import islice
 from math import inf
-from typing import Any, NamedTuple, TextIO
+from typing import NamedTuple, TextIO
 
 from .config.key_sets import BUILT_IN
 from .config.layers import load
@@ -45,6 +45,7 @@ from .store.sweep_file import note_sweep, rerun_after
 from .sweep.choice import chosen_ranges, runs_now
 from .sweep.product import expand
 from .sweep.record import record_of
+from .sweep.request import SweepRequest
 from .sweep.selection import Selection, select
 from .sweep.strategies.grid import Grid
 from .trainers import events_of
@@ -55,38 +56,6 @@ from .training.signals import END_RUNNING, StopSignals
 
 KNOWN_AHEAD = 10_000
 """Waiting runs that `status` can list before they begin."""
-
-
-class SweepRequest(NamedTuple):
-    """What a person asks for with the sweep's command."""
-
-    config_files: Mapping[str, str] = {}
-    """`default file`, `tuning file` -> its path."""
-    sets: tuple[str, ...] = ()
-    """The texts of --set: `key=value`."""
-    overrides: Mapping[str, Any] = {}
-    """Key -> value of the flags that set one key."""
-    cuda_devices: str | None = None
-    """Devices that the runs share. None: each run names its own."""
-    memory_limit: int | None = None
-    """Bytes that must be free on a device. None: nobody has said so."""
-    cpu_slots: int | None = None
-    """Runs at a time on the CPU. None: on GPUs, where there are any."""
-    only: tuple[range | str, ...] | None = None
-    """Ranges of indexes, and ids. None: all."""
-    skip_to_index: int | None = None
-    train_id_start: int = 0
-    rerun: bool = False
-    dry_run: bool = False
-    json: bool = False
-    verbose: bool = False
-    plain: bool = False
-    samples_must: bool = False
-    """A sample that is missing in the end makes the exit code 1, like a run that failed."""
-    command: tuple[str, ...] = ()
-    """The command line."""
-    in_background: tuple[str, ...] | None = None
-    """The arguments of the same sweep in the background, secrets and all. None: it stays in the foreground."""
 
 
 class Plan(NamedTuple):
@@ -254,12 +223,12 @@ def execute(plan: Plan) -> int:
             with contextlib.suppress(OSError):
                 print(line)
         short = plan.samples_must and sampler is not None and not sampler.all_made
-        return 130 if stop.level else 1 if loop.failed or short or _is_trained_elsewhere(plan, loop) else 0
+        return 130 if stop.level else 1 if loop.state.failed or short or _is_trained_elsewhere(plan, loop) else 0
 
 
 def _is_trained_elsewhere(plan: Plan, loop: Loop) -> bool:
     """Whether another machine still trains a run of this command, so that not all is done."""
-    return bool(loop.elsewhere) and any(run.key in loop.elsewhere for run in plan.selection.todo())
+    return bool(loop.state.elsewhere) and any(run.key in loop.state.elsewhere for run in plan.selection.todo())
 
 
 def _count(selection: Selection) -> int:
@@ -284,7 +253,7 @@ def _train(plan: Plan, loop: Loop, report: ReportWorker, after: int) -> None:
     journal.note(waiting=None)
     journal.set_sweep(runs_now(plan.selection.sweep, journal.records()))
     loop.take_over(left)
-    loop.start_what_may()
+    loop.starter.start_what_may()
     for attempt in undelivered(journal.records()):
         loop.delivery.add(attempt)
     journal.add_waiting(map(record_of, islice(plan.selection.todo(), KNOWN_AHEAD)))
@@ -309,11 +278,11 @@ def _finish_samples(sampler: SamplerProcess, stop: StopSignals, display: Plain) 
 def _note_end(plan: Plan, loop: Loop, journal: Journal, display: Plain) -> None:
     """What is left to write when all is trained. A full disk makes no failure of it: the next start writes it again."""
     trained = "running" if _is_trained_elsewhere(plan, loop) else "done"
-    state = "interrupted" if loop.stop.level else "failed" if loop.failed else trained
+    state = "interrupted" if loop.stop.level else "failed" if loop.state.failed else trained
     try:
         note_sweep(plan.folder, journal, state=state, **({"rerun_after": None} if state == "done" else {}))
         journal.note(waiting=None)
-        if loop.failed and plan.context.stop_on_failure:
+        if loop.state.failed and plan.context.stop_on_failure:
             journal.abort_waiting()
         write_results(journal, plan.folder)
     except (OSError, JournalError) as error:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from .. import __version__
 from ..config.key_table import KEYS, Key
 from ..errors import UserError
+from ..sweep.request import SweepRequest
 from . import COMMANDS
 from .parser import Parser, gibibytes, runs, spell, whole
 
@@ -84,7 +85,7 @@ def _run(argv: Sequence[str], flags: Namespace) -> int:
     files = {"default file": flags.default_config_path, "tuning file": flags.tuning_config_path}
     overrides = {name: getattr(flags, name) for name in (key.alias or key.name for key in KEYS if key.flag)}
     return pipeline.run(
-        pipeline.SweepRequest(
+        SweepRequest(
             config_files={label: path for label, path in files.items() if path is not None},
             sets=tuple(flags.set),
             overrides={key: value for key, value in overrides.items() if value is not None},

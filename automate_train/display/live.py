@@ -125,6 +125,6 @@ def _runs(active: Sequence[RunningAttempt]) -> Table:
         loss = f"{progress.loss:.4g}" if progress.loss is not None else ""
         speed = f"{progress.speed:.3g}/s" if progress.speed else ""
         rest = duration(progress.seconds_left) if progress.seconds_left is not None else ""
-        rest = "waits for samples" if progress.waits else rest
+        rest = "waits for samples" if progress.sample_wait else rest
         table.add_row(Text(f"{each.label.removeprefix('run ')} {each.name}"), epochs, steps, loss, speed, rest)
     return table

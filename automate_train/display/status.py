@@ -50,7 +50,7 @@ def _run(
     """`living`: what of the sweep lives, by its attempts' folders; None where a process runs the sweep and tells."""
     record, progress = history.record, history.progress
     newest, ended = record.newest, record.newest is not None and record.newest.outcome is not None
-    state, reason = record.state, progress.waits if record.state == "running" else record.reason
+    state, reason = record.state, progress.sample_wait if record.state == "running" else record.reason
     if state == "running" and living is not None:
         if handle := living.get(os.path.realpath(folder.path / record.folder)):
             reason = f"its trainer goes on without the sweep ({Local().describe(handle)})"

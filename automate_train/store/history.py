@@ -50,7 +50,7 @@ class Progress(NamedTuple):
     """When `step` was reported."""
     checkpoint: str = ""
     trouble: str = ""
-    waits: str = ""
+    sample_wait: str = ""
     """What the training stands still for, and how long at most."""
     peak_memory: int | None = None
     """Bytes, reported at the end: of its GPUs, or without one of the process itself."""
@@ -105,9 +105,9 @@ def after(progress: Progress, event: Event) -> Progress:
     if event.kind in ("waits", "waited"):
         name, seconds = os.path.basename(data.get("path") or ""), data.get("seconds") or 0
         text = f"training waits until the WebUI has drawn the samples of {printable(name)}, {seconds:.0f} s at most"
-        return progress._replace(waits=text if event.kind == "waits" else "")
+        return progress._replace(sample_wait=text if event.kind == "waits" else "")
     if event.kind == "end":
-        return progress._replace(peak_memory=data.get("peak_memory"), waits="")
+        return progress._replace(peak_memory=data.get("peak_memory"), sample_wait="")
     if event.kind == "trouble":
         trouble = f"{data.get('where', 'hook')}: {data.get('error', '')}"
         return progress._replace(trouble=printable(trouble))

@@ -26,9 +26,9 @@ class PendingWrites:
         self.starts: list[RunningAttempt] = []
         self.ends: list[tuple[RunningAttempt, Outcome]] = []
         self.checkpoints: list[tuple[Attempt, Checkpoint]] = []
-        self.waits: dict[str, str] = {}
+        self.waiting: dict[str, str] = {}
         """Run key -> why it waits."""
-        self.written_waits: dict[str, str] = {}
+        self.written_waiting: dict[str, str] = {}
 
     def could_not_start(self, attempt: Attempt, run: Run, reason: str) -> None:
         """Written down at once: what stops a sweep must not be lost."""
@@ -40,7 +40,7 @@ class PendingWrites:
         copies = list(self.delivery.results())
         starts, ends, checkpoints = self.starts, self.ends, self.checkpoints
         self.starts, self.ends, self.checkpoints = [], [], []
-        if starts or ends or checkpoints or copies or self.waits != self.written_waits:
+        if starts or ends or checkpoints or copies or self.waiting != self.written_waiting:
             with self.journal.transaction():
                 for started in starts:
                     self.journal.set_handle(started.id, started.handle)
@@ -52,9 +52,9 @@ class PendingWrites:
                 for copy in copies:
                     if not copy.error:
                         self.journal.set_delivered(copy.attempt, copy.paths)
-                if self.waits != self.written_waits:
-                    self.journal.note(waiting=self.waits)
-                    self.written_waits = self.waits
+                if self.waiting != self.written_waiting:
+                    self.journal.note(waiting=self.waiting)
+                    self.written_waiting = self.waiting
         for ended, outcome in ends:
             self.display.ended(ended, outcome, ended.seconds)
             if outcome.kind == "succeeded" and ended.keep != {}:

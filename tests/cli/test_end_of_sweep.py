@@ -19,12 +19,13 @@ from automate_train.machine import lock
 from automate_train.preflight import plan as plan_text
 from automate_train.report import worker
 from automate_train.store.layout import SweepFolder
+from automate_train.sweep.request import SweepRequest
 
 
 def sweep(tmp_path: Path, flags: list[str]) -> int:
     files = {"default file": str(tmp_path / flags[1]), "tuning file": str(tmp_path / flags[3])}
     overrides = {"temp_dir": str(tmp_path / "out")}
-    return pipeline.run(pipeline.SweepRequest(config_files=files, overrides=overrides, cpu_slots=2, plain=True))
+    return pipeline.run(SweepRequest(config_files=files, overrides=overrides, cpu_slots=2, plain=True))
 
 
 def test_what_another_orchestrator_trained_during_the_checks_is_not_trained_again(sweep_files, tmp_path, monkeypatch):

@@ -297,7 +297,7 @@ def test_a_run_that_diverges_is_ended_once_and_its_slot_goes_on(history, tmp_pat
         loop.display.every = 1.0
         world.on_wait = lambda: [
             attempt.folder.events.write_text(nan)
-            for attempt in loop.active
+            for attempt in loop.state.active
             if attempt.label == "run 0" and world.time == 3.0
         ]
 
@@ -315,7 +315,7 @@ def test_a_training_that_waits_for_its_samples_is_told_and_ctrl_c_ends_the_wait(
         loop.display.every = 1.0
 
         def look() -> None:
-            for attempt in loop.active:
+            for attempt in loop.state.active:
                 if world.time == 3.0:
                     attempt.folder.events.write_text(waits)
                 if world.time == 6.0:
@@ -390,7 +390,7 @@ def test_after_a_while_it_is_said_who_holds_the_device_and_others_go_on(history,
 
     def before(loop: Loop) -> None:
         world.held_until = {0: 40.0}
-        world.on_wait = lambda: told.append((world.time, dict(loop.pending_writes.waits)))
+        world.on_wait = lambda: told.append((world.time, dict(loop.pending_writes.waiting)))
 
     two = slots(2, ("0", "1"))
     assert history(tmp_path, world, 4, two, before=before) == ["succeeded"] * 4
@@ -437,7 +437,7 @@ def test_each_has_its_own_time_to_end(history, tmp_path):
         loop.display.every = 1.0
 
         def at() -> None:
-            for attempt in loop.active:
+            for attempt in loop.state.active:
                 if attempt.label == "run 0" and world.time == 1.0:
                     attempt.folder.events.write_text(nan)
             loop.stop.level = 2 if world.time >= 9.0 else 0
@@ -462,7 +462,9 @@ def test_a_try_that_cannot_be_prepared_is_not_called_one(history, tmp_path):
     world.prepare = refuse  # type: ignore[method-assign]
     failed = []
     history(tmp_path, world, 1, slots(1), retries=3, before=lambda loop: failed.append(loop))
-    assert world.ended_with == ["exit code 98; it could not be prepared for another try"] and failed[0].failed == 1
+    assert (
+        world.ended_with == ["exit code 98; it could not be prepared for another try"] and failed[0].state.failed == 1
+    )
 
 
 # after a kill
@@ -470,7 +472,7 @@ def test_a_try_that_cannot_be_prepared_is_not_called_one(history, tmp_path):
 
 def killed(tmp_path: Path, world: World, loop: Loop, count: int) -> list[Run]:
     """What an orchestrator has left that was killed when `count` runs had been started."""
-    runs = [run for run in iter(lambda: loop.strategy.propose({}), None) if run is not None]
+    runs = [run for run in iter(lambda: loop.starter.strategy.propose({}), None) if run is not None]
     for run in runs[:count]:
         one = prepare.prepare(run, loop.journal, loop.context)
         attempt = loop.journal.begin(one.record, loop.context.devices, 990.0, one.inside_sweep)
@@ -478,8 +480,10 @@ def killed(tmp_path: Path, world: World, loop: Loop, count: int) -> list[Run]:
         loop.journal.set_handle(attempt.id, f"old {run.index}")
         world.ends[f"old {run.index}"] = (world.seconds.get(run.index, 1.0), one.folder, world.codes.get(run.index, 0))
         world.indices[f"old {run.index}"] = run.index
-    loop.strategy = Grid(runs)
-    loop.histories = Histories(SweepFolder(tmp_path, "p"), loop.journal, lambda record, *more: world.events(*more))
+    loop.starter.strategy = Grid(runs)
+    loop.starter.histories = Histories(
+        SweepFolder(tmp_path, "p"), loop.journal, lambda record, *more: world.events(*more)
+    )
     return runs
 
 
@@ -526,7 +530,7 @@ def test_one_run_fills_a_cache_and_then_the_others_start_at_once(history, tmp_pa
         loop.display.every = 1.0
         world.on_wait = lambda: [
             attempt.folder.events.write_text('{"at": 1004.0, "kind": "training"}\n')
-            for attempt in loop.active
+            for attempt in loop.state.active
             if attempt.label == "run 0" and world.time == 4.0
         ]
 
@@ -548,7 +552,7 @@ def test_an_adopted_run_that_diverges_is_ended(history, tmp_path):
 
     def before(loop: Loop) -> None:
         taken_over(tmp_path, world, 1)(loop)
-        loop.active[0].folder.events.write_text(nan)
+        loop.state.active[0].folder.events.write_text(nan)
 
     assert history(tmp_path, world, 1, slots(1), before=before, stop=False) == ["failed"]
     assert world.ended_with[0].startswith("diverged: ") and [number for number, _ in world.signals] == [signal.SIGTERM]
