@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Protocol
 
 GIB = 1024**3
+SEED = "seed"
+"""The one key that makes no setting: runs that differ in nothing else are replicates of one setting."""
 
 
 # settings and runs: before anything starts
@@ -269,6 +271,22 @@ class RunRecord(NamedTuple):
     def label(self) -> str:
         """As people call it: by its place in the sweep as it is now, else by its id."""
         return f"run {self.number}" if self.in_sweep else f"run {self.id}"
+
+    @property
+    def setting(self) -> Mapping[str, str]:
+        """What varies in the sweep apart from the seed: runs with the same setting are its replicates."""
+        return {key: text for key, text in self.varied.items() if key != SEED}
+
+    @property
+    def setting_name(self) -> str:
+        """The setting as it stands in the run's name; empty where nothing but the seed varies."""
+        return "_".join(f"{key}={text}" for key, text in self.setting.items())
+
+    @property
+    def seed(self) -> str:
+        """The seed's text; empty where the configs give none, so that the trainer draws one."""
+        seed = self.varied.get(SEED, self.options.get(SEED))
+        return "" if seed in (None, "", "None") else str(seed)
 
     @property
     def newest(self) -> Attempt | None:
