@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from .. import __version__
 from ..config.key_table import KEYS, Key
 from ..errors import UserError
-from ..sweep.request import SweepRequest
 from . import COMMANDS
 from .parser import Parser, gibibytes, runs, spell, whole
 
@@ -80,7 +79,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(argv: Sequence[str], flags: Namespace) -> int:
-    from .. import pipeline  # 75 ms, which --help need not wait for
+    from .. import pipeline  # 35 ms, which --help need not wait for
+    from ..sweep.request import SweepRequest
 
     files = {"default file": flags.default_config_path, "tuning file": flags.tuning_config_path}
     overrides = {name: getattr(flags, name) for name in (key.alias or key.name for key in KEYS if key.flag)}
