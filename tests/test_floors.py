@@ -21,7 +21,7 @@ PACKAGE = Path(__file__).parent.parent / "automate_train"
 FLOORS = (
     {"__init__", "hook", "trainers/tiny"},
     {"records", "errors"},
-    {"config", "machine", "store"},
+    {"config", "machine", "store", "same_picture"},
     {"sweep", "trainers", "executors", "sampling/servers"},
     {"preflight", "training", "sampling", "judging"},
     {"report", "display"},
