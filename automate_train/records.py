@@ -223,6 +223,22 @@ class Checkpoint(NamedTuple):
     """The number, within the run, of the attempt that saved it."""
 
 
+class Score(NamedTuple):
+    """How well a checkpoint does on one item: lower is better."""
+
+    run_key: str
+    """Empty for the base model without a LoRA."""
+    checkpoint: str
+    """Its path inside the sweep's folder; empty for the base model without a LoRA."""
+    epoch: int | None
+    step: int | None
+    measure: str
+    """What was measured, and how: scores of different measures are never compared."""
+    item: str
+    """A held-out picture's name; for a program's own scores, whatever it calls it."""
+    score: float
+
+
 # what the store knows
 
 

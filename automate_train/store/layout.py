@@ -63,6 +63,15 @@ class SweepFolder:
     """The output of a sweep that was started with --background."""
     sample_counts = _Inside("samples.json")
     """How many pictures are made and missing, as the sampler last wrote."""
+    scores = _Inside("scores.jsonl")
+    """What each checkpoint scored on each held-out picture."""
+    held_out = _Inside("held_out.json")
+    """Which pictures no run of the sweep may see."""
+    judge_lock = _Inside("judge.lock")
+    judge_counts = _Inside("judged.json")
+    """How many checkpoints have their scores, as the judge last wrote."""
+    measure = _Inside("measure")
+    """What the program that measures is told and says."""
     results = _Inside("results.csv")
     report = _Inside("report.html")
     report_files = _Inside("report_files")
@@ -109,6 +118,8 @@ class AttemptFolder:
     """Where a resumed attempt goes on."""
     console = _Inside(CONSOLE)
     events = _Inside("events.jsonl")
+    scores = _Inside("scores.jsonl")
+    """Scores that the trainer's own program reports."""
     exit_code = _Inside("exit_code")
     outcome = _Inside("outcome.json")
     """How it ended; the journal holds the same."""
