@@ -19,7 +19,7 @@ from ..store.journal import Journal
 from ..store.layout import SweepFolder
 from ..trainers import events_of
 
-MEASURES = ("final_loss", "mean_loss", "steps", "seconds", "reason", "checkpoint", "lora", "folder")
+MEASURES = ("final_loss", "epoch_loss", "epoch_nan_steps", "steps", "seconds", "reason", "checkpoint", "lora", "folder")
 
 
 def write_results(journal: Journal, folder: SweepFolder) -> Path:
@@ -47,8 +47,8 @@ def _measures(history: RunHistory, folder: SweepFolder) -> tuple[Any, ...]:
     delivered = record.metrics.get("delivered")
     lora = delivered[0] if isinstance(delivered, list) and delivered else ""
     path = str(folder.path / record.folder)
-    loss, steps = (progress.loss, progress.mean_loss), progress.step
-    return (*loss, steps, history.seconds, record.reason, progress.checkpoint, lora, path)
+    losses = (progress.loss, progress.epoch_loss, progress.epoch_nan_steps)
+    return (*losses, progress.step, history.seconds, record.reason, progress.checkpoint, lora, path)
 
 
 def _cell(value: Any) -> Any:

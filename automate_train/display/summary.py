@@ -11,7 +11,6 @@ import os
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from math import isnan
 from pathlib import Path
 
 from ..config.masking import Masker
@@ -52,7 +51,6 @@ def lines(
     for trouble, count in troubles.items():
         yield f"hook: {trouble} ({count} run{'s' if count > 1 else ''})"
     finished = [record for record in records if record.state == "succeeded"]
-    yield from _best(finished)
     samples = journal.notes().get("samples")
     yield from samples_lines(samples if isinstance(samples, dict) else {}, "missing")
     if targets := {os.path.dirname(path) for record in finished for path in record.metrics.get("delivered") or []}:
@@ -83,12 +81,3 @@ def _failure(folder: SweepFolder, record: RunRecord, masker: Masker) -> Iterator
     for line in without_launcher(attempt.tail(100))[-15:]:
         yield f"  | {masker.text(line)}"
     yield f"  log: {attempt.console}"
-
-
-def _best(finished: list[RunRecord]) -> Iterator[str]:
-    """The lowest mean loss, where there is something to compare."""
-    reported = ((record.metrics.get("mean_loss"), record) for record in finished)
-    losses = [(loss, record) for loss, record in reported if isinstance(loss, float) and not isnan(loss)]
-    if len(losses) > 1:
-        loss, record = min(losses, key=lambda pair: pair[0])
-        yield f"lowest mean loss: {loss:.4g}, run {record.number} {record.name}"

@@ -1,7 +1,9 @@
 """The hook's own tracker beside accelerate's: it writes a training's numbers as events, at most two lines a second.
 
 Covers: sd-scripts' network trainers (`loss/current`, `loss/average`, `lr/...`), its full trainers (`loss`, `lr/...`),
-epochs' averages and validations. Not: images, tables, the run's settings: they are for the user's own trackers.
+epochs' averages and validations; the mean loss of each whole epoch over all its steps, also of those that get no line,
+so that it is the same however busy the machine is. Not: images, tables, the run's settings: they are for the user's own
+trackers.
 """
 
 from __future__ import annotations
@@ -56,6 +58,11 @@ class Metrics:
         self.finished = 0
         """Epochs that are over."""
         self.epoch = 1
+        self.whole = True
+        """Whether all steps of this epoch are logged here; False for one that a resumed training enters in the middle,
+        which therefore has no `epoch_loss`."""
+        self.loss_sum, self.losses, self.nan_steps = 0.0, 0, 0
+        """Of this epoch's steps; those whose loss is NaN or infinite are only counted."""
         self.kept: dict[str, object] = {}
         """What was logged and is not written yet, by the trainer's names."""
         self.written = self.written_rare = 0.0
@@ -75,6 +82,7 @@ class Metrics:
             self.kept.update(values)
             self.progress.step, self.epoch = number(values.get("global_step"), step), self.finished + 1
             bad = is_bad(loss)
+            self._count(loss, bad)
             if now - self.written >= INTERVAL or (bad and not self.was_bad):
                 self.written, self.was_bad = now, bad
                 self.flush()
@@ -84,15 +92,29 @@ class Metrics:
         except Exception as error:
             self.events.trouble("metrics", error)
 
+    def _count(self, loss: Any, bad: bool) -> None:
+        if bad:
+            self.nan_steps += 1
+        else:
+            self.loss_sum, self.losses = self.loss_sum + float(loss), self.losses + 1
+
     def _rare(self, values: Mapping[str, object], step: int | None, now: float) -> None:
         self.kept.update(values)
         if "loss/epoch_average" in values or "loss/epoch" in values:
             self.epoch = self.finished = number(values.get("epoch"), step) or self.finished
             if self.progress.step is not None:
                 self.progress.ended[self.finished] = self.progress.step
+            self._end_epoch()
         if values and now - self.written_rare >= INTERVAL:
             self.written_rare = now
             self.flush()
+
+    def _end_epoch(self) -> None:
+        if self.whole and self.losses + self.nan_steps:
+            mean = self.loss_sum / self.losses if self.losses else None
+            fields = {"step": self.progress.step, "epoch": self.finished}
+            self.events.write("metrics", **fields, epoch_loss=mean, epoch_nan_steps=self.nan_steps)
+        self.loss_sum, self.losses, self.nan_steps, self.whole = 0.0, 0, 0, True
 
     def flush(self) -> None:
         values, self.kept = self.kept, {}

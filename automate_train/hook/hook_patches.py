@@ -108,7 +108,7 @@ class Patches:
         if not accelerator.is_main_process or self.metrics in accelerator.trackers:
             return
         accelerator.trackers.append(self.metrics)
-        total, epochs, self.metrics.finished = announced(frame)
+        total, epochs, self.metrics.finished, self.metrics.whole = announced(frame)
         self.progress.total, self.progress.epochs = total, epochs
         self.events.write("training", total_steps=total, epochs=epochs)
 
@@ -145,17 +145,32 @@ class Patches:
         self.put_off.clear()
 
 
-def announced(frame: FrameType | None) -> tuple[int | None, int | None, int]:
-    """`(total steps, epochs, epochs skipped)`, read from the trainer's variables where it calls init_trackers: all of
-    sd-scripts' scripts give them the same names. None where they are not found."""
-    found: dict[str, int | None] = {"max_train_steps": None, "num_train_epochs": None, "epoch_to_start": None}
+def announced(frame: FrameType | None) -> tuple[int | None, int | None, int, bool]:
+    """`(total steps, epochs, epochs skipped, whether the first epoch is trained from its first batch)`, read from the
+    trainer's variables where it calls init_trackers: all of sd-scripts' scripts give them the same names. None where
+    they are not found."""
+    found: dict[str, int | None] = dict.fromkeys(
+        ("max_train_steps", "num_train_epochs", "epoch_to_start", "initial_step", "batches")
+    )
     for _ in range(4):
         if frame is None:
             break
-        names = {**frame.f_locals, "max_train_steps": getattr(frame.f_locals.get("args"), "max_train_steps", None)}
+        known = frame.f_locals
+        steps, batches = getattr(known.get("args"), "max_train_steps", None), length(known.get("train_dataloader"))
+        names = {**known, "max_train_steps": steps, "batches": batches}
         found = {key: hook_metrics.number(names.get(key), None) if old is None else old for key, old in found.items()}
         frame = frame.f_back
-    return found["max_train_steps"], found["num_train_epochs"], found["epoch_to_start"] or 0
+    skipped = found["epoch_to_start"] or 0
+    # `initial_step` counts the batches that are skipped, those of whole epochs included.
+    whole = (found["initial_step"] or 0) <= skipped * (found["batches"] or 0)
+    return found["max_train_steps"], found["num_train_epochs"], skipped, whole
+
+
+def length(loader: Any) -> int | None:
+    try:
+        return len(loader)
+    except TypeError:
+        return None
 
 
 def parse_name(stem: str, output_name: str | None) -> tuple[str, int | None, int | None]:

@@ -26,7 +26,7 @@ from ..store.layout import SweepFolder
 from ..store.sweep_file import typed_in
 from .sample_files import SamplePicture, newest_by_cell, prompt_texts, read_folder, reported
 
-VERSION = 4
+VERSION = 5
 """One more when a `RunData` has other fields or a field means something else."""
 CLOCK_TICK = 2_000_000_000
 """Nanoseconds in which a folder may change again without a new time of change."""
@@ -41,8 +41,9 @@ class RunData(NamedTuple):
     """How long the attempts took together."""
     step: int | None = None
     total: int | None = None
-    best: float | None = None
-    """Lowest running average of the loss."""
+    epoch_loss: float | None = None
+    """Mean of the newest whole epoch, of all its steps but `epoch_nan_steps`."""
+    epoch_nan_steps: int = 0
     memory: float | None = None
     """Highest device memory, bytes."""
     nan_steps: int = 0
@@ -84,7 +85,8 @@ def read_run(run: RunRecord, sweep: SweepFolder, histories: Histories) -> RunDat
         seconds=history.seconds,
         step=history.progress.step,
         total=history.progress.total,
-        best=history.best,
+        epoch_loss=history.progress.epoch_loss,
+        epoch_nan_steps=history.progress.epoch_nan_steps,
         memory=history.memory or history.progress.peak_memory,
         nan_steps=history.nan_steps,
         pictures=tuple(each._replace(details={}) for each in pictures),

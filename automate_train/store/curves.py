@@ -16,7 +16,7 @@ MOST = 600
 """Points of one curve in the page: about what its width can show."""
 GROUPS = {"lr": "lr/", "other": ""}
 """Fields of an event that hold several metrics -> what their names begin with."""
-NOT_METRICS = {"step", "epoch", "nan"}
+NOT_METRICS = {"step", "epoch", "nan", "epoch_nan_steps"}
 
 Curve = list[list[float]]
 """`[steps, seconds since the run began to train, values]`, all of one length."""
@@ -59,12 +59,6 @@ class Curves:
 
     def thinned(self, most: int = MOST) -> dict[str, Curve]:
         return {name: thin(points, most) for name, points in self.points.items()}
-
-    def best(self) -> float | None:
-        """Lowest running average (of the loss, where the trainer reports no average) after the first tenth: at the
-        start an average is one lucky step."""
-        values = next((self.points[name][2] for name in ("average", "loss") if name in self.points), [])
-        return min(values[len(values) // 10 :], default=None)
 
     def memory(self) -> float | None:
         """Highest device memory that was reported, bytes."""

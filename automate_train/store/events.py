@@ -92,8 +92,10 @@ def safe(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 FIELDS: Mapping[str, Callable[[object], bool]] = {
-    **dict.fromkeys(("step", "epoch", "total_steps", "epochs", "size", "inf", "tensors", "peak_memory"), is_count),
-    **dict.fromkeys(("loss", "average", "seconds"), is_number),
+    **dict.fromkeys(
+        ("step", "epoch", "total_steps", "epochs", "size", "inf", "tensors", "peak_memory", "epoch_nan_steps"), is_count
+    ),
+    **dict.fromkeys(("loss", "average", "epoch_loss", "seconds"), is_number),
     **dict.fromkeys(("path", "which", "where", "error", "name", "tag", "prompt"), is_text),
     **dict.fromkeys(("lr", "other"), lambda value: isinstance(value, dict)),
     "nan": lambda value: isinstance(value, bool) or is_count(value),

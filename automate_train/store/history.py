@@ -43,8 +43,12 @@ class Progress(NamedTuple):
     """Finished epochs."""
     loss: float | None = None
     """The trainer's running average over the last epoch's steps, as its progress bar shows it; else the last loss."""
-    loss_sum: float = 0.0
-    losses: int = 0
+    epoch_loss: float | None = None
+    """Mean of the trainer's loss over all steps of the newest whole epoch; None where all of them were NaN, too."""
+    epoch_loss_step: int = 0
+    """The step at that epoch's end."""
+    epoch_nan_steps: int = 0
+    """Steps of that epoch whose loss was NaN or infinite: they are left out of the mean."""
     nan_in_a_row: int = 0
     at: float | None = None
     """When `step` was reported."""
@@ -64,11 +68,6 @@ class Progress(NamedTuple):
     def began(self) -> bool:
         """Whether it has done a step."""
         return self.step > self.start or bool(self.checkpoint)
-
-    @property
-    def mean_loss(self) -> float | None:
-        """Mean of the losses that were reported (at most two a second): for comparing runs, not for publishing."""
-        return self.loss_sum / self.losses if self.losses else None
 
     @property
     def speed(self) -> float | None:
@@ -123,13 +122,17 @@ def _after_metrics(progress: Progress, event: Event) -> Progress:
     data = event.data
     loss, average, step, nan = data.get("loss"), data.get("average"), data.get("step"), data.get("nan") is True
     newest = average if average is not None else loss
+    if "epoch_loss" in data or "epoch_nan_steps" in data:
+        progress = progress._replace(
+            epoch_loss=data.get("epoch_loss"),
+            epoch_loss_step=progress.step if step is None else step,
+            epoch_nan_steps=data.get("epoch_nan_steps") or 0,
+        )
     return progress._replace(
         step=step if step is not None else progress.step,
         epoch=max(progress.epoch, data.get("epoch") or 0),
         at=event.at,
         loss=math.nan if nan else newest if newest is not None else progress.loss,
-        loss_sum=progress.loss_sum + (loss or 0.0),
-        losses=progress.losses + (loss is not None),
         nan_in_a_row=progress.nan_in_a_row + 1 if nan else 0 if newest is not None else progress.nan_in_a_row,
     )
 
@@ -148,8 +151,6 @@ class RunHistory(NamedTuple):
     """Oldest first."""
     curves: Mapping[str, Curve] = {}
     """Metric -> its points; empty in a brief history, which lacks what follows, too."""
-    best: float | None = None
-    """Lowest running average after the first tenth."""
     memory: float | None = None
     """Highest device memory that was reported, bytes."""
     nan_steps: int = 0
@@ -200,13 +201,13 @@ class AttemptHistory:
 
     def end(self, metrics: Mapping[str, Any]) -> None:
         """The attempt has ended, and its events need not be read: what it left stands for them."""
-        mean = metrics.get("mean_loss")
         self.progress = self.progress._replace(
             step=metrics.get("steps", self.progress.step),
             total=metrics.get("total_steps", self.progress.total),
             loss=metrics.get("loss"),
-            loss_sum=mean or 0.0,
-            losses=int(mean is not None),
+            epoch_loss=metrics.get("epoch_loss"),
+            epoch_loss_step=metrics.get("epoch_loss_step", 0),
+            epoch_nan_steps=metrics.get("epoch_nan_steps", 0),
             checkpoint=metrics.get("checkpoint", ""),
             peak_memory=metrics.get("peak_memory"),
         )
@@ -226,10 +227,15 @@ def fold(record: RunRecord, attempts: Iterable[tuple[Attempt, AttemptHistory]]) 
         checkpoints |= part.checkpoints
         curves.go_on(start, part.curves)
         known = progress if start else Progress()
+        # An epoch that it began in the middle of has no mean: the newest whole epoch is then one of before.
+        whole = known if not part.progress.epoch_loss_step and known.epoch_loss_step <= start else part.progress
         progress = part.progress._replace(
             total=part.progress.total or known.total,
             epochs=part.progress.epochs or known.epochs,
             epoch=max(part.progress.epoch, *(each.epoch or 0 for each in checkpoints.values()), 0),
+            epoch_loss=whole.epoch_loss,
+            epoch_loss_step=whole.epoch_loss_step,
+            epoch_nan_steps=whole.epoch_nan_steps,
         )
     seconds = [attempt.metrics["seconds"] for attempt, _ in parts if "seconds" in attempt.metrics]
     return RunHistory(
@@ -239,7 +245,6 @@ def fold(record: RunRecord, attempts: Iterable[tuple[Attempt, AttemptHistory]]) 
         round(sum(seconds), 3) if seconds else None,
         tuple(sorted(checkpoints.values(), key=lambda each: each.at)),
         curves.thinned(),
-        curves.best(),
         curves.memory(),
         len(curves.nan_steps),
         {attempt.number: part.pictures for attempt, part in parts},

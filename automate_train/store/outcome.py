@@ -62,7 +62,9 @@ def _is_texts(value: object) -> bool:
 
 METRICS: Mapping[str, Callable[[object], bool]] = {
     "loss": _is_loss,
-    "mean_loss": _is_loss,
+    "epoch_loss": _is_loss,
+    "epoch_loss_step": is_count,
+    "epoch_nan_steps": is_count,
     "seconds": is_number,
     "steps": is_count,
     "total_steps": is_count,

@@ -141,7 +141,9 @@ class RunningAttempt:
         progress = self.progress
         return {
             "loss": progress.loss,
-            "mean_loss": progress.mean_loss,
+            "epoch_loss": progress.epoch_loss,
+            "epoch_loss_step": progress.epoch_loss_step,
+            "epoch_nan_steps": progress.epoch_nan_steps,
             "steps": progress.step,
             "seconds": round(self.seconds, 3),
             "checkpoint": progress.checkpoint,

@@ -132,7 +132,7 @@ def test_nothing_that_is_told_breaks_what_is_shown(sweep: Sweep):
     write_results(sweep.journal, sweep.folder)
     for record in sweep.journal.records():
         history = Histories(sweep.folder, sweep.journal, events_of).full(record)
-        json.dumps([history.curves, history.best, history.memory, history.epoch_ends], allow_nan=False)
+        json.dumps([history.curves, history.progress.epoch_loss, history.memory, history.epoch_ends], allow_nan=False)
         assert history.progress.trouble.isprintable()
     write_page(sweep.folder)
 

@@ -202,7 +202,7 @@ def whole(tmp_path_factory) -> Path:
         journal.set_handle(attempt.id, f"{2**22 + at} 1 an earlier boot")
         if at < 8:
             folder.exit_code.write_text("0\n" if at < 6 else "1\n")
-            facts = {"loss": 0.5, "mean_loss": 0.4, "steps": 3, "seconds": 1.5, "delivered": ["/x.safetensors"]}
+            facts = {"loss": 0.5, "epoch_loss": 0.4, "steps": 3, "seconds": 1.5, "delivered": ["/x.safetensors"]}
             journal.end(attempt, Outcome("succeeded" if at < 6 else "failed", 0, ""), 200.0, facts)
             journal.add_checkpoint(attempt.id, Checkpoint("/x.safetensors", "epoch", 1, 2, 150.0))
     journal.note(state="running", waiting={"x": "no GPU"}, command=["a"], cwd="/")

@@ -6,12 +6,15 @@ from __future__ import annotations
 import json
 import math
 import os
+import random
 import re
 import signal
 import socket
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -217,8 +220,8 @@ TRAINING = """
 def test_metrics(attempt: Attempt) -> None:
     attempt.run(TRAINING.replace("LOSS", "step / 2") + "\n    train(SimpleNamespace(max_train_steps=6), 2)\n")
     kinds = [event["kind"] for event in attempt.events]
-    assert kinds == ["begin", "training", "metrics", "metrics", "metrics", "end"]
-    training, first, epoch, last = attempt.events[1:5]
+    assert kinds == ["begin", "training", "metrics", "metrics", "metrics", "metrics", "metrics", "end"]
+    training, first, mean, epoch, other_mean, last = attempt.events[1:7]
     assert (training["total_steps"], training["epochs"]) == (6, 2)
     rates = {"textencoder": 1e-5, "unet": 1e-4}
     expected = {"kind": "metrics", "step": 1, "epoch": 1, "loss": 0.5, "average": 0.5, "lr": rates}
@@ -226,6 +229,10 @@ def test_metrics(attempt: Attempt) -> None:
     # The epoch's end is told with the epoch's last step, whatever number the trainer gave it.
     assert (epoch["step"], epoch["epoch"], epoch["loss"]) == (3, 1, 1.5)
     assert epoch["other"] == {"loss/epoch_average": 0.25}
+    # Every epoch gets its mean over all its steps, however quick it is.
+    fields = {"kind": "metrics", "step": 3, "epoch": 1, "epoch_loss": 1.0, "epoch_nan_steps": 0}
+    assert mean == {"at": mean["at"], **fields}
+    assert (other_mean["step"], other_mean["epoch"], other_mean["epoch_loss"]) == (6, 2, 2.5)
     # The rest came within half a second: one line at the end, with the last of everything.
     assert (last["step"], last["epoch"], last["loss"], last["lr"]) == (6, 2, 3.0, rates)
 
@@ -239,9 +246,10 @@ def test_totals_that_the_trainer_does_not_name_are_null(attempt: Attempt) -> Non
 def test_bad_numbers_are_null_and_told_at_once(attempt: Attempt, value: str) -> None:
     loss = f"float('{value}') if step == 3 else 1.0"
     attempt.run(TRAINING.replace("LOSS", loss) + "\n    train(SimpleNamespace(max_train_steps=3), 1)\n")
-    first, bad, _ = attempt.of("metrics")  # the third: the epoch is over
+    first, bad, mean, _ = attempt.of("metrics")  # the last two: the epoch is over
     assert (first["step"], first["loss"], "nan" in first) == (1, 1.0, False)
     assert (bad["step"], bad["loss"], bad["nan"]) == (3, None, True)
+    assert (mean["epoch_loss"], mean["epoch_nan_steps"]) == (1.0, 1), "left out of the mean, and counted"
 
 
 def test_only_the_step_s_own_loss_is_told_as_nan() -> None:
@@ -255,6 +263,49 @@ def test_only_the_step_s_own_loss_is_told_as_nan() -> None:
     assert [fields["step"] for fields in written if "nan" in fields] == [2]
 
 
+def train_by(clock: Iterator[float], losses: Sequence[float], monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What is written of a training of two epochs, each of whose steps takes as long as the clock says."""
+    written: list[dict[str, Any]] = []
+    events = SimpleNamespace(write=lambda kind, **fields: written.append(fields), trouble=pytest.fail)
+    with monkeypatch.context() as patched:
+        patched.setattr(hook_metrics.time, "monotonic", lambda: next(clock))
+        metrics = hook_metrics.Metrics(events, hook_metrics.Progress())
+        for epoch in (1, 2):
+            for loss in losses:
+                metrics.log({"loss/current": loss / epoch}, 1)
+            metrics.log({"loss/epoch_average": 0.5}, epoch)
+    return written
+
+
+def test_the_mean_of_an_epoch_is_the_same_to_the_bit_however_busy_the_machine_is(monkeypatch: pytest.MonkeyPatch):
+    losses = [random.Random(step).random() for step in range(1000)]
+    quick, slow = (train_by(count(0.0, seconds), losses, monkeypatch) for seconds in (0.0001, 10.0))
+    assert len(quick) < 10 < len(slow), "the quick one writes fewer steps"
+    quick_means, slow_means = ([each["epoch_loss"] for each in run if "epoch_loss" in each] for run in (quick, slow))
+    assert quick_means == slow_means and quick_means == pytest.approx([sum(losses) / 1000, sum(losses) / 2000])
+
+
+GOING_ON = """
+    from accelerate import Accelerator
+    def train(initial_step, epoch_to_start, train_dataloader):
+        accelerator = Accelerator()
+        accelerator.init_trackers("network_train")
+        for epoch in range(epoch_to_start, 3):
+            accelerator.log({"loss/current": 1.0}, step=1)
+            accelerator.log({"loss/epoch_average": 1.0}, step=epoch + 1)
+"""
+
+
+@pytest.mark.parametrize(("initial_step", "whole"), [(0, [1, 2, 3]), (3, [2, 3]), (4, [2, 3]), (6, [3])])
+def test_an_epoch_that_is_entered_in_the_middle_has_no_mean(
+    attempt: Attempt, initial_step: int, whole: list[int]
+) -> None:
+    """`initial_step`, as sd-scripts counts it where it opens the trackers: in batches of the whole training."""
+    attempt.run(GOING_ON + f"\n    train({initial_step}, {initial_step // 4}, range(4))\n")
+    assert [each["epoch"] for each in attempt.of("metrics") if "epoch_loss" in each] == whole
+    assert attempt.of("trouble") == []
+
+
 def test_full_trainers_log_through_accelerate(attempt: Attempt) -> None:
     attempt.run("""
         from accelerate import Accelerator
@@ -262,7 +313,8 @@ def test_full_trainers_log_through_accelerate(attempt: Attempt) -> None:
         a.log({"loss": 0.75, "lr/unet": 1e-4}, step=7)
         a.log({"loss/epoch": 0.5, "epoch": 2}, step=7)
     """)
-    first, second = attempt.of("metrics")
+    first, mean, second = attempt.of("metrics")
+    assert (mean["epoch"], mean["step"], mean["epoch_loss"]) == (2, 7, 0.75)
     assert (first["step"], first["loss"], first["lr"]) == (7, 0.75, {"unet": 1e-4})
     assert (second["step"], second["epoch"], second["other"]) == (7, 2, {"loss/epoch": 0.5})
 
@@ -513,6 +565,22 @@ def test_a_real_training(attempt: Attempt, pictures: Path) -> None:
     assert (last["step"], last["epoch"], set(last["lr"])) == (16, 2, {"unet", "textencoder"})
     assert attempt.of("trouble") == [] and attempt.events[-1]["ok"] is True
     assert list(logs.rglob("events.out.tfevents*"))  # the user's own tracker is still there
+
+
+@pytest.mark.slow
+def test_a_training_that_goes_on_within_an_epoch_has_the_means_of_whole_epochs(
+    attempt: Attempt, pictures: Path
+) -> None:
+    def means() -> list[tuple[int, int]]:
+        return [(each["epoch"], each["step"]) for each in attempt.of("metrics") if "epoch_loss" in each]
+
+    assert launch(attempt, pictures, 1, save_every_n_steps=6, save_state=True).returncode == 0
+    assert means() == [(1, 8), (2, 16)]
+    (attempt.path / "events.jsonl").unlink()
+    state = attempt.path / "output" / "lora-step00000006-state"
+    resumed = {"resume": str(state), "initial_step": 6, "skip_until_initial_step": True}
+    assert launch(attempt, pictures, 1, **resumed).returncode == 0
+    assert means() == [(2, 16)]
 
 
 @pytest.mark.slow

@@ -83,7 +83,7 @@ class Sweep:
             loss -= 0.03 * run.index
             facts = {
                 "loss": loss,
-                "mean_loss": loss + 0.1,
+                "epoch_loss": loss + 0.1,
                 "steps": reached,
                 "seconds": 60.0 + run.index,
                 "checkpoint": "x",
@@ -99,6 +99,10 @@ class Sweep:
             values = {"loss": loss, "average": loss + 0.01, "lr": {"unet": rate}}
             event = {"at": 100.0 + step / 2, "kind": "metrics", "step": step - resumed_at, "epoch": 1, **values}
             lines.append(event)  # type: ignore[arg-type]
+            if epochs and step % (steps // epochs) == 0:
+                lines.append(
+                    {"at": event["at"], "kind": "metrics", "step": step - resumed_at, "epoch_loss": loss + 0.02}
+                )
         with (attempt / "events.jsonl").open("w") as out:
             out.writelines(json.dumps(line) + "\n" for line in lines)
 

@@ -158,7 +158,7 @@ def test_curves_show_metrics_and_values(page: Browser):
         len(page.texts(".runs li")) == 3 and page.js("return document.querySelectorAll('#curves canvas').length") == 1
     )
     names = page.js("return [...document.querySelector('#metric').options].map(o => o.value)")
-    assert names == ["loss", "average", "lr/unet"]
+    assert names == ["loss", "average", "lr/unet", "epoch_loss"]
     at_the_end = page.texts(".runs output")
     page.js("document.querySelector('.chart').focus()")
     page.key("ARROW_LEFT")

@@ -40,7 +40,7 @@ def test_a_run_as_it_goes():
         Event(15.0, "checkpoint", {"path": "/a.safetensors", "epoch": 1, "step": 10}),
     )
     assert (progress.step, progress.total, progress.epoch, progress.epochs) == (10, 20, 1, 2)
-    assert (progress.loss, progress.mean_loss, progress.speed, progress.seconds_left) == (0.8, 0.75, 2.0, 5.0)
+    assert (progress.loss, progress.speed, progress.seconds_left) == (0.8, 2.0, 5.0)
     assert progress.checkpoint == "/a.safetensors"
 
 
@@ -71,7 +71,21 @@ def test_one_nan_step_ends_no_run_although_the_average_stays_nan():
         st.tuples(
             st.sampled_from(["begin", "training", "metrics", "checkpoint", "trouble", "end", "?"]),
             st.dictionaries(
-                st.sampled_from(["step", "loss", "average", "nan", "epoch", "epochs", "total_steps", "path", "error"]),
+                st.sampled_from(
+                    [
+                        "step",
+                        "loss",
+                        "average",
+                        "nan",
+                        "epoch",
+                        "epochs",
+                        "total_steps",
+                        "path",
+                        "error",
+                        "epoch_loss",
+                        "epoch_nan_steps",
+                    ]
+                ),
                 json_values,
             ),
         )
@@ -80,8 +94,8 @@ def test_one_nan_step_ends_no_run_although_the_average_stays_nan():
 def test_no_event_breaks_it(events: list[tuple[str, dict[str, object]]]):
     lines = [json.dumps({**data, "at": at, "kind": kind}) for at, (kind, data) in enumerate(events)]
     progress = fold(*parse("\n".join(lines).encode()))
-    assert progress.mean_loss is None or math.isfinite(progress.mean_loss)
-    assert progress.losses >= 0 and (progress.seconds_left is None or progress.seconds_left >= 0)
+    assert progress.epoch_loss is None or math.isfinite(progress.epoch_loss)
+    assert progress.epoch_nan_steps >= 0 and (progress.seconds_left is None or progress.seconds_left >= 0)
 
 
 # histories
@@ -114,6 +128,10 @@ class Run:
             at, told = self.clock + 1 + (step - start) / 2, step - uncounted
             loss = {"loss": None, "nan": True} if step == nan_at else {"loss": 1 / step}
             lines.append({"kind": "metrics", "at": at, "step": told, "epoch": -(-step // EPOCH), **loss})
+            if step % EPOCH == 0 and step - EPOCH >= start:
+                lines.append(
+                    {"kind": "metrics", "at": at, "step": told, "epoch_loss": 9 / step**2, "epoch_nan_steps": 1}
+                )
             if step % EPOCH == 0:
                 path = f"{folder.output}/p-{step // EPOCH:06d}.safetensors"
                 lines.append({"kind": "checkpoint", "at": at, "path": path, "which": "epoch", "epoch": step // EPOCH,
@@ -127,6 +145,8 @@ class Run:
             last = steps.stop - 1
             loss = math.nan if nan_at == last else 1 / last if last > start else None
             metrics = {"steps": last if last > start else 0, "seconds": len(steps) / 2, "loss": loss}
+            if (whole := last // EPOCH * EPOCH) - EPOCH >= start:
+                metrics |= {"epoch_loss": 9 / whole**2, "epoch_loss_step": whole, "epoch_nan_steps": 1}
             self.journal.end(begun, Outcome(kind), self.clock, metrics)
 
     def histories(self) -> list[RunHistory]:
@@ -158,7 +178,8 @@ def test_a_run_that_began_and_ended(run: Run):
         expected = [(epoch, epoch * EPOCH, 1) for epoch in (1, 2, 3, 4)]
         assert seen(history) == ((1,), 24, 0, 12.0, expected)
     assert curve_steps(history) == [*range(1, 25)] and history.curves["loss"][1][:2] == [1.5, 2.0]
-    assert history.epoch_ends == {1: 6, 2: 12, 3: 18, 4: 24} and history.best == pytest.approx(1 / 24, abs=1e-5)
+    assert history.epoch_ends == {1: 6, 2: 12, 3: 18, 4: 24}
+    assert history.curves["epoch_loss"][0] == [6, 12, 18, 24] and history.progress.epoch_loss_step == 24
 
 
 def test_a_retried_run_is_its_newest_attempt(run: Run):
@@ -180,6 +201,24 @@ def test_a_run_that_was_resumed_twice_is_one_line(run: Run, uncounted: int):
         assert history.progress.total == 24 or history.curves == {}
     steps, times, _ = history.curves["loss"]
     assert steps == [*range(1, 25)] and times == sorted(times), "one curve, whose time goes on, too"
+
+
+def epoch_losses(run: Run) -> list[tuple[float | None, int, int]]:
+    found = [history.progress for history in run.histories()]
+    return [(each.epoch_loss, each.epoch_loss_step, each.epoch_nan_steps) for each in found]
+
+
+def test_the_loss_of_an_epoch_is_the_newest_whole_epoch_s(run: Run):
+    run.attempt(range(1, 16), "lost")
+    assert epoch_losses(run) == [(9 / 12**2, 12, 1)] * 2, "the third epoch was cut off by the kill"
+    run.attempt(range(15, 18), "lost", resumed=True)
+    assert epoch_losses(run) == [(9 / 12**2, 12, 1)] * 2, "nobody has seen all of the third"
+    run.attempt(range(7, 9), "lost", resumed=True)
+    assert epoch_losses(run) == [(None, 0, 0)] * 2, "the second is trained again"
+    run.attempt(range(7, 21), "succeeded", resumed=True)
+    assert epoch_losses(run) == [(9 / 18**2, 18, 1)] * 2
+    run.attempt(range(1, 4), "succeeded")
+    assert epoch_losses(run) == [(None, 0, 0)] * 2
 
 
 def test_an_attempt_that_trains_everything_again_leaves_nothing_of_the_earlier(run: Run):

@@ -314,7 +314,9 @@ def test_what_a_killed_orchestrator_left_half_written_is_written_anew(tmp_path: 
 WRONG = ["x", -1, 1.5, [1], {"a": 1}, True, None, 10**400, float("inf")]
 
 
-@pytest.mark.parametrize("name", ["loss", "mean_loss", "seconds", "steps", "total_steps", "peak_memory", "delivered"])
+@pytest.mark.parametrize(
+    "name", ["loss", "epoch_loss", "epoch_loss_step", "seconds", "steps", "total_steps", "peak_memory", "delivered"]
+)
 def test_metrics_of_a_wrong_type_were_not_left(tmp_path: Path, name: str):
     folder = AttemptFolder(tmp_path)
     for value in WRONG:

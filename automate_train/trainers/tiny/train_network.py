@@ -179,7 +179,8 @@ class Training:
     def run(self) -> None:
         args, accelerator = self.args, self.accelerator
         # The hook reads these variables, which sd-scripts names so.
-        num_train_epochs, epoch_to_start = self.epochs, self.first_epoch
+        num_train_epochs, epoch_to_start, train_dataloader = self.epochs, self.first_epoch, self.loader
+        initial_step = epoch_to_start * len(train_dataloader) + self.skip  # noqa: F841
         self.announce()
         self.init_trackers()
         self.sample(epoch=0)

@@ -16,7 +16,7 @@ let plot = null;
 let lines = []; // those that are drawn
 let outputs = []; // of each run in the list: the element that shows its value
 
-const NAMES = { loss: "loss", average: "loss, the trainer's average" };
+const NAMES = { loss: "loss", average: "loss, the trainer's average", epoch_loss: "epoch_loss, the mean of each whole epoch" };
 const metrics = () => [...new Set(curves.flatMap((each) => Object.keys(each)))];
 const idOf = (run) => data.runs[run].key.slice(0, 8);
 const describeRun = (run) => settingAxes.map((axis, at) => title(axis, data.runs[run].positions[at], true)).join(", ") || data.runs[run].name;
@@ -68,8 +68,8 @@ function drawLines(metric, colour, box, list) {
       on.includes(run), toggle, { "data-run": idOf(run) }), output);
   }));
   showValues(null);
-  const ends = lines.filter((line) => line.ys.length).map((line) => [line.ys.at(-1), line.run]).sort((a, b) => a[0] - b[0]);
-  const label = `${metric} of ${lines.length} runs against ${view.against}` + (ends.length ? `; lowest at the end: ${describeRun(ends[0][1])} with ${short(ends[0][0])}` : "");
+  const ends = lines.filter((line) => line.ys.length).map((line) => line.ys.at(-1));
+  const label = `${metric} of ${lines.length} runs against ${view.against}` + (ends.length ? `; at the end ${short(Math.min(...ends))} to ${short(Math.max(...ends))}` : "");
   plot = chart(box, drawn, range(lines.map((line) => [line.xs]), 0), {
     log: view.log === "1", height: Math.max(280, Math.min(460, innerHeight - 320)), label,
     xLabel: view.against === "time" ? "seconds since the start" : "step", onCursor: showValues,

@@ -1,15 +1,20 @@
 // The tab with the table: one row for each run, sorted, filtered, exported.
-// Covers: columns, sorting, filter, CSV. Not: means over runs (effects.js).
+// Covers: columns, sorting, filter, CSV.
 
 import { data } from "./data.js";
 import { button, download, find, h, put } from "./dom.js";
-import { drawEffects } from "./effects.js";
 import { bytes, csvCell, dateTime, duration, short } from "./format.js";
 import { markOf, onMarkChange, runMarkId, toggleStar } from "./marks.js";
 import { settingAxes } from "./sweep.js";
 import { change, listen, view } from "./view.js";
 
 const root = find("table");
+
+// The mean over the newest whole epoch; steps whose loss was NaN are left out, and said.
+function epochLoss(run) {
+  const left = run.epoch_nan_steps;
+  return left ? h("span", { title: `without ${left} step${left === 1 ? "" : "s"} whose loss was NaN` }, `${short(run.epoch_loss)}*`) : short(run.epoch_loss);
+}
 
 // `value` sorts and is exported; `text` is exported instead; `show` is what the cell shows.
 const COLUMNS = [
@@ -21,8 +26,7 @@ const COLUMNS = [
     show: (run) => axis.values[run.positions[at]], text: (run) => axis.values[run.positions[at]],
   })),
   { id: "loss", name: "Final loss", value: (run) => run.loss, show: (run) => short(run.loss), number: true },
-  { id: "mean_loss", name: "Mean loss", value: (run) => run.mean_loss, show: (run) => short(run.mean_loss), number: true },
-  { id: "best", name: "Best loss", value: (run) => run.best, show: (run) => short(run.best), number: true },
+  { id: "epoch_loss", name: "epoch_loss", value: (run) => run.epoch_loss, show: epochLoss, number: true },
   { id: "nan_steps", name: "NaN steps", value: (run) => run.nan_steps || null, number: true },
   { id: "steps", name: "Steps", value: (run) => run.steps ?? run.step, show: (run) => run.steps ?? (run.total ? `${run.step ?? 0} of ${run.total}` : run.step), number: true },
   { id: "seconds", name: "Time", value: (run) => run.seconds, show: (run) => duration(run.seconds), number: true },
@@ -71,10 +75,8 @@ function draw() {
       h("div", { class: "group" }, h("label", { class: "field" }, h("span", {}, "Filter"), filter),
         h("div", { class: "chips", role: "group", "aria-label": "State" }, ["", ...states].map((state) => button(state || "all", () => change({ states: state }), { "aria-pressed": String(view.states === state), class: "chip" })))),
       h("div", { class: "group end" }, h("span", { id: "count", class: "quiet" }), button("Export CSV", exportCsv))),
-    h("div", { class: "scroll" }, h("table", { class: "rows" }, h("caption", { class: "offscreen" }, "Runs"), h("thead", {}), h("tbody", {}))),
-    h("div", { id: "effects" }));
+    h("div", { class: "scroll" }, h("table", { class: "rows" }, h("caption", { class: "offscreen" }, "Runs"), h("thead", {}), h("tbody", {}))));
   fill();
-  drawEffects(find("effects"));
 }
 
 function fill() {
@@ -99,7 +101,6 @@ export function startTable() {
     if (view.tab !== "table") return;
     if (["tab", "states"].some((name) => names.has(name))) draw();
     else if (names.has("sort") || names.has("find")) fill();
-    else if (names.has("pair")) drawEffects(find("effects"));
   });
   onMarkChange(() => {
     if (view.tab !== "table") return;

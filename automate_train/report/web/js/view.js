@@ -14,7 +14,7 @@ function defaults() {
   const [y, x] = varied.length > 1 ? varied : [...varied, ...others, axisOf("prompt"), checkpointAxis];
   return {
     tab: "grid", x: x.id, y: y.id, at: {}, upDown: "", size: 0, pins: [], open: "", compare: "", base: "1",
-    metric: "", smooth: "0.6", against: "step", colour: "", log: "", off: [], sort: "", find: "", states: "", pair: "",
+    metric: "", smooth: "0.6", against: "step", colour: "", log: "", off: [], sort: "", find: "", states: "",
   };
 }
 
