@@ -180,8 +180,9 @@ def test_a_port_that_is_free_is_looked_for_only_where_it_is_used(tmp_path, monke
         taken.bind(("", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        found = int(prepared(tmp_path, ["/bin/echo", "{port}"], port=port).argv[1])
-        assert port < found <= port + 200 or port > 65000
+        for written in (port, float(port), f"{port}.0"):
+            found = int(prepared(tmp_path, ["/bin/echo", "{port}"], port=written).argv[1])
+            assert port < found <= port + 200 or port > 65000
         monkeypatch.setattr(command.ports, "free_port", lambda ports: None)
         assert told(tmp_path, ["/bin/echo", "{port}"], port=port) == ["port: no port from there on is free"]
         assert told(tmp_path, ["/bin/echo"]) == []
