@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from ..executors.protocol import Executor
 from ..records import Attempt, RunRecord
-from ..store.history import Progress
 from ..store.journal import Journal
 from ..store.launch import read_launch, read_resume
 from ..store.layout import SweepFolder
+from ..store.progress import Progress
 from ..trainers import load
 from . import latents_cache
 from .running_attempt import RunningAttempt

@@ -13,8 +13,8 @@ from ..errors import UserError
 from ..machine.processes import kernel_oom_kills
 from ..records import Attempt, Checkpoint, Outcome, Run, RunRecord
 from ..store.events import checkpoint_of
-from ..store.history import Progress, after
 from ..store.layout import AttemptFolder
+from ..store.progress import Progress, after
 from ..trainers import Trainer, failure_causes
 from .placement import Held
 from .stop_rules import outcome_by_rules

@@ -17,9 +17,10 @@ from ..errors import RunError, UserError
 from ..executors.protocol import Executor
 from ..machine.open_files import can_open
 from ..records import Run
-from ..store.history import Progress, RunHistory
+from ..store.history import RunHistory
 from ..store.journal import Journal
 from ..store.launch import write_attempt
+from ..store.progress import Progress
 from ..sweep.record import record_of
 from ..sweep.strategies import Strategy
 from . import latents_cache

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from ..records import Outcome
-from ..store.history import Progress
+from ..store.progress import Progress
 
 NANS_IN_A_ROW = 3
 """Logged steps in a row whose loss is NaN, after which a run has diverged."""

@@ -15,8 +15,8 @@ from automate_train.config.masking import Masker
 from automate_train.display.live import LiveTable, choose, sweep_seconds_left
 from automate_train.display.plain import Plain, duration
 from automate_train.records import Attempt, Device, Outcome
-from automate_train.store.history import Progress
 from automate_train.store.layout import AttemptFolder
+from automate_train.store.progress import Progress
 from automate_train.trainers import command
 from automate_train.training.running_attempt import RunningAttempt
 

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from automate_train.records import Event, Launch, Outcome, OutcomeKind, Resume, RunRecord
 from automate_train.store.events import checkpoint_of, parse, read_events
-from automate_train.store.history import Histories, Progress, RunHistory, after
+from automate_train.store.history import Histories, RunHistory
 from automate_train.store.journal import Journal
 from automate_train.store.launch import write_attempt
 from automate_train.store.layout import SweepFolder
+from automate_train.store.progress import Progress, after
 from automate_train.training.stop_rules import outcome_by_rules
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from automate_train.records import Attempt, RunRecord
-from automate_train.store.history import Progress
 from automate_train.store.layout import AttemptFolder
+from automate_train.store.progress import Progress
 from automate_train.trainers import command
 from automate_train.training import running_attempt
 from automate_train.training.running_attempt import RunningAttempt

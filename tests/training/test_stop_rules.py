@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from automate_train.records import Event
-from automate_train.store.history import Progress, after
+from automate_train.store.progress import Progress, after
 from automate_train.trainers import failure_causes
 from automate_train.training.stop_rules import NANS_IN_A_ROW, RULES, outcome_by_rules
 
