@@ -96,6 +96,8 @@ SWEEP = (
         [["network_dim_list", "network_alpha_list"]], scope="expansion"),
     Key("exclude", "texts", "sweep", "Expressions; a combination for which one of them is true is not run.",
         ["network_alpha > network_dim"], scope="expansion"),
+    Key("replicates", "int", "sweep", "How many seeds each setting is trained with: seed (1 where it is not given), "
+        "seed + 1 and so on.", 3, range=(1, 100), scope="expansion"),
     Key("on_failure", "text", "sweep", "After a failed run: finish what runs and start nothing more, or continue.",
         "continue", default="stop", choices=("stop", "continue"), scope="sweep", flag=True),
     Key("on_nan", "text", "sweep", "When the loss was NaN at three logged steps in a row: stop that run, or ignore it.",

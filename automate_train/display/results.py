@@ -1,7 +1,7 @@
 """results.csv: one line a run.
 
-Covers: index (of those that are part of the sweep as it is now), id, name, state, the varied keys, what was measured
-over all attempts, all other options. Not: when it is written (`pipeline`).
+Covers: index (of those that are part of the sweep as it is now), id, name, state, the setting's name and the seed, the
+keys that vary, what was measured over all attempts, all other options. Not: when it is written (`pipeline`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config.key_sets import canonical
+from ..records import SEED
 from ..store.files import write
 from ..store.history import Histories, RunHistory
 from ..store.journal import Journal
@@ -25,17 +26,18 @@ MEASURES = ("final_loss", "epoch_loss", "epoch_nan_steps", "steps", "seconds", "
 def write_results(journal: Journal, folder: SweepFolder) -> Path:
     histories = Histories(folder, journal, events_of)
     records = list(journal.records())
-    varied = list(dict.fromkeys(key for record in records for key in record.varied))
-    shown = {canonical(key) for key in varied}
+    varied = list(dict.fromkeys(key for record in records for key in record.setting))
+    shown = {*map(canonical, varied), SEED}
     options = [key for key in dict.fromkeys(key for record in records for key in record.options) if key not in shown]
     text = io.StringIO()
     out = csv.writer(text)
-    out.writerow(["index", "id", "name", "state", *varied, *MEASURES, *options])
+    out.writerow(["index", "id", "name", "state", "setting", SEED, *varied, *MEASURES, *options])
     for record in records:
         values = (record.varied.get(key, record.options.get(canonical(key))) for key in varied)
         cells = (*values, *_measures(histories.brief(record), folder), *(record.options.get(key) for key in options))
         index = record.index if record.in_sweep else None
-        out.writerow([_cell(cell) for cell in (index, record.id, record.name, record.state, *cells)])
+        about = (index, record.id, record.name, record.state, record.setting_name, record.seed)
+        out.writerow([_cell(cell) for cell in (*about, *cells)])
     write(folder.results, text.getvalue())
     return folder.results
 

@@ -19,7 +19,9 @@ from ..machine import lock
 from ..store.history import Histories, RunHistory
 from ..store.journal import Journal
 from ..store.layout import SweepFolder
+from ..sweep.settings import Spread, by_setting, spread
 from ..trainers import events_of
+from ..trainers.loss_meaning import loss_note
 from .shell_command import shell_command
 
 
@@ -30,13 +32,26 @@ def as_json(journal: Journal, folder: SweepFolder, histories: Histories | None =
     histories = histories_of(journal, folder) if histories is None else histories
     records = list(journal.records())
     living = Local().living(folder.path) if driver is None else None
+    now = [record for record in records if record.in_sweep]
+    known = {record.key: histories.brief(record) for record in records}
     return {
         "project": folder.path.name,
         "folder": str(folder.path),
         "state": notes.get("state", ""),
         "driver": None if driver is None else {"pid": driver.pid, "host": driver.host, "since": driver.since},
         "samples": samples,
-        "runs": [_run(histories.brief(record), folder, waiting, living) for record in records],
+        "loss_note": loss_note(record.varied for record in now),
+        "settings": [_setting(name, [known[run.key] for run in runs]) for name, runs in by_setting(now).items()],
+        "runs": [_run(history, folder, waiting, living) for history in known.values()],
+    }
+
+
+def _setting(name: str, replicates: Sequence[RunHistory]) -> dict[str, Any]:
+    losses = spread(each.progress.epoch_loss for each in replicates)
+    return {
+        "setting": name,
+        "seeds": [each.record.seed for each in replicates],
+        "epoch_loss": losses._asdict() if losses else None,
     }
 
 
@@ -68,6 +83,8 @@ def _run(
         "state": state,
         "reason": reason,
         "varied": dict(record.varied),
+        "setting": record.setting_name,
+        "seed": record.seed,
         "attempt": newest.number if newest else 0,
         "resumed_from": progress.start,
         "devices": list(newest.devices) if newest else [],
@@ -89,6 +106,9 @@ def lines(journal: Journal, folder: SweepFolder, histories: Histories | None = N
     runs = [run for run in status["runs"] if run["in_sweep"]]
     gone = [run for run in status["runs"] if not run["in_sweep"]]
     yield from _table(runs, status["runs"])
+    yield from settings_lines(status["settings"])
+    if status["loss_note"]:
+        yield str(status["loss_note"])
     counts = Counter(run["state"] for run in runs)
     yield ", ".join(f"{count} {state}" for state, count in counts.items()) or "no run has begun"
     yield from _driver_lines(status, journal.notes(), {*counts} <= {"succeeded"})
@@ -129,6 +149,18 @@ def _table(shown: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]]
         index = "" if run["index"] is None else run["index"]
         row = f"{index:>5}  {run['id']:<{id_width}}  {run['name']:<{width}}  {run['state']:<10}"
         yield f"{row}  {step:>11}  {loss:>9}  {seconds:>8}".rstrip()
+
+
+def settings_lines(settings: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """One line a setting, where one has replicates: its seeds, and its epoch_loss as mean and range."""
+    if all(len(each["seeds"]) < 2 for each in settings):
+        return
+    rows = [("setting", "seeds", "epoch_loss, mean (lowest to highest)")]
+    for each in settings:
+        losses = str(Spread(**each["epoch_loss"])) if each["epoch_loss"] else ""
+        rows.append((each["setting"] or "the one setting", ", ".join(each["seeds"]), losses))
+    name, seeds = (max(len(row[at]) for row in rows) for at in (0, 1))
+    yield from (f"{row[0]:<{name}}  {row[1]:<{seeds}}  {row[2]}".rstrip() for row in rows)
 
 
 def samples_lines(samples: Mapping[str, Any], left_are: str = "to come") -> Iterator[str]:

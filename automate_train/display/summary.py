@@ -18,6 +18,7 @@ from ..records import RunRecord
 from ..store.journal import Journal
 from ..store.layout import SweepFolder
 from ..trainers.failure_causes import without_launcher
+from ..trainers.loss_meaning import loss_note
 from .plain import duration
 from .shell_command import shell_command
 from .status import samples_lines
@@ -51,6 +52,8 @@ def lines(
     for trouble, count in troubles.items():
         yield f"hook: {trouble} ({count} run{'s' if count > 1 else ''})"
     finished = [record for record in records if record.state == "succeeded"]
+    if (note := loss_note(record.varied for record in finished)) and len(finished) > 1:
+        yield note
     samples = journal.notes().get("samples")
     yield from samples_lines(samples if isinstance(samples, dict) else {}, "missing")
     if targets := {os.path.dirname(path) for record in finished for path in record.metrics.get("delivered") or []}:

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from ..records import SEED
 from .sample_files import SamplePicture
 
 
@@ -35,15 +36,17 @@ class SettingAxis(NamedTuple):
             "label": self.label,
             "values": list(self.value_texts),
             "numbers": [_number(value[0]) for value in self.values],
+            "replicate": SEED in self.keys,
         }
 
 
 def setting_axes(settings: Sequence[Mapping[str, str]]) -> list[SettingAxis]:
-    """The varied keys of all runs as axes, in the order in which they were written. `settings`: one mapping for each
-    run, all with the same keys."""
+    """The varied keys of all runs as axes, in the order in which they were written; the seed is an axis alone, and the
+    last one: it tells replicates of a setting apart. `settings`: one mapping for each run, all with the same keys."""
     groups: list[tuple[str, ...]] = []
-    for key in settings[0] if settings else ():
-        same = next((at for at, group in enumerate(groups) if _vary_together(key, group[0], settings)), None)
+    for key in sorted(settings[0], key=lambda key: key == SEED) if settings else ():
+        found = (at for at, group in enumerate(groups) if _vary_together(key, group[0], settings))
+        same = None if key == SEED else next(found, None)
         if same is None:
             groups.append((key,))
         else:

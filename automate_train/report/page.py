@@ -22,7 +22,7 @@ from .cache import compact_json
 
 MODULES = (
     "dom", "format", "data", "sweep", "view", "marks", "cell", "controls", "keyboard", "grid", "viewer", "compare",
-    "colours", "resample", "chart", "curves", "table", "marks_tab", "provenance", "main",
+    "colours", "resample", "chart", "replicates", "curves", "table", "marks_tab", "provenance", "main",
 )  # fmt: skip
 """Each imports only earlier ones."""
 STYLES = ("base", "grid", "viewer", "panels")

@@ -3,7 +3,7 @@
 Covers: runs with their positions on the axes, pictures in columns, links, prompts with their baselines.
 Not: reading the sweep (`sweep_data`), thumbnails (`thumbs`), how the object gets into a file (`page`).
 
-{settings: [{id, label, values, numbers}], checkpoints, prompts, weights, states,
+{settings: [{id, label, values, numbers, replicate}], checkpoints, prompts, weights, states,
  runs: [{positions: [one on each setting's axis], pictures: {checkpoint, prompt, weight, state, thumb, detail}}]}
 Each field of `pictures` is a column with one entry for each picture: the first three are positions on the axes, `state`
 is a position in `states`, `thumb` is the small picture's URL, `detail` is a position in the run's packed details.
@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..records import RunRecord
 from ..store.layout import AttemptFolder
+from ..trainers.loss_meaning import loss_note
 from .cache import RunData
 from .marks import Mark
 from .sweep_data import SweepData, short_name
@@ -41,6 +42,7 @@ def page_data(sweep: SweepData, thumb: Thumb, link: Link, marks: Sequence[Mark])
         "prompts": _prompts(sweep, thumb),
         "weights": list(axes.weights),
         "states": STATES,
+        "loss_note": loss_note(sweep.settings),
         "runs": [_run(sweep, at, thumb, link) for at in range(len(sweep.runs))],
         "marks": list(marks),
         "command": notes.get("command") or [],

@@ -18,10 +18,11 @@ from typing import NamedTuple
 from ..config.key_sets import SWEEP_ONLY
 from ..config.values import unset
 from ..errors import UserError
-from ..records import Dropped, Run, Setting
+from ..records import SEED, Dropped, Run, Setting
 from ..store.layout import DATASETS, LOGS
 from .axes import Axis, check_list, digest, groups, make_axis
 from .exclude import Get, compile_expression
+from .replicates import seed_list
 
 BAD_IN_PROJECT = set('{}[]/\\:*?"<>|.')
 TAKEN = (LOGS, DATASETS)
@@ -45,10 +46,11 @@ class Sweep:
 
     def __init__(
         self, project: str, shared: Mapping[str, Setting], axes: tuple[Axis, ...], drops: tuple[Drop, ...],
-        number_start: int, base_digest: int,
+        number_start: int, base_digest: int, replicates: bool = False,
     ) -> None:  # fmt: skip
+        """`replicates`: the first axis is the seeds of `"replicates"`, which names tell last."""
         self.project, self.shared, self.axes, self.drops = project, shared, axes, drops
-        self.number_start, self.base_digest = number_start, base_digest
+        self.number_start, self.base_digest, self.replicates = number_start, base_digest, replicates
 
     def key_of(self, places: tuple[int, ...]) -> str:
         """16 hex digits: a sum over the options that change the model, so order and axes do not matter."""
@@ -56,7 +58,11 @@ class Sweep:
         return f"{total & 0xFFFFFFFFFFFFFFFF:016x}"
 
     def name_of(self, places: tuple[int, ...]) -> str:
-        return "_".join((self.project, *map(getitem, self.name_pieces, places)))
+        pieces = map(getitem, self.name_pieces, places)
+        if self.replicates:
+            seed = next(pieces)
+            return "_".join((self.project, *pieces, seed))
+        return "_".join((self.project, *pieces))
 
     def slug_of(self, index: int, places: tuple[int, ...]) -> str:
         """The name as a file name: `[A-Za-z0-9._-]`, at most 120 bytes; with the number where something was lost."""
@@ -69,7 +75,10 @@ class Sweep:
 
     def varied_of(self, places: tuple[int, ...]) -> Mapping[str, str]:
         axes = zip(self.axes, places, strict=True)
-        return {key: texts[place] for axis, place in axes for key, texts in axis.texts.items()}
+        varied = {key: texts[place] for axis, place in axes for key, texts in axis.texts.items()}
+        if self.replicates:
+            varied[SEED] = varied.pop(SEED)  # to the end
+        return varied
 
     def options_of(self, places: tuple[int, ...]) -> Mapping[str, Setting]:
         options = dict(self.shared)
@@ -185,8 +194,13 @@ def expand(settings: Mapping[str, Setting], *, number_start: int = 0) -> Sweep:
     shared = {key: setting for key, setting in settings.items() if key not in lists and key not in SWEEP_ONLY}
     for key, setting in lists.items():
         check_list(key, setting)
+    together = groups(settings.get("zip"), lists)
+    if (seeds := seed_list(settings)) is not None:
+        # The slowest axis: every setting gets its first seed before any gets its second.
+        lists, together = {**lists, f"{SEED}_list": seeds}, [(f"{SEED}_list",), *together]
+        shared.pop(SEED, None)
     axes = []
-    for group in groups(settings.get("zip"), lists):
+    for group in together:
         axis = make_axis({key: lists[key] for key in group})
         if axis.size == 1:
             shared.update(axis.settings[0])
@@ -203,7 +217,7 @@ def expand(settings: Mapping[str, Setting], *, number_start: int = 0) -> Sweep:
         hint = "shorten some lists, or let them move together with zip"
         raise UserError(f"the lists make more than {MOST_POINTS:.0e} combinations", source=axes[0].source, hint=hint)
     base = sum(digest(key, setting.value) for key, setting in shared.items())
-    return Sweep(project, shared, tuple(axes), tuple(drops), number_start, base)
+    return Sweep(project, shared, tuple(axes), tuple(drops), number_start, base, seeds is not None)
 
 
 def _project(setting: Setting | None) -> str:

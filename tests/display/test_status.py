@@ -112,7 +112,8 @@ def test_samples_that_nobody_makes_any_more_are_missing(sweep: Sweep):
 VALUES = ["NaN", "-Infinity", "1e999", "123456789012345678", "-1", "1.5", "true", "null", '"x"', "[1]", '{"a": 1e999}',
           '"\\u001b[2J\\n\\u0000"', '"' + "x" * 100_000 + '"']  # fmt: skip
 FIELDS = ("step", "loss", "average", "nan", "epoch", "epochs", "total_steps", "path", "which", "error", "where", "lr",
-          "other", "peak_memory", "size", "inf", "tensors", "name", "tag", "mine")  # fmt: skip
+          "other", "peak_memory", "size", "inf", "tensors", "name", "tag", "mine",
+          "epoch_loss", "epoch_nan_steps")  # fmt: skip
 
 
 def test_nothing_that_is_told_breaks_what_is_shown(sweep: Sweep):

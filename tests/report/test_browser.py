@@ -21,6 +21,7 @@ from automate_train.report.sweep_data import read_runs
 from automate_train.store.layout import find_sweep
 
 pytestmark = pytest.mark.slow
+NOTE = "the training losses of these runs cannot be compared: min_snr_gamma changes what they mean"
 SHOWN = "#grid .cell img"
 
 
@@ -171,6 +172,22 @@ def test_curves_show_metrics_and_values(page: Browser):
     page.until(lambda: "log=1" in page.hash() and "smooth=0" in page.hash())
     page.js("document.querySelector('.runs input').click()")
     page.until(lambda: "of 2 runs" in str(page.attributes(".chart", "aria-label")[0]))
+
+
+def test_replicates_stand_together_and_losses_that_cannot_be_compared_are_called_that(tmp_path: Path, browser: Browser):
+    made = Sweep(tmp_path, seed=["1", "2"], min_snr_gamma=["1", "5"])
+    for run in made.runs():
+        made.begin(run, epochs=1)
+    browser.open(made.build().path)
+    assert browser.js("return document.querySelector('#y').value") == "min_snr_gamma"
+    browser.key("3")
+    assert browser.text("#loss-note") == NOTE
+    assert browser.texts("#settings th") == ["min_snr_gamma", "seed", "epoch_loss, mean (range)"]
+    rows = browser.texts("#settings tbody tr")
+    assert len(rows) == 2 and all(re.fullmatch(r"[15]\s+1, 2\s+0\.\d+ \(0\.\d+ to 0\.\d+\)", row) for row in rows), rows
+    browser.key("2")
+    browser.until(lambda: browser.texts(".runs output"))
+    assert browser.text("#loss-note") == NOTE
 
 
 def test_the_table_sorts_filters_and_is_exported(page: Browser, downloads: Path):

@@ -59,6 +59,23 @@ def test_keys_that_vary_together_are_one_axis():
     ]  # fmt: skip
 
 
+def test_the_seed_is_an_axis_alone_and_the_last():
+    runs = [{"seed": "1", "lr": "1"}, {"seed": "2", "lr": "2"}]
+    axes = setting_axes(runs)
+    assert [(axis.label, axis.as_json()["replicate"]) for axis in axes] == [("lr", False), ("seed", True)]
+
+
+def test_losses_that_cannot_be_compared_are_called_that(tmp_path: Path):
+    sweep = Sweep(tmp_path, min_snr_gamma=["1", "5"], seed=["1", "2"])
+    for run in sweep.runs():
+        sweep.begin(run, loss=0.5)
+    data = data_of(sweep.build().path)
+    note = "the training losses of these runs cannot be compared: min_snr_gamma changes what they mean"
+    assert data["loss_note"] == note and not any("mean_loss" in run or "best" in run for run in data["runs"])
+    (tmp_path / "other").mkdir()
+    assert data_of(Sweep(tmp_path / "other", unet_lr=["1", "2"]).build().path)["loss_note"] == ""
+
+
 def test_checkpoints_within_epochs_make_steps_the_axis(tmp_path: Path):
     sweep = Sweep(tmp_path)
     (run,) = sweep.runs()

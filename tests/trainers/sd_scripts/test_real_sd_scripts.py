@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from automate_train.config.key_sets import BY_NAME
+from automate_train.trainers.loss_meaning import CHANGES_LOSS
+from automate_train.trainers.script_options.reader import accepted
+
 PICTURES = Path(__file__).parents[3] / "configs/quickstart/images"
 
 pytestmark = [
@@ -22,6 +26,13 @@ pytestmark = [
         reason="SD_SCRIPTS_DIR and SD_MODEL_DIR name no sd-scripts and model",
     ),
 ]
+
+
+def test_every_key_that_changes_the_loss_is_one_that_a_script_or_a_config_knows():
+    """A key that is written wrong in the table protects nobody."""
+    scripts = Path(os.environ["SD_SCRIPTS_DIR"]).glob("*train*.py")
+    known = {name for script in scripts if "setup_parser" in script.read_text() for name in accepted(script)}
+    assert CHANGES_LOSS - known - BY_NAME.keys() == set()
 
 
 def test_a_sweep_of_two_points_succeeds(automate_train, tmp_path: Path):
@@ -57,4 +68,4 @@ def test_a_sweep_of_two_points_succeeds(automate_train, tmp_path: Path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(list((tmp_path / "loras").glob("*.safetensors"))) == 2
     runs = json.loads(automate_train("status", "out", "--json").stdout)["runs"]
-    assert all(run["state"] == "succeeded" and run["step"] for run in runs)
+    assert all(run["state"] == "succeeded" and run["step"] and isinstance(run["epoch_loss"], float) for run in runs)

@@ -7,6 +7,7 @@ import { data, unpack } from "./data.js";
 import { button, check, find, h, put, select } from "./dom.js";
 import { duration, short } from "./format.js";
 import { range, smooth, valueAt } from "./resample.js";
+import { lossNote } from "./replicates.js";
 import { settingAxes, title } from "./sweep.js";
 import { change, listen, view } from "./view.js";
 
@@ -43,6 +44,7 @@ async function draw() {
       h("div", { class: "group" }, h("label", { class: "field" }, h("span", {}, "Smoothing"), weight, h("b", { class: "value" }, Number(view.smooth).toFixed(2))),
         check("log scale", view.log === "1", (on) => change({ log: on ? "1" : "" }), { id: "log" })),
       h("div", { class: "group end" }, button("All", () => change({ off: [] })), button("None", () => change({ off: data.runs.map((_, run) => idOf(run)) })))),
+    lossNote(),
     h("div", { class: "split" }, box, h("div", { class: "legend" }, h("p", { id: "under", class: "quiet" }, "Point at the curves to see values; drag to zoom, double-click to zoom out."), list)));
   drawLines(metric, colour, box, list);
 }

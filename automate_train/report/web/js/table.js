@@ -1,10 +1,11 @@
 // The tab with the table: one row for each run, sorted, filtered, exported.
-// Covers: columns, sorting, filter, CSV.
+// Covers: columns, sorting, filter, CSV. Not: replicates together (replicates.js).
 
 import { data } from "./data.js";
 import { button, download, find, h, put } from "./dom.js";
 import { bytes, csvCell, dateTime, duration, short } from "./format.js";
 import { markOf, onMarkChange, runMarkId, toggleStar } from "./marks.js";
+import { lossNote, settingsTable } from "./replicates.js";
 import { settingAxes } from "./sweep.js";
 import { change, listen, view } from "./view.js";
 
@@ -75,15 +76,17 @@ function draw() {
       h("div", { class: "group" }, h("label", { class: "field" }, h("span", {}, "Filter"), filter),
         h("div", { class: "chips", role: "group", "aria-label": "State" }, ["", ...states].map((state) => button(state || "all", () => change({ states: state }), { "aria-pressed": String(view.states === state), class: "chip" })))),
       h("div", { class: "group end" }, h("span", { id: "count", class: "quiet" }), button("Export CSV", exportCsv))),
-    h("div", { class: "scroll" }, h("table", { class: "rows" }, h("caption", { class: "offscreen" }, "Runs"), h("thead", {}), h("tbody", {}))));
+    lossNote(),
+    h("div", { class: "scroll" }, h("table", { class: "rows", id: "runs" }, h("caption", { class: "offscreen" }, "Runs"), h("thead", {}), h("tbody", {}))),
+    settingsTable());
   fill();
 }
 
 function fill() {
   const runs = chosenRuns();
   const focus = document.activeElement?.dataset?.sort;
-  put(root.querySelector("thead"), h("tr", {}, h("td", {}, h("span", { class: "offscreen" }, "Star")), columns.map(head), h("th", { scope: "col" }, "Links")));
-  put(root.querySelector("tbody"), ...runs.flatMap(row).filter(Boolean));
+  put(root.querySelector("#runs thead"), h("tr", {}, h("td", {}, h("span", { class: "offscreen" }, "Star")), columns.map(head), h("th", { scope: "col" }, "Links")));
+  put(root.querySelector("#runs tbody"), ...runs.flatMap(row).filter(Boolean));
   find("count").textContent = `${runs.length} of ${data.runs.length} runs`;
   if (focus) root.querySelector(`[data-sort="${CSS.escape(focus)}"]`)?.focus();
 }

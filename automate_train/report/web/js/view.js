@@ -9,8 +9,9 @@ export const TABS = ["grid", "curves", "table", "marks", "provenance"];
 // `upDown`: the axis of the up and down keys. `open`, `pins`: ids of cells.
 function defaults() {
   const many = (axis) => axis.values.length > 1;
-  const varied = settingAxes.filter(many);
-  const others = [checkpointAxis, axisOf("prompt"), axisOf("weight"), axisOf("run")].filter(many);
+  const varied = settingAxes.filter((axis) => many(axis) && !axis.replicate);
+  const seeds = settingAxes.filter((axis) => axis.replicate);
+  const others = [checkpointAxis, axisOf("prompt"), axisOf("weight"), ...seeds, axisOf("run")].filter(many);
   const [y, x] = varied.length > 1 ? varied : [...varied, ...others, axisOf("prompt"), checkpointAxis];
   return {
     tab: "grid", x: x.id, y: y.id, at: {}, upDown: "", size: 0, pins: [], open: "", compare: "", base: "1",
