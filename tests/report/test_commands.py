@@ -78,6 +78,9 @@ def test_inline_needs_no_file_beside_it(sweep: Sweep, tmp_path: Path):
         ),
         (["grid", "{}", "--x", "unet_lr", "--y", "epoch", "-o", "/tmp/never.xyz"], "-o: cannot be written"),
         (["best", "{}"], "--marks marks.json"),
+        (["best", "{}", "--by", "held_out"], "no checkpoint of a finished run has a score"),
+        (["best", "{}", "--by", "mean_loss"], "--by"),
+        (["best", "{}", "--by", "epoch_loss", "--run", "2"], "not allowed with"),
         (["best", "{}", "--run", "77"], "no run has the index or id 77"),
     ],
 )
@@ -153,6 +156,14 @@ def test_best_writes_a_config_that_is_the_chosen_run(sweep: Sweep, automate_trai
     values = read_config(tmp_path / "next.json", "default file").values
     assert (values["unet_lr"], values["network_dim"], values["epoch_num"]) == (2e-4, 16, 3)
     assert "crisp lines" in done.stdout and "(epoch 2)" in done.stdout
+
+
+def test_best_by_the_training_loss_says_what_that_is_worth(sweep: Sweep):
+    done = command("best", sweep.path, "--by", "epoch_loss")
+    assert done.returncode == 0 and json.loads("".join(
+        line for line in done.stdout.splitlines() if not line.lstrip().startswith("//")
+    ))["unet_lr"] == 2e-4  # fmt: skip
+    assert "does not say which LoRA is better" in done.stderr and '"replicates": 3' in done.stderr
 
 
 def test_best_refuses_when_two_runs_have_equally_many_stars(sweep: Sweep):
