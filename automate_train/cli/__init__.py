@@ -12,6 +12,7 @@ COMMANDS = {
     "grid": ("DIR --x K --y K -o F", "a labelled picture of sample pictures by two keys"),
     "best": ("DIR [--marks FILE]", "the chosen run's settings as a new default config"),
     "sample": ("DIR", "sample pictures that are missing, or of new prompts, on a WebUI"),
+    "vote": ("DIR", "choose between pictures without knowing which is which (votes.jsonl)"),
     "args": ("REPO_DIR [SCRIPT]", "what a trainer accepts; `args REPO_DIR lr` searches"),
     "keys": ("[WORD]", "what the keys of the config files mean; `keys lr` searches"),
 }

@@ -45,6 +45,7 @@ def page_data(sweep: SweepData, thumb: Thumb, link: Link, marks: Sequence[Mark])
         "loss_note": loss_note(sweep.settings),
         "runs": [_run(sweep, at, thumb, link) for at in range(len(sweep.runs))],
         "marks": list(marks),
+        "votes": [vote._asdict() for vote in sweep.votes],
         "command": notes.get("command") or [],
         "provenance": sweep.provenance,
     }
@@ -77,6 +78,7 @@ def _run(sweep: SweepData, at: int, thumb: Thumb, link: Link) -> dict[str, objec
         "index": run.index if run.in_sweep else None,
         "label": short_name(run),
         "name": run.name,
+        "setting": run.setting_name,
         "state": run.state,
         "reason": _reason(run, waiting),
         "positions": [axis.position(sweep.settings[at]) for axis in sweep.setting_axes],

@@ -18,6 +18,7 @@ from ..store.files import read_json
 from ..store.history import Histories
 from ..store.journal import Journal
 from ..store.layout import SweepFolder
+from ..store.votes import Vote, read_votes
 from ..trainers import events_of
 from .axes import PictureAxes, SettingAxis, picture_axes, setting_axes
 from .cache import RunData, read_run
@@ -35,6 +36,7 @@ class SweepData:
     notes: Mapping[str, object]
     """The journal's."""
     provenance: object
+    votes: Sequence[Vote] = ()
 
     @property
     def project(self) -> str:
@@ -82,7 +84,7 @@ def read_sweep(folder: SweepFolder) -> SweepData:
     finally:
         journal.close()
     provenance = read_json(folder.provenance) or notes.get("provenance")  # the first edition made a note of it
-    return SweepData(folder.path, runs, run_data, read_baselines(folder), notes, provenance)
+    return SweepData(folder.path, runs, run_data, read_baselines(folder), notes, provenance, read_votes(folder.votes))
 
 
 def short_name(run: RunRecord) -> str:

@@ -72,6 +72,10 @@ class SweepFolder:
     """How many checkpoints have their scores, as the judge last wrote."""
     measure = _Inside("measure")
     """What the program that measures is told and says."""
+    votes = _Inside("votes.jsonl")
+    """Which of two pictures a person preferred (`votes`)."""
+    alarms = _Inside("alarms.json")
+    """What looks wrong in pictures and weights (`judging/alarms`)."""
     results = _Inside("results.csv")
     report = _Inside("report.html")
     report_files = _Inside("report_files")

@@ -7,22 +7,20 @@ that is no score is skipped. Not: measuring (`judging`), comparing (`judging.sta
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..records import Checkpoint, Score
-from .events import ENDING, MAX_LINE, checkpoint_of, read_events
-from .files import is_count, is_number, is_text, open_regular
+from .events import ENDING, checkpoint_of, read_events
+from .files import is_count, is_number, is_text
+from .json_lines import append_line, read_lines
 from .launch import read_launch
 from .layout import ATTEMPT, AttemptFolder, SweepFolder
 
 REPORTED = "reported"
 """The measure of scores that a trainer's own program has reported."""
-LARGEST = 1 << 30
-"""Bytes of a file that are read at most: a million scores take a quarter of it."""
 
 
 def read_scores(folder: SweepFolder) -> list[Score]:
@@ -35,38 +33,12 @@ def read_scores(folder: SweepFolder) -> list[Score]:
 
 
 def append_score(folder: SweepFolder, score: Score) -> None:
-    """One line by one write, so that whoever reads or is killed meanwhile sees whole lines. `OSError`: a full disk."""
-    line = json.dumps(score._asdict(), ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass") + b"\n"
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    fd = os.open(folder.scores, flags, 0o666)
-    try:
-        size = os.fstat(fd).st_size
-        if size and os.pread(fd, 1, size - 1) != b"\n":  # a disk was full half-way through a line
-            line = b"\n" + line
-        if os.write(fd, line) != len(line):
-            raise OSError(28, "No space left on device", str(folder.scores))
-    finally:
-        os.close(fd)
+    """`OSError`: a full disk."""
+    append_line(folder.scores, score._asdict())
 
 
 def _lines(file: Path, read: Callable[[Mapping[str, Any]], Score | None]) -> Iterator[Score]:
-    """The scores in a file. A line that was cut off is no JSON object."""
-    try:
-        with open_regular(file) as opened:
-            data = opened.read(LARGEST)
-    except OSError:
-        return
-    for line in data.split(b"\n"):
-        if not line or len(line) > MAX_LINE:
-            continue
-        try:
-            fields = json.loads(line)
-            json.dumps(fields, ensure_ascii=False).encode()  # half of a surrogate pair: no file could hold it
-            score = read(fields) if isinstance(fields, dict) else None
-        except (ValueError, RecursionError):
-            continue
-        if score is not None:
-            yield score
+    return filter(None, map(read, read_lines(file)))
 
 
 def _own(fields: Mapping[str, Any]) -> Score | None:

@@ -76,8 +76,12 @@ class Browser:
 
     def open(self, page: Path, hash_: str = "") -> None:
         """Load a page and wait until it is ready."""
+        self.visit(page.as_uri() + hash_)
+
+    def visit(self, url: str) -> None:
+        """The same by its address."""
         self.driver.get("about:blank")
-        self.driver.get(page.as_uri() + hash_)
+        self.driver.get(url)
         self.until(lambda: self.js("return document.documentElement.dataset.ready === '1'"))
 
     def js(self, script: str, *arguments: Any) -> Any:

@@ -16,7 +16,8 @@ const HELP = [
   ["S", "star or unstar the picture"],
   ["N", "write a note (in full size)"],
   ["B", "show or hide the baseline (in full size)"],
-  ["1 – 5", "grid, curves, table, marks, provenance"],
+  ["1 2 0 U", "vote: left, right, no difference, undo (in the tab Vote)"],
+  ["1 – 6", "grid, curves, table, vote, marks, provenance"],
   ["?", "this list"],
 ];
 

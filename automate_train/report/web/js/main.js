@@ -1,4 +1,4 @@
-// The page's frame: the sweep's name and states, the five tabs. Starts everything.
+// The page's frame: the sweep's name and states, the six tabs. Starts everything.
 
 import { startCompare } from "./compare.js";
 import { startCurves } from "./curves.js";
@@ -12,8 +12,9 @@ import { startProvenance } from "./provenance.js";
 import { startTable } from "./table.js";
 import { change, listen, TABS, view } from "./view.js";
 import { startViewer } from "./viewer.js";
+import { startVoteTab } from "./vote_tab.js";
 
-const NAMES = { grid: "Grid", curves: "Curves", table: "Table", marks: "Marks", provenance: "Provenance" };
+const NAMES = { grid: "Grid", curves: "Curves", table: "Table", vote: "Vote", marks: "Marks", provenance: "Provenance" };
 
 function frame() {
   const counts = new Map();
@@ -37,7 +38,7 @@ function showTab() {
 onKey((event) => {
   if (document.querySelector("dialog[open]")) return false;
   if (event.key === "?") showHelp();
-  else if (/^[1-5]$/.test(event.key)) change({ tab: TABS[event.key - 1] });
+  else if (/^[1-6]$/.test(event.key)) change({ tab: TABS[event.key - 1] });
   else return false;
   return true;
 });
@@ -51,6 +52,7 @@ startViewer();
 startCompare();
 startCurves();
 startTable();
+startVoteTab();
 startMarksTab();
 startProvenance();
 document.documentElement.dataset.ready = "1";

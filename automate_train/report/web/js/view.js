@@ -3,7 +3,7 @@
 
 import { axes, axisOf, checkpointAxis, firstShown, settingAxes } from "./sweep.js";
 
-export const TABS = ["grid", "curves", "table", "marks", "provenance"];
+export const TABS = ["grid", "curves", "table", "vote", "marks", "provenance"];
 
 // `x`, `y`: ids of the axes of columns and rows. `at`: axis id -> value, where one was chosen on another axis.
 // `upDown`: the axis of the up and down keys. `open`, `pins`: ids of cells.
