@@ -33,7 +33,7 @@ from .machine.child_process import own_command
 from .machine.gpus import Gpu
 from .preflight import devices
 from .preflight import plan as plan_text
-from .preflight.checks import check
+from .preflight.checks import check, secrets_in_names
 from .records import Setting, SweepContext
 from .report.worker import ReportWorker
 from .sampling.process import SamplerProcess
@@ -86,6 +86,9 @@ def run(request: SweepRequest) -> int:
     except UserError as error:
         error.problem = masker.problem(error.problem)
         raise
+    except Exception as error:
+        masker.error(error)
+        raise
 
 
 def _run(request: SweepRequest, settings: dict[str, Setting], problems: list[Problem], masker: Masker) -> int:
@@ -99,7 +102,7 @@ def _run(request: SweepRequest, settings: dict[str, Setting], problems: list[Pro
         only, gone = chosen_ranges(request.only, sweep, records, str(folder.path))
         problems += gone
     selection = select(sweep, only, request.skip_to_index, done)
-    problems += [*found, *check(selection, context, gpus, starts=not request.dry_run)]
+    problems += [*secrets_in_names(sweep, masker), *found, *check(selection, context, gpus, starts=not request.dry_run)]
     refused = any(problem.severity == "error" for problem in problems)
     _print_plan(request, context, selection, done, problems, masker, starts=not (request.dry_run or refused))
     if request.dry_run or refused:
@@ -149,7 +152,7 @@ def _print_plan(
         for piece in plan_text.as_json(context, selection, done, problems, masker):
             sys.stdout.write(piece)
         return
-    _print(plan_text.head(selection), sys.stdout, starts)
+    _print(map(masker.text, plan_text.head(selection)), sys.stdout, starts)
     if request.dry_run:
         _print(plan_text.human(context, selection, done, masker, commands=request.verbose), sys.stdout, starts)
     _print(map(masker.text, plan_text.problem_lines(problems)), sys.stderr, starts)

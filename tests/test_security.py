@@ -18,10 +18,13 @@ from pathlib import Path
 import pytest
 import toml
 import webui_kit
+from sampler_kit import Sweep
 from sd_scripts_kit import Bench
 
 import automate_train
+from automate_train import pipeline
 from automate_train.cli import output
+from automate_train.cli.main import main
 from automate_train.config.layers import MAX_BYTES, Layer, merge, parse_any, read
 from automate_train.config.sampling_options import sampler_environment, trainer_environment
 from automate_train.errors import UserError
@@ -273,6 +276,47 @@ def test_a_secret_inside_another_value_or_in_what_a_trainer_prints_is_masked(aut
     assert "of mine" not in shown
     written = [path for path in (tmp_path / "out").rglob("*") if path.is_file() and b"of mine" in path.read_bytes()]
     assert {path.name for path in written} == {"console.log"}
+
+
+@pytest.mark.parametrize("keys", [{"note_list": ["x Secret-1-and", "y"]}, {"a.b_list": [["k=Secret-1-and"], ["k=1"]]},
+                                  {"project_name_base": "p-Secret-1-and"}])  # fmt: skip
+def test_a_secret_in_the_names_of_runs_and_folders_is_refused(automate_train, sweep_files, tmp_path, keys):
+    flags = sweep_files(["/bin/echo", "{note}{a.b}"], {"note": 1, "a.b": 1, "wandb_api_key": "Secret-1-and", **keys})
+    for more in ([], ["--dry-run"], ["--dry-run", "--json"]):
+        done = automate_train(*flags, *more)
+        assert done.returncode == 2 and "holds a secret, and" in done.stderr + done.stdout, done.stderr
+        assert "Secret-1" not in done.stdout + done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bug_of_ours_keeps_its_traceback_without_secrets(sweep_files, tmp_path, monkeypatch, capsys):
+    def broken(settings, number_start):
+        try:
+            raise KeyError(settings["wandb_api_key"].value)
+        except KeyError as error:
+            raise ValueError(["not", {"key": settings["wandb_api_key"].value}]) from error
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(pipeline, "expand", broken)
+    assert main(sweep_files(["/bin/true"], {"wandb_api_key": "Secret-1-and"})) == 3
+    (kept,) = tmp_path.glob("automate-train-bug-*.txt")
+    told = kept.read_text()
+    assert "KeyError: '***'" in told and "ValueError: ['not', {'key': '***'}]" in told
+    assert "Secret-1" not in told + capsys.readouterr().err
+
+
+def test_a_password_in_a_prompt_or_that_a_server_repeats_is_in_nothing_that_the_sampler_writes_or_says(tmp_path):
+    """But in the picture itself, which the server writes."""
+    with webui_kit.running(tmp_path / "server", seconds=0.02, auth="bob:Secret-1-and") as double:
+        double.fault({"task": "fail", "reason": "who is bob:Secret-1-and?", "nth": 2, "times": -1})
+        sweep = Sweep(tmp_path / "a", [double.url], "a bob:Secret-1-and --d 1\na cat\n")
+        sweep.run("k0", epochs=1)
+        code, said = sweep.sample(AUTOMATE_TRAIN_WEBUI_AUTH="bob:Secret-1-and")
+    assert code == 1 and sweep.states() == {"done": 1, "failed": 1} and "who is bob:***?" in said, said
+    written = [path for path in sweep.folder.path.rglob("*") if path.is_file() and path.suffix != ".png"]
+    assert "Secret-1" not in said and len(written) > 5
+    assert [path for path in written if b"Secret-1" in path.read_bytes()] == []
 
 
 def test_an_error_does_not_show_the_line_of_a_secret(automate_train, sweep_files, tmp_path):

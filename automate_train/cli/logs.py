@@ -19,6 +19,7 @@ from ..store.files import open_regular
 from ..store.journal import Journal, open_sweep
 from ..store.layout import SweepFolder
 from ..sweep.choice import describe, find_run
+from ..training.adoption import handles_of
 from .parser import Parser, run_word
 
 INTERVAL = 0.25
@@ -91,7 +92,7 @@ def _liveness(folder: SweepFolder, record: RunRecord) -> Callable[[], bool]:
     if newest is None or newest.outcome is not None:
         return lambda: False
     local, attempt = Local(), os.path.realpath(folder.path / newest.folder)
-    return lambda: attempt in local.living(folder.path)
+    return lambda: attempt in local.living(folder.path, handles_of([newest], folder))
 
 
 def _begun(journal: Journal, word: str, path: str) -> RunRecord:

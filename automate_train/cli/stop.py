@@ -15,10 +15,10 @@ from ..errors import UserError
 from ..executors.attempt_processes import KILL_SECONDS
 from ..executors.local import Local
 from ..machine import lock
-from ..store.journal import JournalError, open_sweep
+from ..store.journal import Journal, JournalError, open_sweep
 from ..store.layout import SweepFolder
 from ..store.rebuild import open_journal
-from ..training.adoption import left_behind
+from ..training.adoption import handles_of, left_behind
 from ..training.loop import GRACE_SECONDS
 from ..training.running_attempt import STOPPED
 from ..training.signals import StopSignals
@@ -54,7 +54,7 @@ def stop(path: str, now: bool) -> Iterator[str]:
             yield f"{holder} starts nothing more; {runs} may finish   (end them: {end_them})"
         return
     local = Local()
-    living = _living(local, folder)
+    living = _living(local, folder, journal)
     if not living:
         yield "nothing runs here"
     elif not now:
@@ -62,15 +62,16 @@ def stop(path: str, now: bool) -> Iterator[str]:
     else:
         # Under the lock: a sweep that starts meanwhile would take over what is being ended, and call it failed.
         with StopSignals() as signals, _held(folder):
-            yield from _end(local, folder, living := _living(local, folder), signals)
+            yield from _end(local, folder, living := _living(local, folder, journal), signals)
             with contextlib.suppress(OSError, JournalError, UserError):  # a full or broken disk
                 _write_down(local, folder, living.keys())
 
 
-def _living(local: Local, folder: SweepFolder) -> dict[str, str]:
+def _living(local: Local, folder: SweepFolder, journal: Journal) -> dict[str, str]:
     """Attempts of which something lives: folder inside the sweep's -> handle."""
     home = os.path.realpath(folder.path)
-    return {os.path.relpath(path, home): handle for path, handle in local.living(folder.path).items()}
+    found = local.living(folder.path, handles_of(journal.open_attempts(), folder))
+    return {os.path.relpath(path, home): handle for path, handle in found.items()}
 
 
 @contextlib.contextmanager

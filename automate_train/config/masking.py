@@ -65,6 +65,13 @@ class Masker(NamedTuple):
     def problem(self, problem: Problem) -> Problem:
         return problem._replace(message=self.text(problem.message), hint=self.text(problem.hint))
 
+    def error(self, error: BaseException) -> None:
+        """What an error says, and what it followed from, in place: a bug's traceback is kept in a file."""
+        found: BaseException | None = error
+        while found is not None:
+            found.args = self.value(found.args)
+            found = found.__cause__ or found.__context__
+
     def command(self, argv: Sequence[str]) -> tuple[str, ...]:
         """A command line; behind --set a secret is known by its key, too."""
         shown: list[str] = []

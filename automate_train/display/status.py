@@ -22,6 +22,7 @@ from ..store.layout import SweepFolder
 from ..sweep.settings import Spread, by_setting, spread
 from ..trainers import events_of
 from ..trainers.loss_meaning import loss_note
+from ..training.adoption import handles_of
 from .shell_command import shell_command
 
 
@@ -31,7 +32,7 @@ def as_json(journal: Journal, folder: SweepFolder, histories: Histories | None =
     waiting, samples = (found if isinstance(found := notes.get(name), dict) else {} for name in ("waiting", "samples"))
     histories = histories_of(journal, folder) if histories is None else histories
     records = list(journal.records())
-    living = Local().living(folder.path) if driver is None else None
+    living = Local().living(folder.path, handles_of(journal.open_attempts(), folder)) if driver is None else None
     now = [record for record in records if record.in_sweep]
     known = {record.key: histories.brief(record) for record in records}
     return {

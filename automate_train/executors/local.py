@@ -127,16 +127,15 @@ class Local:
         self._await(handle)
         return handle
 
-    def living(self, sweep: Path) -> dict[str, str]:
-        found = [each for each in started_by(sweep) if each.is_in_group]
+    def living(self, sweep: Path, left_behind: Sequence[tuple[AttemptFolder, str]] = ()) -> dict[str, str]:
+        found = [each for each in _living(sweep, left_behind) if each.is_in_group]
         groups = {each.led_by: each for each in sorted(found, key=lambda each: each.is_shell)}  # the shell, if it lives
         handles = {each.attempt: handle_of(processes.id_of(each.led_by)) for each in groups.values()}
         self._groups.update(handles.values())
         return handles
 
     def recover(self, sweep: Path, left_behind: Sequence[tuple[AttemptFolder, str]]) -> Recovered:
-        living = started_by(sweep)
-        living += [each for attempt, handle in left_behind for each in _hidden(attempt, handle, living)]
+        living = _living(sweep, left_behind)
         shells = {each.attempt: handle_of(processes.id_of(each.led_by)) for each in living if each.is_shell}
         attempts = [_found(attempt, handle, shells, living) for attempt, handle in left_behind]
         adopted = {pid_of(each.handle) for each in attempts if each.handle}
@@ -240,6 +239,11 @@ def _is_locked(file: Path) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+def _living(sweep: Path, left_behind: Sequence[tuple[AttemptFolder, str]]) -> list[Started]:
+    living = started_by(sweep)
+    return living + [each for attempt, handle in left_behind for each in _hidden(attempt, handle, living)]
 
 
 def _hidden(attempt: AttemptFolder, handle: str, living: Iterable[Started]) -> list[Started]:

@@ -51,9 +51,10 @@ class Executor(Protocol):
         lives is ended, and gone when this returns, also when its folder was deleted: no run ever has two live
         attempts."""
 
-    def living(self, sweep: Path) -> dict[str, str]:
+    def living(self, sweep: Path, left_behind: Sequence[tuple[AttemptFolder, str]] = ()) -> dict[str, str]:
         """Every attempt of the sweep of which something lives, whether or not anybody can tell how it ends: the real
-        path of its folder -> the handle for `stop` and `holders`."""
+        path of its folder -> the handle for `stop` and `holders`. `left_behind`, as in `recover`: attempts of which
+        nothing but their handle may tell."""
 
     def wait(self, seconds: float | None, wake_on: Sequence[int] = ()) -> dict[str, int | None]:
         """Block until an attempt ends, one of the descriptors `wake_on` is readable, or the time is over; the handles

@@ -10,12 +10,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from ..config.masking import Masker
 from ..config.sampling_options import on_webui
 from ..errors import Problem, UserError
 from ..machine import lock
 from ..machine.gpus import Gpu
 from ..records import Run, Setting, SweepContext
 from ..store.layout import SweepFolder
+from ..sweep.product import Sweep
 from ..sweep.selection import Selection
 from ..trainers import load
 from . import devices, disk, own_keys
@@ -73,6 +75,17 @@ def of_run(run: Run, context: SweepContext) -> Iterator[Problem]:
     except UserError as error:
         found = [error.problem]
     yield from (problem for problem in found if problem.severity == "warning" or problem.key not in wrong)
+
+
+def secrets_in_names(sweep: Sweep, masker: Masker) -> Iterator[Problem]:
+    """Names of runs, folders and files show what varies, and the project: nothing could mask a secret there."""
+    for axis in sweep.axes:
+        for key, texts in axis.texts.items():
+            if any(masker.text(text) != text for text in texts):
+                text = "holds a secret, and the values of a list are in the names of the runs"
+                yield Problem("error", axis.source, f"{key}_list", text, "give the list other values")
+    if masker.text(sweep.project) != sweep.project:
+        yield Problem("error", "", "project_name_base", "holds a secret, and is in the names of runs and folders")
 
 
 def _lock(context: SweepContext, starts: bool) -> Iterator[Problem]:

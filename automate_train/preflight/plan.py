@@ -137,7 +137,7 @@ def as_json(
 ) -> Iterator[str]:
     """One JSON object in pieces: a plan of a million points is never held in memory."""
     preview = _preview(context)
-    project, temp_dir = json.dumps(selection.sweep.project), json.dumps(context.temp_dir)
+    project, temp_dir = map(json.dumps, masker.value((selection.sweep.project, context.temp_dir)))
     yield f'{{"project": {project}, "temp_dir": {temp_dir}, "runs": ['
     dropped: list[Dropped] = []
     comma = ""

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..config.masking import Masker
 from ..store.files import read_json, write
 from ..store.layout import SweepFolder
 from .batch import Batch, PlannedSample
@@ -45,8 +46,9 @@ class Result:
 class ImageStore:
     """Where the threads of all servers put their pictures; nothing is written twice."""
 
-    def __init__(self, folder: SweepFolder, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, folder: SweepFolder, say: Callable[[str], None], masker: Masker) -> None:
+        """`masker`: what a server says of a picture is written beside it, and may hold a password."""
+        self._say, self._masker = say, masker
         self._states = dict(_states(folder))
         """PNG that is made, or never will be -> its state, of all pictures of the sweep."""
         self.planned: set[Path] = set()
@@ -97,7 +99,7 @@ class ImageStore:
                 write(sample.png, result.picture.png, durable=True)
                 for number, other in enumerate(result.picture.others, 1):
                     write(sample.png.with_name(f"{sample.png.stem}.other{number}.png"), other)
-            _write_about(sample, _about(batch, sample, result))
+            _write_about(sample, self._masker.value(_about(batch, sample, result)))
             self._states[sample.png] = result.state
             if result.state != "done":
                 self._say(f"{sample.png.name}: {result.state}: {result.reason}")

@@ -15,6 +15,7 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
+from ..config.masking import Masker, masker_of
 from ..config.sampling_options import webui_addresses
 from ..machine import lock
 from ..store.layout import SweepFolder
@@ -43,10 +44,20 @@ def run(
     `follow`: standard input is a pipe from the sweep (see `SweepPipe`). `above`: options above those of the runs.
     `environment`: where the servers' passwords are. `UserError`: another sampler is at work on this sweep.
     """
-    with ExitStack() as stack:
-        _hold(stack, folder.sampler_lock, wait=follow)
-        sample_journal = stack.enter_context(closing(SampleJournal(folder.journal)))
-        return Session(folder, selection, sample_journal, above or {}, limits, say, environment, follow).run()
+    masker = masker_of({}, environment)
+
+    def say_masked(text: str) -> None:
+        say(masker.text(text))
+
+    try:
+        with ExitStack() as stack:
+            _hold(stack, folder.sampler_lock, wait=follow)
+            journal = stack.enter_context(closing(SampleJournal(folder.journal)))
+            options = above or {}
+            return Session(folder, selection, journal, options, limits, say_masked, environment, follow, masker).run()
+    except Exception as error:
+        masker.error(error)
+        raise
 
 
 def _hold(stack: ExitStack, file: Path, wait: bool) -> None:
@@ -60,12 +71,13 @@ class Session:
     def __init__(
         self, folder: SweepFolder, selection: SampleSelection, sample_journal: SampleJournal,
         above: Mapping[str, object], limits: Limits | None, say: Callable[[str], None],
-        environment: Mapping[str, str], follow: bool,
+        environment: Mapping[str, str], follow: bool, masker: Masker,
     ) -> None:  # fmt: skip
+        """`masker`: what a server says may hold a password, and is written down."""
         self.folder, self.selection, self.sample_journal, self.above = folder, selection, sample_journal, above
         self.say, self.environment, self.follow = say, environment, follow
-        self.has_problems = False
-        store = ImageStore(folder, say)
+        self.masker, self.has_problems = masker, False
+        store = ImageStore(folder, say, masker)
         sweep, journal = sweep_id(folder, sample_journal.journal), sample_journal.journal
         options = next((run.options for run in journal.records() if selection.wants(run)), {})
         limits = limits or Limits.of({**options, **above})
@@ -175,7 +187,7 @@ class Session:
         """For `status`: how many pictures are made and how many are left."""
         problems = {each.url: each.health.problem for each in self.dispatch.servers if each.health.problem}
         made = {state.replace(" ", "_"): count for state, count in self.context.store.counts.items()}
-        now = {"left": self.context.store.left, "servers": problems, **made}
+        now = self.masker.value({"left": self.context.store.left, "servers": problems, **made})
         if now != self._noted:
             self._noted = now
             note_counts(self.folder, self.sample_journal.journal, now)

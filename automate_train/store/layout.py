@@ -171,6 +171,15 @@ class AttemptFolder:
         # The shell writes number and newline in one write; without the newline the disk was full half-way.
         return int(data) if data.endswith(b"\n") and data.strip().isdigit() and len(data) < 6 else None
 
+    def ended_at(self) -> float | None:
+        """When the exit code was written, in seconds since 1970; None as by `read_exit_code`."""
+        if self.read_exit_code() is None:
+            return None
+        try:
+            return self.exit_code.stat().st_mtime
+        except OSError:
+            return None
+
     def tail(self, lines: int = 15) -> list[str]:
         """The last console lines, progress bars reduced to their last state, without what would steer a terminal."""
         try:

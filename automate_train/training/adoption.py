@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..executors.protocol import Executor
 from ..records import Attempt, RunRecord
 from ..store.journal import Journal
 from ..store.launch import read_launch, read_resume
-from ..store.layout import SweepFolder
+from ..store.layout import AttemptFolder, SweepFolder
 from ..store.progress import Progress
 from ..trainers import load
 from . import latents_cache
@@ -36,7 +37,7 @@ class LeftBehind(NamedTuple):
 def left_behind(journal: Journal, sweep: SweepFolder, executor: Executor) -> LeftBehind:
     """Every attempt without an outcome, and what is left of the others."""
     attempts = journal.open_attempts()
-    recovered = executor.recover(sweep.path, [(sweep.attempt(each.folder), each.handle) for each in attempts])
+    recovered = executor.recover(sweep.path, handles_of(attempts, sweep))
     found = LeftBehind([], [], [], [])
     if not attempts and not recovered.left:
         return found
@@ -52,6 +53,11 @@ def left_behind(journal: Journal, sweep: SweepFolder, executor: Executor) -> Lef
     known = [(record, attempt) for record in records for attempt in record.attempts if attempt.folder in left]
     found.occupying.extend(_running(record, attempt, sweep, "") for record, attempt in known)
     return found
+
+
+def handles_of(attempts: Iterable[Attempt], sweep: SweepFolder) -> list[tuple[AttemptFolder, str]]:
+    """Attempts as an executor is asked about them: by their folder and handle."""
+    return [(sweep.attempt(each.folder), each.handle) for each in attempts]
 
 
 def _running(record: RunRecord, attempt: Attempt, sweep: SweepFolder, handle: str) -> RunningAttempt:

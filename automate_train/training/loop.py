@@ -182,7 +182,7 @@ class Loop:
         for ended in [each for each in self.state.active if each.handle in ended_now]:
             self.state.active.remove(ended)
             self._read(ended)
-            ended.seconds = self.clock() - ended.began
+            ended.seconds = ended.seconds_until(self.clock(), self.pending_writes.now())
             outcome = ended.judge(ended_now[ended.handle])
             if outcome.kind == "succeeded":
                 self.state.done += 1

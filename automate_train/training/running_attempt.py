@@ -93,9 +93,17 @@ class RunningAttempt:
                 saved.append(checkpoint)
         return saved
 
+    def seconds_until(self, clock: float, now: float) -> float:
+        """How long it took, asked at these monotonic and Unix seconds: what passed since it wrote its exit code (we
+        were busy, the journal locked) was none of it."""
+        ended, elapsed = self.folder.ended_at(), max(0.0, clock - self.began)
+        return elapsed if ended is None else elapsed - min(elapsed, max(0.0, now - ended))
+
     def seconds_told(self) -> float:
-        """How long it took by its events, when nobody was there as it ended."""
+        """How long it took when nobody was there as it ended: by its exit code, else by its events."""
         since, until = self.progress.since, self.progress.at
+        if (ended := self.folder.ended_at()) is not None:
+            return max(0.0, ended - self.attempt.started)
         return max(0.0, until - since) if since and until else 0.0
 
     def wait_no_more(self) -> None:

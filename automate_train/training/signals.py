@@ -20,7 +20,8 @@ FINISH_RUNNING, END_RUNNING = 1, 2
 
 
 class StopSignals:
-    """A context: inside of it no signal ends us, and `level` says what a person has asked for so far."""
+    """A context: inside of it no signal ends us, and `level` says what a person has asked for so far. After it `stop`
+    is ignored: there is nothing left to be stopped."""
 
     def __init__(self) -> None:
         self.level = 0
@@ -40,7 +41,9 @@ class StopSignals:
 
     def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            # Until we have ended somebody may send what we understood a moment ago; its default action would end us.
+            is_default = number == FINISH and handler == signal.SIG_DFL
+            signal.signal(number, signal.SIG_IGN if is_default else handler)
         signal.set_wakeup_fd(self._wakeup_before)
         for fd in (*self.wake_on, self._write_end):
             os.close(fd)

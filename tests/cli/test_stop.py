@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -75,6 +76,24 @@ def test_stop_now_kills_what_ignores_it_and_what_has_lost_its_shell(automate_tra
     assert "nothing runs here" in automate_train("stop", "out").stdout
 
 
+def test_stop_now_finds_a_trainer_that_hides_its_environment_and_has_lost_its_shell(
+    automate_train, sweep_files, start, tmp_path
+):
+    hides = ["/bin/sh", "-c", "touch on-$0; exec env -i /bin/sleep 60", "{n}"]
+    sweep = start(*sweep_files(hides, {"n_list": [0]}))
+    until(lambda: (tmp_path / "on-0").exists())
+    (shell,) = [int(handle.split()[0]) for handle in Local().living(tmp_path / "out/p").values()]
+    until(lambda: [processes.command_line(pid) for pid in processes.group_members(shell)].count(["/bin/sleep", "60"]))
+    until(lambda: handle_is_written(tmp_path))
+    sweep.kill()
+    sweep.wait()
+    os.kill(shell, signal.SIGKILL)
+    until(lambda: processes.group_members(shell) != [shell] and shell not in processes.group_members(shell))
+    assert "its trainer goes on without the sweep" in automate_train("status", "out").stdout
+    assert "ended (pid" in automate_train("stop", "out", "--now").stdout
+    assert not processes.group_members(shell) and states(automate_train) == {0: "cancelled"}
+
+
 def test_a_sweep_that_is_started_while_its_runs_are_ended_is_refused(automate_train, sweep_files, start, tmp_path):
     """It would adopt them, and stop because they failed."""
     deaf = ["/bin/sh", "-c", "trap '' TERM; touch on-$0; while :; do sleep 0.05; done", "{n}"]
@@ -126,6 +145,11 @@ def test_a_folder_that_is_no_sweep(automate_train, tmp_path, command):
     more = ["0"] if command == "logs" else []
     done = automate_train(command, str(tmp_path), *more)
     assert done.returncode == 2 and "there is no sweep here" in done.stderr
+
+
+def handle_is_written(tmp_path: Path) -> bool:
+    with contextlib.closing(Journal(tmp_path / "out/p/journal.sqlite")) as journal:
+        return all(attempt.handle for attempt in journal.open_attempts())
 
 
 def exit_codes(tmp_path: Path) -> list[int]:

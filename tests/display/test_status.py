@@ -82,7 +82,7 @@ def test_nobody_runs_the_sweep_any_more(sweep: Sweep, tmp_path: Path, monkeypatc
     sweep.run(0)
     living = sweep.run(1)
     path = os.path.realpath(sweep.folder.attempt(living.folder).path)
-    monkeypatch.setattr(Local, "living", lambda self, sweep: {path: "77 0 boot host"})
+    monkeypatch.setattr(Local, "living", lambda self, sweep, left_behind=(): {path: "77 0 boot host"})
     table = list(status.lines(sweep.journal, sweep.folder))
     assert "1 ended, 1 running" in table and "run 0 ended: how it ended is read when the sweep goes on" in table
     assert "run 1 running: its trainer goes on without the sweep (pid 77)" in table

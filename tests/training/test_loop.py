@@ -40,6 +40,11 @@ class World:
         self.time, self.pid = 0.0, 100
         self.devices: tuple[str, ...] = ()
         self.reserved: set[str] = set()
+        self.taken_after_look: dict[str, float] = {}
+        """Device -> until when another sweep has it, which took it just after we had looked."""
+        self.shows_reserved = True
+        self.refused: list[str] = []
+        self.devices_of: dict[int, tuple[str, ...]] = {}
         self.seconds, self.codes, self.deaf = seconds, codes, deaf
         self.ends: dict[str, tuple[float, AttemptFolder, int]] = {}
         self.said: list[str] = []
@@ -82,12 +87,23 @@ class World:
 
     # executor
     def capacity(self) -> list[Device]:
-        return [Device(name, f"GPU {name}", self.free) for name in self.devices]
+        told = {name for name in self.refused if self._is_taken(name) and self.shows_reserved}
+        return [
+            Device(name, f"GPU {name}", self.free, reserved="another sweep" if name in told else "")
+            for name in self.devices
+        ]
+
+    def _is_taken(self, device: str) -> bool:
+        return self.time < self.taken_after_look.get(device, 0.0)
 
     def describe(self, handle: str) -> str:
         return handle
 
     def reserve(self, devices: Sequence[str], attempt: AttemptFolder) -> bool:
+        if taken := [device for device in devices if self._is_taken(device)]:
+            self.refused += taken
+            return False
+        assert not self.reserved & {*devices}, "reserved twice"
         self.reserved.update(devices)
         return True
 
@@ -102,6 +118,7 @@ class World:
         code = codes if isinstance(codes, int) else codes.pop(0)
         self.ends[handle] = (self.time + self.seconds.get(index, 1.0), folder, code)
         self.started_at[index] = self.time
+        self.devices_of[index] = tuple(devices)
         self.indices[handle] = index
         self.starts.append(index)
         self.log.append(f"start {index}")
@@ -235,6 +252,25 @@ def test_one_deadline_for_all_then_sigkill(history, tmp_path: Path):
     terms = [at for number, at in world.signals if number == signal.SIGTERM]
     kills = [at for number, at in world.signals if number == signal.SIGKILL]
     assert len(terms) == len(kills) == 2 and kills[0] - terms[0] == GRACE_SECONDS
+
+
+def test_another_sweep_wins_a_device_between_look_and_start(history, tmp_path: Path):
+    """Nothing was written of the start that did not happen; another device is taken meanwhile, and that one when it is
+    free again."""
+    world = World({0: 5.0, 1: 1.0}, {})
+    world.taken_after_look = {"0": 8.0}
+    assert history(tmp_path, world, 3, slots(2, devices=("0", "1"))) == ["succeeded"] * 3
+    assert world.refused == ["0"] and world.starts == [0, 1, 2] and world.reserved == set()
+    assert world.devices_of == {0: ("1",), 1: ("1",), 2: ("1",)}
+    assert any("GPU 0 is reserved by another sweep" in text for text in world.said)
+    assert sorted(path.name for path in tmp_path.glob("p/*/attempt-*")) == ["attempt-1"] * 3
+
+
+def test_a_device_that_others_always_win_is_asked_for_once_a_second(history, tmp_path: Path):
+    world = World({}, {})
+    world.taken_after_look, world.shows_reserved = {"0": 4.5}, False
+    assert history(tmp_path, world, 1, slots(1, devices=("0",))) == ["succeeded"]
+    assert world.started_at == {0: 5.0} and world.refused == ["0"] * 10, "twice a turn: it may have been given back"
 
 
 def test_a_device_below_the_limit_is_waited_for_and_never_forgotten(history, tmp_path: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -39,6 +40,18 @@ def test_the_kernel_is_named_when_it_has_killed_something_meanwhile(ended, monke
     reason, cause = ended(137, 5, 5, monkeypatch)
     assert reason.startswith("killed (SIGKILL): often by the kernel") and cause == "killed"
     assert ended(1, 4, 5, monkeypatch) == ("exit code 1", "unknown")
+
+
+def test_seconds_end_with_the_exit_code_however_late_we_come(tmp_path):
+    """We were busy, the journal was locked, nobody lived: none of that is the run's time."""
+    attempt = ATTEMPT._replace(started=1000.0)
+    one = RunningAttempt(attempt, RECORD, AttemptFolder(tmp_path), command, "", 50.0, {}, Progress(since=1002, at=1003))
+    assert (one.seconds_until(80.0, 1030.0), one.seconds_told()) == (30.0, 1.0), "without an exit code"
+    (tmp_path / "exit_code").write_text("0\n")
+    os.utime(tmp_path / "exit_code", (1007, 1007))
+    assert (one.seconds_until(80.0, 1030.0), one.seconds_told()) == (7.0, 7.0)
+    for now in (900.0, 5000.0):  # somebody has set the machine's clock
+        assert 0 <= one.seconds_until(80.0, now) <= 30
 
 
 def test_a_full_disk_that_the_console_tells_of_explains_a_missing_exit_code(tmp_path):

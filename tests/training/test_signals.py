@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import select
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -58,8 +60,19 @@ def test_whoever_waits_wakes_up_and_only_once():
     os.close(write_end)
 
 
-def test_afterwards_everything_is_as_before():
-    numbers = (signal.SIGINT, signal.SIGHUP, FINISH, END)
+def test_a_stop_that_comes_as_we_end_does_not_end_us_by_its_default_action():
+    """Whoever asks has seen who holds the lock, and signals a moment later."""
+    code = (
+        "import os; from automate_train.machine.lock import FINISH\n"
+        "from automate_train.training.signals import StopSignals\n"
+        "with StopSignals(): pass\n"
+        "os.kill(os.getpid(), FINISH)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_afterwards_everything_else_is_as_before():
+    numbers = (signal.SIGINT, signal.SIGHUP, END)
     before, descriptors = [signal.getsignal(number) for number in numbers], len(os.listdir("/proc/self/fd"))
     sent(signal.SIGINT)
     assert [signal.getsignal(number) for number in numbers] == before
