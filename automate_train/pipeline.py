@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from itertools import islice
-from math import inf
 from typing import NamedTuple, TextIO
 
 from .config.key_sets import BUILT_IN
@@ -28,15 +27,17 @@ from .display.plain import Plain
 from .display.results import write_results
 from .errors import Problem, UserError
 from .executors.local import Local
+from .judging.process import JudgeRequest, judge_process, judge_request
 from .machine import background, lock
 from .machine.child_process import own_command
+from .machine.following_process import FollowingProcess
 from .machine.gpus import Gpu
 from .preflight import devices
 from .preflight import plan as plan_text
 from .preflight.checks import check, secrets_in_names
 from .records import Setting, SweepContext
 from .report.worker import ReportWorker
-from .sampling.process import SamplerProcess
+from .sampling.process import sampler_process
 from .store.history import Histories
 from .store.journal import Journal, JournalError
 from .store.layout import SweepFolder
@@ -51,8 +52,9 @@ from .sweep.strategies.grid import Grid
 from .trainers import events_of
 from .training.adoption import left_behind
 from .training.delivery import Delivery, undelivered
+from .training.followers import finish
 from .training.loop import Loop
-from .training.signals import END_RUNNING, StopSignals
+from .training.signals import StopSignals
 
 KNOWN_AHEAD = 10_000
 """Waiting runs that `status` can list before they begin."""
@@ -71,6 +73,8 @@ class Plan(NamedTuple):
     """What has succeeded is run again."""
     samples_must: bool = False
     masker: Masker = Masker()
+    judge: JudgeRequest | None = None
+    """How the checkpoints are measured; None: not by the sweep."""
 
     @property
     def folder(self) -> SweepFolder:
@@ -111,7 +115,8 @@ def _run(request: SweepRequest, settings: dict[str, Setting], problems: list[Pro
         return _start_in_background(request.in_background, folder)
     secrets = _sampler_secrets(selection)
     plan = Plan(
-        context, gpus or [], selection, secrets, request.plain, request.rerun, request.samples_must, masker
+        context, gpus or [], selection, secrets, request.plain, request.rerun, request.samples_must, masker,
+        judge_request(settings),
     )  # fmt: skip
     return execute(plan)
 
@@ -209,17 +214,21 @@ def execute(plan: Plan) -> int:
         after = rerun_after(journal, context.command) if plan.rerun else 0
         plan = plan._replace(selection=plan.selection._replace(done=journal.done(after)))
         report, sampler = ReportWorker(folder), _sampler(plan, display)
+        judge = judge_process(folder, plan.judge, context.cpu, display.say) if plan.judge else None
+        following = [each for each in (sampler, judge if plan.judge and plan.judge.beside else None) if each]
         loop = Loop(
             context=context, strategy=Grid(plan.selection.todo(), after),
             histories=Histories(folder, journal, events_of), total=_count(plan.selection), journal=journal,
             executor=Local(), display=display, delivery=Delivery(folder), stop=stop,
-            followers=[sampler, report] if sampler else [report], clock=time.monotonic, now=time.time,
+            followers=[*following, report], clock=time.monotonic, now=time.time,
             masker=plan.masker,
         )  # fmt: skip
         _train(plan, loop, report, after)
         display.close()
         if sampler:
-            _finish_samples(sampler, stop, display)
+            finish(sampler, stop, display.say, "the last samples are being made")
+        if judge and (judge.wake_on or not stop.level):
+            finish(judge, stop, display.say, "their checkpoints are being measured")
         _note_end(plan, loop, journal, display)
         page = report.finish(stop)
         for line in summary.lines(folder, journal, time.monotonic() - began, context.command, page, first, plan.masker):
@@ -240,10 +249,10 @@ def _count(selection: Selection) -> int:
     return selection.sweep.size if left is None else left
 
 
-def _sampler(plan: Plan, display: Plain) -> SamplerProcess | None:
+def _sampler(plan: Plan, display: Plain) -> FollowingProcess | None:
     if plan.webui is None:
         return None
-    return SamplerProcess(plan.folder, {**os.environ, **plan.webui}, display.say)
+    return sampler_process(plan.folder, {**os.environ, **plan.webui}, display.say)
 
 
 def _train(plan: Plan, loop: Loop, report: ReportWorker, after: int) -> None:
@@ -263,19 +272,6 @@ def _train(plan: Plan, loop: Loop, report: ReportWorker, after: int) -> None:
     options = next((run.options for run in plan.selection.todo()), {})
     report.begin(context, options, [gpu.name for gpu in plan.gpus])
     loop.run()
-
-
-def _finish_samples(sampler: SamplerProcess, stop: StopSignals, display: Plain) -> None:
-    """The runs are over; Ctrl-C leaves the samples that are missing to `automate-train sample`."""
-    asked, say_at = stop.interrupts, time.monotonic() + 1.5
-    sampler.finish()
-    while sampler.running():
-        stop.wait(2.0, sampler.wake_on)
-        if stop.interrupts > asked or stop.level == END_RUNNING:
-            sampler.stop()
-        if time.monotonic() > say_at:
-            say_at = inf
-            display.say("samples: the runs are over, the last samples are being made (Ctrl-C leaves them for later)")
 
 
 def _note_end(plan: Plan, loop: Loop, journal: Journal, display: Plain) -> None:

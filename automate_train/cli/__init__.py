@@ -14,6 +14,7 @@ COMMANDS = {
     "compare": ("FILE.csv", "which setting is better, and how sure that is, of any table of scores"),
     "sample": ("DIR", "sample pictures that are missing, or of new prompts, on a WebUI"),
     "vote": ("DIR", "choose between pictures without knowing which is which (votes.jsonl)"),
+    "judge": ("DIR", "measure checkpoints on the held-out pictures (scores.jsonl)"),
     "args": ("REPO_DIR [SCRIPT]", "what a trainer accepts; `args REPO_DIR lr` searches"),
     "keys": ("[WORD]", "what the keys of the config files mean; `keys lr` searches"),
 }

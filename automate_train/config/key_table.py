@@ -104,6 +104,11 @@ SWEEP = (
         "ignore", default="stop", choices=("stop", "ignore"), flag=True),
     Key("retries", "int", "sweep", "How often a run is tried again after a failure that may pass: a port, a lost GPU.",
         2, default=0, range=(0, MOST), scope="sweep", flag=True),
+    Key("judge", "text", "sweep", "When checkpoints are measured on the held-out pictures: after the last run, beside "
+        "the runs on judge_device, or off.", "beside", default="after", choices=("after", "beside", "off"),
+        scope="sweep"),
+    Key("judge_device", "text", "sweep", "The GPU on which checkpoints are measured, by number or UUID; unless given, "
+        "any that is free.", "1", scope="sweep"),
     Key("$schema", "text", "sweep", "Ignored: it tells an editor where the schema of config files is.",
         "configs/schema.json", scope="expansion"),
 )  # fmt: skip

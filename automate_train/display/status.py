@@ -16,6 +16,7 @@ from typing import Any
 
 from ..executors.local import Local
 from ..machine import lock
+from ..store.files import is_count, is_number, read_json
 from ..store.history import Histories, RunHistory
 from ..store.journal import Journal
 from ..store.layout import SweepFolder
@@ -23,6 +24,7 @@ from ..sweep.settings import Spread, by_setting, spread
 from ..trainers import events_of
 from ..trainers.loss_meaning import loss_note
 from ..training.adoption import handles_of
+from .plain import duration
 from .shell_command import shell_command
 
 
@@ -114,6 +116,7 @@ def lines(journal: Journal, folder: SweepFolder, histories: Histories | None = N
     yield ", ".join(f"{count} {state}" for state, count in counts.items()) or "no run has begun"
     yield from _driver_lines(status, journal.notes(), {*counts} <= {"succeeded"})
     yield from samples_lines(status["samples"])
+    yield from judged_lines(folder)
     for run in runs:
         if run["state"] in ("waiting", "running", "ended") and run["reason"]:
             yield f"run {run['index']} {run['state']}: {run['reason']}"
@@ -174,6 +177,17 @@ def samples_lines(samples: Mapping[str, Any], left_are: str = "to come") -> Iter
     servers = samples.get("servers")
     for url, trouble in (servers if isinstance(servers, dict) else {}).items():
         yield f"samples: {url}: {trouble}"
+
+
+def judged_lines(folder: SweepFolder) -> Iterator[str]:
+    """What the judge last noted."""
+    counts = read_json(folder.judge_counts) or {}
+    judged, checkpoints, left = (counts.get(name) for name in ("judged", "checkpoints", "seconds_left"))
+    if is_count(judged) and is_count(checkpoints) and checkpoints:
+        runs = lock.is_held(folder.judge_lock)
+        about = f", about {duration(left)} left" if runs and is_number(left) and left else ""
+        later = "" if runs or judged >= checkpoints else f" ({shell_command('judge', str(folder.path))} goes on)"
+        yield f"judged {judged} of {checkpoints} checkpoints{about}{later}"
 
 
 def finite(value: float | None) -> float | str | None:

@@ -21,7 +21,7 @@ from ..trainers.failure_causes import without_launcher
 from ..trainers.loss_meaning import loss_note
 from .plain import duration
 from .shell_command import shell_command
-from .status import samples_lines
+from .status import judged_lines, samples_lines
 
 
 def lines(
@@ -56,6 +56,7 @@ def lines(
         yield note
     samples = journal.notes().get("samples")
     yield from samples_lines(samples if isinstance(samples, dict) else {}, "missing")
+    yield from judged_lines(folder)
     if targets := {os.path.dirname(path) for record in finished for path in record.metrics.get("delivered") or []}:
         yield f"LoRAs    {', '.join(sorted(targets))}"
     if folder.logs.is_dir():

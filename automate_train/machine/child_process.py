@@ -7,7 +7,6 @@ Not: trainers (`executors`), what the programs do.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
@@ -39,11 +38,12 @@ def own_command(*arguments: str) -> list[str]:
 
 class ChildProcess:
     """`OSError` when it cannot be started. `piped`: its input and output are pipes to us; else its output goes to
-    `log`, or nowhere. `nice`: at low priority."""
+    `log`, or nowhere. `nice`: at low priority. `keeps`: a descriptor that it holds as long as it lives (a
+    reservation)."""
 
     def __init__(
         self, argv: list[str], *, environment: Mapping[str, str] | None = None, piped: bool = False,
-        log: str | Path = os.devnull, nice: bool = False,
+        log: str | Path = os.devnull, nice: bool = False, cwd: str | Path = "", keeps: int | None = None,
     ) -> None:  # fmt: skip
         self.exit_code: int | None = None
         """None: it runs. Negative: the signal that ended it."""
@@ -52,6 +52,8 @@ class ChildProcess:
         self._kill_at: float | None = None
         if nice:
             argv = ["/bin/sh", "-c", 'exec nice "$@"', "sh", *argv]
+        if cwd:
+            argv = ["/bin/sh", "-c", 'cd -- "$0" && exec "$@"', str(cwd), *argv]
         actions: list[tuple[Any, ...]] = []
         theirs: list[int] = []
         try:
@@ -69,6 +71,8 @@ class ChildProcess:
                     (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o666),
                 ]
             actions.append((os.POSIX_SPAWN_DUP2, 1, 2))
+            if keeps is not None:
+                actions.append((os.POSIX_SPAWN_DUP2, keeps, 3))
             environ = os.environ if environment is None else environment
             self._pid = os.posix_spawn(argv[0], argv, environ, file_actions=actions, setsid=True)
         except BaseException:
@@ -83,11 +87,15 @@ class ChildProcess:
         """What becomes readable when it says something or ends; empty without pipes."""
         return (self._output,) if self._output >= 0 else ()
 
-    def tell(self) -> None:
-        """Write an empty line to its input: there is something new."""
-        if self._input >= 0:
-            with contextlib.suppress(OSError):  # it is ending, which `lines` will show
-                os.write(self._input, b"\n")
+    def tell(self, line: str = "") -> None:
+        """Write a line to its input; an empty one: there is something new. It must be reading: a full pipe is waited
+        for."""
+        rest = line.encode() + b"\n"
+        while self._input >= 0 and rest:
+            try:
+                rest = rest[os.write(self._input, rest) :]
+            except OSError:  # it is ending, which `lines` will show
+                return
 
     def tell_no_more(self) -> None:
         """Close its input: nothing more will come."""

@@ -24,6 +24,7 @@ from . import ports, safetensors_file
 from .command_options import (
     EVENTS,
     PLACES,
+    SCORES,
     command_of,
     option_text,
     placeholder_problems,
@@ -88,7 +89,8 @@ def _plan(run: Run, attempt: AttemptFolder, context: SweepContext) -> tuple[list
     gpus, port = device_count(options, context), _port(run, context) if "port" in written.names else None
     places = (gpus, port, run.name, run.slug, run.index, folder.path, folder.output)
     command = written.filled({**values_of(options), **dict(zip(PLACES, map(str, places), strict=True))})
-    env = {**ENV, **venv_environment(options), **command.env, ATTEMPT: str(folder.path), EVENTS: str(folder.events)}
+    env = {**ENV, **venv_environment(options), **command.env, ATTEMPT: str(folder.path)}
+    env |= {EVENTS: str(folder.events), SCORES: str(folder.scores)}
     program = program_path(command, env.get("PATH"))
     lora, files, keep = option_text(options, "lora_file") or LORA, {}, {}
     if target := option_text(options, "target_path"):

@@ -25,12 +25,14 @@ PLACES = ("gpus", "port", "name", "slug", "index", "folder", "output_dir")
 PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*(?:\.\w+)*)\}", re.ASCII)
 EVENTS = "AUTOMATE_TRAIN_EVENTS"
 """Tells the program the file to which it may append events."""
+SCORES = "AUTOMATE_TRAIN_SCORES"
+"""The same for scores (`store/scores`)."""
 READ = {"trainer", "command", "cwd", "env", "venv_path", "cuda_device", "lora_file", "use_external_webui", *SECRETS}
 """Keys of ours that mean something here, beside those of the sweep, and of samples where a WebUI draws them."""
 
 OF_VENV = ("python", "python3", "accelerate")
 """Programs that must be the environment's own, where `venv_path` names one."""
-HINTS = {ATTEMPT: "", EVENTS: "", "CUDA_VISIBLE_DEVICES": "use cuda_device"} | {
+HINTS = {ATTEMPT: "", EVENTS: "", SCORES: "", "CUDA_VISIBLE_DEVICES": "use cuda_device"} | {
     variable: f"use {key}, which is written nowhere" for key, variable in SECRETS.items()
 }
 """Variables that `env` may not hold -> what to do instead."""

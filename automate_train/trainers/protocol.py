@@ -39,3 +39,13 @@ class Trainer(Protocol):
 
     def disk_bytes(self, run: Run, context: SweepContext) -> tuple[int, int]:
         """(bytes under temp_dir, bytes under target_path) that a run will take, estimated; 0 where it is not known."""
+
+
+class MeasuringTrainer(Protocol):
+    """What a trainer holds whose checkpoints can be measured on held-out pictures."""
+
+    def measure(self, attempt: AttemptFolder, reference: AttemptFolder) -> Launch:
+        """The program that measures the checkpoints of an attempt: `trainers/measure_program` with its measure.json in
+        `files`, whose `defines` says by what the numbers are defined: launches with the same `defines` are one
+        measure. What else the program is told is taken from `reference`, the same for all attempts of a sweep.
+        `UserError`: these checkpoints cannot be measured."""

@@ -144,6 +144,7 @@ def test_a_folder_and_variables_of_the_program(tmp_path, monkeypatch):
         ({"env": {"A": "{wandb_api_key}"}, "wandb_api_key": "x"}, "env: {wandb_api_key} is a secret"),
         ({"env": {"WANDB_API_KEY": "x"}}, "env: WANDB_API_KEY is set by automate-train"),
         ({"env": {"AUTOMATE_TRAIN_EVENTS": "x"}}, "env: AUTOMATE_TRAIN_EVENTS is set by automate-train"),
+        ({"env": {"AUTOMATE_TRAIN_SCORES": "x"}}, "env: AUTOMATE_TRAIN_SCORES is set by automate-train"),
         ({"env": {"CUDA_VISIBLE_DEVICES": "1"}}, "env: CUDA_VISIBLE_DEVICES is set by automate-train"),
         ({"venv_path": "/none", "command": ["accelerate"]}, "venv_path: there is no /none/bin/accelerate"),
         ({"lora_file": "../x.pt"}, "lora_file: ../x.pt is not inside output_dir"),

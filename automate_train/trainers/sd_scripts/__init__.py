@@ -8,7 +8,8 @@ The modules in the order in which a run goes through them:
   `trainer_python`;
 - how it is started: `launcher`, with `accelerate`, `caches`, `resume`, `prompt_file`, `trackers`, `hook_files`,
   `toml_text`;
-- what came of it: `console` (progress without the hook), `outcome`.
+- what came of it: `console` (progress without the hook), `outcome`, `measure` with `measure_model` (checkpoints' error
+  on held-out pictures).
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from ...store.events import read_events
 from ...store.layout import AttemptFolder
 from ..launch_parts import trial_attempt
 from . import checks, console, launcher
+from .measure import measure
 from .outcome import verdict
 from .resolve import Resolved, resolve, resolve_unread
 from .script import TINY, script_of
 from .value_types import refused, set_options
 
-__all__ = ["disk_bytes", "events", "needs_gpu", "prepare", "problems", "verdict"]
+__all__ = ["disk_bytes", "events", "measure", "needs_gpu", "prepare", "problems", "verdict"]
 
 RANK_BYTES = {"": 1.2e6, "sdxl": 7e6, "sd3": 6e6, "flux": 12e6}
 """A LoRA's size at rank 1 and 16 bit, roughly, by family."""
