@@ -12,6 +12,8 @@ import os
 import struct
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,8 @@ SECONDS = float(os.environ.get("FAKE_SECONDS", "0"))
 class Measure:
     def __init__(self, setup, pictures):
         self.names = [each["name"] for each in pictures]
+        with open(os.path.join(HOME, "visible"), "w") as file:
+            file.write(os.environ["CUDA_VISIBLE_DEVICES"])
         with open(os.path.join(HOME, "loads"), "a") as file:
             file.write(f"{os.getpid()}\\n")
         time.sleep(SECONDS)
@@ -82,7 +86,7 @@ class Sweep:
 
     def run(
         self, *errors: object, script: Path | None = None, python: str = sys.executable, ended: bool = True,
-        **options: Any,
+        gpus: int = 0,        **options: Any,
     ) -> AttemptFolder:  # fmt: skip
         """A run with a checkpoint an epoch: each with the error that the fake model will say, or with its bytes."""
         key = f"{self.count:016x}"
@@ -92,7 +96,7 @@ class Sweep:
         attempt = self.folder.attempt(begun.folder)
         argv = (python, str(script or self.trainer / "train_network.py"), "--config_file", str(attempt.training))
         files = {attempt.TRAINING: toml.dumps(options), attempt.DATASET: toml.dumps({"general": {"resolution": 64}})}
-        write_attempt(attempt, Launch(argv, str(self.home), files=files), record, (), 1.0)
+        write_attempt(attempt, Launch(argv, str(self.home), files=files, gpus=gpus), record, (), 1.0)
         for epoch, error in enumerate(errors, 1):
             self.save(begun, epoch, error if isinstance(error, bytes) else safetensors(error))
         if ended:
@@ -140,3 +144,10 @@ class Sweep:
         """The process ids of the programs that have loaded the base."""
         file = self.trainer / "loads"
         return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -19,7 +19,7 @@ from ..store.journal import Journal
 from ..store.layout import AttemptFolder, SweepFolder
 from ..store.scores import read_scores
 from ..trainers import events_of, load, safetensors_file
-from .pictures import HeldOut
+from .pictures import Usable
 
 OWN = "the command trainer's programs measure by themselves (docs/command.md)"
 VERSION = 1
@@ -58,7 +58,7 @@ class Plan(NamedTuple):
 
 
 class Planner:
-    def __init__(self, folder: SweepFolder, journal: Journal, held_out: HeldOut) -> None:
+    def __init__(self, folder: SweepFolder, journal: Journal, held_out: Usable) -> None:
         self.folder, self.journal, self.held_out = folder, journal, held_out
         self._histories = Histories(folder, journal, events_of)
         self._skipped: dict[str, tuple[int, int]] = {}

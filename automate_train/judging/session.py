@@ -44,7 +44,7 @@ def run(
         while follow and lock.is_held(folder.judge_lock):  # that of a killed sweep
             time.sleep(0.5)
         stack.enter_context(lock.held(folder.judge_lock))
-        held_out = pictures.read(folder)
+        held_out = pictures.usable(folder)
         journal = stack.enter_context(closing(Journal(folder.journal)))
         session = Session(folder, Planner(folder, journal, held_out), follow, device, cpu, say)
         stack.callback(session.close)

@@ -53,6 +53,7 @@ def problems(runs: Sequence[Run], context: SweepContext, gpus: Sequence[Gpu] | N
         if gpu.lost and gpu.id in context.pool:
             text = "is lost: it is skipped, and used again when it comes back"
             yield Problem("warning", f"GPU {gpu.index}", "", text)
+    yield from _judge_device(runs[0], context, gpus)
     for named, source in dict.fromkeys(map(_named, runs)):
         count = len([part for part in named.split(",") if part.strip()])
         if context.pool and count > len(context.pool):
@@ -68,6 +69,27 @@ def problems(runs: Sequence[Run], context: SweepContext, gpus: Sequence[Gpu] | N
         large = [gpu for gpu in cards if gpu.lost or gpu.total >= context.memory_limit]
         if len(large) < (max(1, count) if context.pool else len(cards)):
             yield _too_small(cards, context.memory_limit)
+
+
+def _judge_device(run: Run, context: SweepContext, gpus: Sequence[Gpu]) -> Iterator[Problem]:
+    """A GPU of its own for a judge that works beside the runs: on one of theirs, trainings would wait for it."""
+    when, device = run.options.get("judge"), run.options.get("judge_device")
+    beside = when is not None and when.value == "beside"
+    if device is None or unset(device.value):
+        if beside and when is not None:
+            text = "needs a GPU of its own: judge_device is not given"
+            yield Problem("error", str(when.source), when.written, text, 'for example "judge_device": "1"')
+        return
+    try:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        ids = machine.parse_devices(str(device.value), gpus, visible, device.written, str(device.source))
+    except UserError as error:
+        yield error.problem
+        return
+    if beside and set(ids) & set(context.pool):
+        text = "is one of the runs' devices, and they would wait for it"
+        hint = "leave it out of --cuda_devices_distributed"
+        yield Problem("error", str(device.source), device.written, text, hint)
 
 
 def _no_gpu(runs: Sequence[Run]) -> Problem:

@@ -6,11 +6,10 @@ import json
 import os
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import pytest
-from judge_kit import Sweep, safetensors
+from judge_kit import Sweep, safetensors, wait_for
 
 
 @pytest.fixture
@@ -190,10 +189,3 @@ def test_nothing_hostile_in_measure_json(sweep: Sweep):
     shutil.rmtree(sweep.folder.measure)
     sweep.run(0.5)
     assert sweep.judge()[0] == 0 and os.listdir(sweep.folder.measure)
-
-
-def wait_for(condition, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
