@@ -50,8 +50,11 @@ class Measure(NamedTuple):
 
 class Plan(NamedTuple):
     measures: list[Measure]
-    """Those with something to do, and how many checkpoints of the sweep have all their scores:"""
+    """Those with something to do."""
+    differences: str
+    """In what the sweep's measures differ; empty where there is one."""
     judged: int
+    """Checkpoints that have all their scores, of `total` that can have them."""
     total: int
     problems: list[str]
     """Why something cannot be measured."""
@@ -89,8 +92,8 @@ class Planner:
                 continue
             total += 1
             judged += not task.items
+            measure = found.setdefault(named[0], Measure(*named, _defines(named[1]), []))
             if task.items and self._may_try(task):
-                measure = found.setdefault(named[0], Measure(*named, _defines(named[1]), []))
                 if not measure.tasks and (base := self._base(named[0], known)).items:
                     measure.tasks.append(base)
                 measure.tasks.append(task)
@@ -98,7 +101,9 @@ class Planner:
             one = gone == 1
             problems[f"{gone} checkpoint{'' if one else 's'} {'was' if one else 'were'} deleted before "
                      f"{'it' if one else 'they'} could be judged"] = None  # fmt: skip
-        return Plan(list(found.values()), judged, total, [*problems, *self.held_out.problems])
+        due = [each for each in found.values() if each.tasks]
+        differ = differences(list(found.values()))
+        return Plan(due, differ, judged, total, [*problems, *self.held_out.problems])
 
     def skip(self, task: Task) -> None:
         """It could not be measured: not again before its file has changed."""

@@ -22,7 +22,7 @@ from ..store.scores import append_score
 from . import pictures
 from .device import LOOK_SECONDS, held
 from .measurer import Broken, Measurer, Unmeasurable
-from .planner import Measure, Plan, Planner, Task, differences, fault
+from .planner import Measure, Plan, Planner, Task, fault
 
 SAY_SECONDS = 10.0
 """Between two lines about the progress."""
@@ -89,8 +89,8 @@ class Session:
         self.judged, self.total = plan.judged, plan.total
         for problem in plan.problems:
             self._tell(problem)
-        if text := differences(plan.measures):
-            self._tell(f"several measures, whose scores are not compared with each other: {text}")
+        if plan.differences:
+            self._tell(f"several measures, whose scores are not compared with each other: {plan.differences}")
         self._note(None)
         return plan
 

@@ -132,6 +132,7 @@ def test_runs_that_differ_in_the_base_have_different_measures(sweep: Sweep):
     assert code == 0 and "clip_skip 1" in said and "clip_skip 2" in said and "not compared" in said
     assert len({each.measure for each in sweep.scores()}) == 2 and len(sweep.loads()) == 2
     assert [each.checkpoint for each in sweep.scores()].count("") == 4, "each measure has its own zero line"
+    assert "clip_skip 1" in sweep.judge()[1], "also when nothing is left to measure"
 
 
 def test_two_judges_of_one_sweep(sweep: Sweep):

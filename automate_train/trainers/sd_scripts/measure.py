@@ -32,7 +32,8 @@ SHARED = "mixed_precision xformers sdpa mem_eff_attn".split()
 PLACES = ("tokenizer_cache_dir", "lowram")
 """Options without which the base cannot be loaded, and that change no number."""
 FAMILIES = ("", "sdxl")
-"""Those whose measure was run for real."""
+"""Those with a noise schedule of 1,000 timesteps, of which one can be asked for. The others draw theirs by their own
+options, and loading them needs what only their training prepares."""
 NEEDED = "def get_noise_pred_and_target"
 """What sd-scripts' trainers have since 2024, and old forks lack."""
 LARGEST = 1 << 20
