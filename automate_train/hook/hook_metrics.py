@@ -2,8 +2,8 @@
 
 Covers: sd-scripts' network trainers (`loss/current`, `loss/average`, `lr/...`), its full trainers (`loss`, `lr/...`),
 epochs' averages and validations; the mean loss of each whole epoch over all its steps, also of those that get no line,
-so that it is the same however busy the machine is. Not: images, tables, the run's settings: they are for the user's own
-trackers.
+so that it is the same however busy the machine is (of several processes, the first one's batches). Not: images,
+tables, the run's settings: they are for the user's own trackers.
 """
 
 from __future__ import annotations

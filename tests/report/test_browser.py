@@ -177,7 +177,7 @@ def test_curves_show_metrics_and_values(page: Browser):
 def test_replicates_stand_together_and_losses_that_cannot_be_compared_are_called_that(tmp_path: Path, browser: Browser):
     made = Sweep(tmp_path, seed=["1", "2"], min_snr_gamma=["1", "5"])
     for run in made.runs():
-        made.begin(run, epochs=1)
+        made.begin(run, epochs=2)
     browser.open(made.build().path)
     assert browser.js("return document.querySelector('#y').value") == "min_snr_gamma"
     browser.key("3")
@@ -188,6 +188,12 @@ def test_replicates_stand_together_and_losses_that_cannot_be_compared_are_called
     browser.key("2")
     browser.until(lambda: browser.texts(".runs output"))
     assert browser.text("#loss-note") == NOTE
+    browser.choose("#metric", "epoch_loss")  # a mean already, which no smoothing changes
+    browser.until(lambda: "epoch_loss of 4 runs" in str(browser.attributes(".chart", "aria-label")[0]))
+    shown = browser.texts(".runs output")
+    browser.choose("#smooth", "0")
+    browser.until(lambda: browser.text("#curves .controls .value") == "0.00")
+    assert browser.texts(".runs output") == shown
 
 
 def test_the_table_sorts_filters_and_is_exported(page: Browser, downloads: Path):

@@ -53,7 +53,7 @@ function drawLines(metric, colour, box, list) {
   const shownRuns = data.runs.map((_, run) => run).filter((run) => curves[run]?.[metric]);
   const on = shownRuns.filter((run) => !view.off.includes(idOf(run)));
   const column = view.against === "time" ? 1 : 0;
-  const weight = Number(view.smooth) || 0;
+  const weight = metric === "epoch_loss" ? 0 : Number(view.smooth) || 0; // it is a mean already
   const smoothed = weight > 0 && on.length <= 30;
   lines = on.map((run) => {
     const curve = curves[run][metric];

@@ -27,7 +27,7 @@ function row(runs) {
   const range = losses.length > 1 ? ` (${short(Math.min(...losses))} to ${short(Math.max(...losses))})` : "";
   return h("tr", {}, kept.map(({ axis, at }) => h("td", { class: "setting" }, axis.values[runs[0].positions[at]])),
     h("td", {}, runs.map((run) => settingAxes[seedAt].values[run.positions[seedAt]]).join(", ")),
-    h("td", { class: "number" }, losses.length ? short(mean) + range : ""));
+    h("td", {}, losses.length ? short(mean) + range : ""));
 }
 
 // False where no setting has a second run.
