@@ -10,10 +10,14 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from .effects import BestEpoch
 from .statistics import Comparison, Pair
 
 NAMED = 4
 """How many settings a sentence names at most; more are counted."""
+
+RETRAINED = 6
+"""How many settings are trained again with more seeds at most: those with the best means."""
 
 
 class NextStep(NamedTuple):
@@ -33,19 +37,19 @@ def sentences(found: Comparison, *, score: str = "score", higher: bool = False) 
     if len(found.settings) == 1:
         return [f"There is one setting, {found.settings[0].setting}: nothing to compare it with."]
     if len(judged) < 2:
-        each = "each was" if len(unknown) == len(found.settings) else "all but one were"
-        of = _names(found.best) if len(found.best) <= NAMED else f"the {len(found.best)} settings"
-        return [f"Too few seeds to say which of {of} is better: {each} trained with one seed."]
+        of = _names([each.setting for each in found.settings])
+        who = "each was" if not judged else f"all but {judged[0]} were" if len(unknown) > 1 else f"{unknown[0]} was"
+        return [f"Too few seeds to say which of {of} is better: {who} trained with one seed."]
     said = _of_judged(found, judged, score, higher)
     if unknown:
-        which = _names(unknown) if len(unknown) <= NAMED else f"{len(unknown)} settings"
-        said.append(f"Too few seeds to say anything of {which}, trained with one.")
+        said.append(f"Too few seeds to say anything of {_names(unknown, article='')}: trained with one.")
     return said
 
 
 def _of_judged(found: Comparison, judged: list[str], score: str, higher: bool) -> list[str]:
     pairs = _by_winner(found, higher)
-    best = [setting for setting in found.best if setting in set(judged)]
+    best = [setting for setting in judged if setting in found.best]  # in the order of the rows, as people wrote them
+    first = next(setting for setting in found.best if setting in judged)
     rest = _ranked(found, [setting for setting in judged if setting not in set(best)], higher)
     word = "higher" if higher else "lower"
     if not rest and len(best) == 2:
@@ -53,28 +57,41 @@ def _of_judged(found: Comparison, judged: list[str], score: str, higher: bool) -
         low, high = numbers(*_bounds(pair))
         return [f"{_names(best)} cannot be told apart (difference in {score}: {low} to {high})."]
     if not rest:
-        which = _names(best) if len(best) <= NAMED else f"The {len(best)} settings"
-        return [f"{which} cannot be told apart."]
+        return [f"{_names(best, article='The ')} cannot be told apart."]
 
-    # The setting that the best one is known to beat with the least distance: what the reader doubts first.
-    loser = next((each for each in rest if pairs[best[0], each].verdict == "better"), None)
+    # The first that the best one is known to beat: what the reader doubts first.
+    beaten = [setting for setting in rest if pairs[first, setting].verdict == "better"]
     by = ""
-    if loser is not None:
-        low, high = numbers(*_bounds(pairs[best[0], loser]))
+    if beaten:
+        low, high = numbers(*_bounds(pairs[first, beaten[0]]))
         by = f"{score} {word} by {low} to {high}"
-    if len(best) == 1 and len(rest) == 1:
-        return [f"{best[0]} is better than {rest[0]} ({by})."]
-    if len(best) == 1 and all(pairs[best[0], each].verdict == "better" for each in rest):
-        return [f"{best[0]} is better than each of the other {len(rest)} settings (than the next, {loser}: {by})."]
+    if best == [first] and len(rest) == 1:
+        return [f"{first} is better than {rest[0]} ({by})."]
+    if best == [first] and beaten == rest:
+        others = f"each of the other {len(rest)} settings" + " with several seeds" * (len(judged) < len(found.settings))
+        return [f"{first} is better than {others} (than the next, {rest[0]}: {by})."]
     which = _names(best) if len(best) <= NAMED else f"The best {len(best)} of {len(judged)} settings"
-    said = [f"{which} cannot be told apart."] if len(best) > 1 else [f"No other setting is better than {best[0]}."]
-    if loser is not None:
-        said.append(f"{best[0]} is better than {loser} ({by}).")
-    others = [each for each in rest if each != loser]
-    if others:
-        who = f"The other {len(others)} settings are each" if len(others) > 1 else f"{others[0]} is"
+    said = [f"{which} cannot be told apart." if len(best) > 1 else f"No other setting is better than {first}."]
+    if beaten:
+        said.append(f"{first} is better than {beaten[0]} ({by}).")
+    left = [setting for setting in rest if setting not in beaten[:1]]
+    if left:
+        who = f"The other {len(left)} settings are each" if len(left) > 1 else f"{left[0]} is"
         said.append(f"{who} worse than another setting.")
     return said
+
+
+def epoch_sentence(found: BestEpoch, *, score: str = "score") -> str:
+    tied = found.tied
+    if len(found.epochs.settings) == 1:
+        return f"There is one epoch, {found.epoch}: nothing to compare it with."
+    if found.is_last:
+        return f"Epoch {found.epoch}, the last, has the best {score}."
+    if len(tied) == 1:
+        return f"Epoch {found.epoch} has the best {score}."
+    if len(tied) == len(found.epochs.settings):
+        return f"The {len(tied)} epochs cannot be told apart; the first is {tied[0]}."
+    return f"Epoch {found.epoch} has the best {score}, and {tied[0]} is the first that cannot be told from it."
 
 
 def next_steps(
@@ -106,7 +123,7 @@ def next_steps(
     if longer:
         steps.append(NextStep("longer", longer))
     if len(best) > 1:
-        steps.append(NextStep("seeds", best))
+        steps.append(NextStep("seeds", best[:RETRAINED]))
     return steps
 
 
@@ -145,8 +162,10 @@ def _bounds(pair: Pair) -> tuple[float, float]:
     return low, high
 
 
-def _names(settings: Sequence[str]) -> str:
-    """`a, b and c`; the same key is said once: `network_dim=16 and 32`."""
+def _names(settings: Sequence[str], article: str = "the ") -> str:
+    """`a, b and c`, or how many they are; the same key is said once: `network_dim=16 and 32`."""
+    if len(settings) > NAMED:
+        return f"{article}{len(settings)} settings"
     keys = {name.partition("=")[0] for name in settings}
     short = len(keys) == 1 and all(name.count("=") == 1 for name in settings)
     first, *others = settings
