@@ -1,12 +1,12 @@
 """How often the verdicts of `compare` are right: `python -m benchmarks.judging [--sweeps N] [PART...]`.
 
-Parts: null, power, coverage, few_items, unequal_noise, epochs. Scores are drawn from a known model with fixed seeds, so
+Parts: null, few_items, unequal_noise, power, epochs. Scores are drawn from a known model with fixed seeds, so
 a figure is the same on each machine to the last digit or so; docs/judging.md has the table. Not measured here: how
 well the held-out measure agrees with the eye.
 
-The model: score = setting + picture + setting x picture + seed + seed x picture. `pictures` are correlated: groups of
-similar pictures move together, within a run by `together` and from picture to picture. The noise of a run, averaged
-over its pictures, is what the planted differences are measured in.
+The model: score = setting + picture + setting x picture + seed + seed x picture. Pictures are correlated: a seed moves
+all of a run by the same amount, and beyond it groups of four similar pictures together. Planted differences are
+measured in the standard deviation of a run's mean over its pictures.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from scipy import stats
 
 from automate_train.judging.effects import EpochRow, best_epoch
-from automate_train.judging.statistics import Row, compare
+from automate_train.judging.statistics import Row, compare, holm
 
 Array = np.ndarray
 
@@ -92,13 +92,16 @@ class Counts(NamedTuple):
     """Share of the intervals of settings' means that hold the mean over all seeds, on these pictures."""
     found: float
     """Share of the pairs with setting 0 whose verdict is right."""
+    exact: float
+    """The same by the exact test (`exact_p`) on the same sweeps, with Holm's correction as well."""
     found_alone: float
     """Share of them whose own interval excludes zero on the right side: no correction for other pairs."""
+    exact_alone: float
 
 
 def play(model: Model, sweeps: int) -> Counts:
     random = np.random.default_rng(20261124)
-    false = covered = means = found = alone = 0.0
+    false = covered = means = found = exact = alone = exact_alone = 0.0
     for _ in range(sweeps):
         rows, true, on_pictures = draw(model, random)
         comparison = compare(rows)
@@ -111,22 +114,29 @@ def play(model: Model, sweeps: int) -> Counts:
         means += sum(each.low <= mean <= each.high for each, mean in held) / len(on_pictures)
         first = [pair for pair in pairs if pair.a == "setting=0"]
         found += sum(pair.verdict == "better" for pair in first) / len(first)
+        p, lower = exact_p(model, rows)
+        exact += float(((holm(p) < 0.05) & lower)[: len(first)].mean())
+        exact_alone += float(((p < 0.05) & lower)[: len(first)].mean())
         alone += sum(pair.high < 0 for pair in first) / len(first)
-    return Counts(*(value / sweeps for value in (false, covered, means, found, alone)))
+    return Counts(*(value / sweeps for value in (false, covered, means, found, exact, alone, exact_alone)))
 
 
-def exact_power(model: Model) -> float:
-    """Of the best test there is for one pair that knows how the noise is made and not how large it is.
+def exact_p(model: Model, rows: list[Row]) -> tuple[Array, Array]:
+    """p of each pair, in the order of `compare`, and whether its first setting has the lower mean, by the exact test: the
+    best that knows how the noise is made, and not how large it is, a t test with the mean square of all runs.
 
-    It is told that all settings are equally noisy and which share of a difference's variance is the pictures', so that
-    the seeds' mean square is all it has to estimate: the t test with all its degrees of freedom, by the noncentral t.
+    It is told that all settings are equally noisy, whether seeds are shared, and which part of a difference's variance
+    the pictures have, so that one mean square is all that it estimates.
     """
-    lost = 0 if model.own_seeds else 1
-    freedom = (model.settings - lost) * (model.seeds - 1)
-    of_seeds = 2 * run_deviation(model) ** 2 / model.seeds
-    deviation = math.sqrt(of_seeds + 2 * model.setting_item**2 / model.items)
-    shift = model.planted * run_deviation(model) / deviation
-    return float(stats.nct.sf(stats.t.ppf(0.975, freedom), freedom, shift))
+    runs = np.array([row.score for row in rows]).reshape(model.settings, model.seeds, model.items).mean(2)
+    noise = runs if model.own_seeds else runs - runs.mean(0)
+    freedom = (model.settings - (not model.own_seeds)) * (model.seeds - 1)
+    square = noise.var(axis=1).sum() * model.seeds / freedom
+    of_pictures = model.setting_item**2 / model.items / run_deviation(model) ** 2
+    first, second = np.triu_indices(model.settings, 1)
+    difference = runs.mean(1)[first] - runs.mean(1)[second]
+    t = difference / math.sqrt(2 * square * (1 / model.seeds + of_pictures))
+    return 2 * stats.t.sf(np.abs(t), freedom), t < 0
 
 
 NOISES = {"": Model(), ", none shared": Model(own_seeds=True), ", setting x picture 0.5": Model(setting_item=0.5)}
@@ -185,7 +195,7 @@ def main() -> None:
             line = f"{part:<13} {name:<55}"
             if model.planted:
                 line += (
-                    f" found {counts.found_alone:.3f}, exact {exact_power(model):.3f}; after Holm {counts.found:.3f};"
+                    f" found {counts.found_alone:.3f}, exact {counts.exact_alone:.3f}; after Holm {counts.found:.3f};"
                 )
             covered = f"covered {counts.covered:.3f}, means {counts.means_covered:.3f}"
             print(f"{line} false {counts.false_better:.3f}, {covered}", flush=True)

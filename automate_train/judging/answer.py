@@ -1,6 +1,6 @@
 """A comparison in sentences that a person can quote, and what to do next as data.
 
-Covers: words and numbers for 2 to 2,000 settings. Not: the verdicts (`judging/statistics`), commands and pages
+Covers: words and numbers for 2 to 1,000 settings. Not: the verdicts (`judging/statistics`), commands and pages
 (`display`, `report`).
 """
 

@@ -21,8 +21,8 @@ Verdict = Literal["better", "worse", "inside the noise", "too few seeds to say"]
 TOO_FEW: Verdict = "too few seeds to say"
 LEVEL = 0.05
 """How often any *better* or *worse* of a whole comparison may be wrong, where no setting differs."""
-MOST_SETTINGS = 2000
-"""Two million pairs."""
+MOST_SETTINGS = 1000
+"""Half a million pairs."""
 
 
 class Pair(NamedTuple):
