@@ -122,8 +122,9 @@ def play(model: Model, sweeps: int) -> Counts:
 
 
 def exact_p(model: Model, rows: list[Row]) -> tuple[Array, Array]:
-    """p of each pair, in the order of `compare`, and whether its first setting has the lower mean, by the exact test: the
-    best that knows how the noise is made, and not how large it is, a t test with the mean square of all runs.
+    """p of each pair, in the order of `compare`, and whether its first setting has the lower mean, by the exact test.
+
+    That is the best one which knows how the noise is made, and not how large it is: the t test with all runs' mean square.
 
     It is told that all settings are equally noisy, whether seeds are shared, and which part of a difference's variance
     the pictures have, so that one mean square is all that it estimates.
