@@ -1,8 +1,8 @@
 """How often the verdicts of `compare` are right: `python -m benchmarks.judging [--sweeps N] [PART...]`.
 
-Parts: null, few_items, unequal_noise, power, epochs. Scores are drawn from a known model with fixed seeds, so
-a figure is the same on each machine to the last digit or so; docs/judging.md has the table. Not measured here: how
-well the held-out measure agrees with the eye.
+Parts: null, few_items, unequal_noise, power, epochs. Scores are drawn from a known model with
+fixed seeds, so the figures are the same on each machine; docs/judging.md has the table. Not measured here: how well the
+held-out measure agrees with the eye.
 
 The model: score = setting + picture + setting x picture + seed + seed x picture. Pictures are correlated: a seed moves
 all of a run by the same amount, and beyond it groups of four similar pictures together. Planted differences are
@@ -124,8 +124,7 @@ def play(model: Model, sweeps: int) -> Counts:
 def exact_p(model: Model, rows: list[Row]) -> tuple[Array, Array]:
     """p of each pair, in the order of `compare`, and whether its first setting has the lower mean, by the exact test.
 
-    That is the best one which knows how the noise is made, and not how large it is: the t test with all runs' mean square.
-
+    That is the best one which knows how the noise is made and not how large it is: a t test with all runs' mean square.
     It is told that all settings are equally noisy, whether seeds are shared, and which part of a difference's variance
     the pictures have, so that one mean square is all that it estimates.
     """
@@ -195,17 +194,14 @@ def main() -> None:
             counts = play(model, sweeps)
             line = f"{part:<13} {name:<55}"
             if model.planted:
-                line += (
-                    f" found {counts.found_alone:.3f}, exact {counts.exact_alone:.3f}; after Holm {counts.found:.3f};"
-                )
+                line += f" better {counts.found:.3f}, exact {counts.exact:.3f};"
+                line += f" alone {counts.found_alone:.3f}, exact {counts.exact_alone:.3f};"
             covered = f"covered {counts.covered:.3f}, means {counts.means_covered:.3f}"
             print(f"{line} false {counts.false_better:.3f}, {covered}", flush=True)
     if not words or "epochs" in words:
         for step in (1.0, 0.5, 0.2):
-            print(
-                f"{'epochs':<13} {f'8 equal epochs, each {step:g} new':<55} false {plateau(sweeps, step):.3f}",
-                flush=True,
-            )
+            line = f"{'epochs':<13} {f'8 equal epochs, each {step:g} new':<55}"
+            print(f"{line} false {plateau(sweeps, step):.3f}", flush=True)
 
 
 if __name__ == "__main__":
