@@ -234,7 +234,7 @@ def test_marks_are_kept_exported_and_put_back(page: Browser, sweep: Sweep, downl
     page.until(lambda: not page.js("return document.querySelector('#viewer').open"))
     page.open(sweep.path / "report.html")
     assert page.texts(".badge.star") == ["★"] and page.texts(".badge.note") == ["✎"]
-    page.key("4")
+    page.key("5")
     page.press("Export")
     file = downloads / "boats-marks.json"
     page.until(file.exists)
