@@ -19,6 +19,7 @@ from ..store.journal import Journal
 from ..store.layout import SweepFolder
 from ..trainers.failure_causes import without_launcher
 from ..trainers.loss_meaning import loss_note
+from .answer_lines import answer_lines
 from .plain import duration
 from .shell_command import shell_command
 from .status import judged_lines, samples_lines
@@ -54,6 +55,7 @@ def lines(
     finished = [record for record in records if record.state == "succeeded"]
     if (note := loss_note(record.varied for record in finished)) and len(finished) > 1:
         yield note
+    yield from answer_lines(folder, records, argv)
     samples = journal.notes().get("samples")
     yield from samples_lines(samples if isinstance(samples, dict) else {}, "missing")
     yield from judged_lines(folder)

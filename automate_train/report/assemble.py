@@ -21,6 +21,7 @@ from ..records import RunRecord
 from ..store.files import write
 from ..store.launch import read_launch
 from ..store.layout import SweepFolder
+from ..store.scores import read_scores
 from . import thumbs
 from .cache import pack, pack_details
 from .marks import Mark
@@ -79,6 +80,7 @@ def write_page(
         "root": quote(home) + "/",
         "at": round(time.time(), 3),
         "ratio": _cell_ratio(sweep),
+        "answer": _answer(folder, sweep),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     write(path, render(data, packed))
@@ -86,6 +88,20 @@ def write_page(
         with contextlib.suppress(OSError):  # the disk of target_path may not be mounted any more
             write_strips(folder, sweep)
     return WrittenPage(path, len(sweep.runs), len(wanted), len(urls))
+
+
+def _answer(folder: SweepFolder, sweep: SweepData) -> dict[str, object]:
+    try:
+        from .answer_data import answer_data  # numpy and scipy: 300 ms, and an extra
+    except ImportError as error:
+        hint = f"{error.name} is not installed: pip install numpy scipy"
+        return {
+            "sentences": [f"No setting can be called better here: {hint}."],
+            "effects": [],
+            "next": [],
+            "settings": [],
+        }
+    return answer_data(sweep.runs, read_scores(folder))
 
 
 def _by_importance(sweep: SweepData) -> list[SamplePicture]:

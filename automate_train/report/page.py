@@ -22,11 +22,11 @@ from .cache import compact_json
 
 MODULES = (
     "dom", "format", "data", "sweep", "view", "marks", "cell", "controls", "keyboard", "grid", "viewer", "compare",
-    "colours", "resample", "chart", "replicates", "curves", "table", "marks_tab", "provenance", "vote_model", "votes",
-    "vote_pictures", "vote_tab", "main",
+    "heat_map", "answer", "colours", "resample", "chart", "replicates", "curves", "table", "marks_tab", "provenance",
+    "vote_model", "votes", "vote_pictures", "vote_tab", "main",
 )  # fmt: skip
 """Each imports only earlier ones."""
-STYLES = ("base", "grid", "viewer", "panels", "vote")
+STYLES = ("base", "answer", "grid", "viewer", "panels", "vote")
 
 
 @cache

@@ -12,17 +12,18 @@ import base64
 import json
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from automate_train.records import Outcome, RunRecord
+from automate_train.records import Outcome, RunRecord, Score
 from automate_train.report.assemble import WrittenPage, write_page
 from automate_train.store.journal import Journal
-from automate_train.store.layout import SweepFolder
+from automate_train.store.layout import SweepFolder, run_folder
+from automate_train.store.scores import append_score
 
 EVIL = "</script><script>window.evil = 1</script><img src=x onerror='window.evil = 2'> \u2028 \"'&amp; ${1}"
 CJK = "한국어 프롬프트, 日本語のプロンプト, 中文提示词"
@@ -86,7 +87,7 @@ class Sweep:
                 "epoch_loss": loss + 0.1,
                 "steps": reached,
                 "seconds": 60.0 + run.index,
-                "checkpoint": "x",
+                "checkpoint": str(attempt / "output" / "x.safetensors"),
             }
             self.journal.end(begun, Outcome(end, 0 if end == "succeeded" else 1, reason), 1_700_000_100.0, facts)  # type: ignore[arg-type]
         return attempt
@@ -127,6 +128,15 @@ class Sweep:
         }  # fmt: skip
         png.with_suffix(".json").write_text(json.dumps(about))
         return png
+
+    def score(self, run: RunRecord, epochs: int, error: Callable[[int, int], float], items: int = 4) -> None:
+        """Judge each epoch of a run that has been trained once. `error`: of (epoch, item)."""
+        for epoch in range(1, epochs + 1):
+            name = "x.safetensors" if epoch == epochs else f"x-{epoch:06d}.safetensors"
+            checkpoint = f"{run_folder(run.number, run.slug)}/attempt-1/output/{name}"
+            for item in range(items):
+                score = Score(run.key, checkpoint, epoch, None, "held-out-0a1b2c3d", f"{item}.png", error(epoch, item))
+                append_score(self.folder, score)
 
     def baseline(self, no: int, text: str) -> None:
         folder = self.path / "baseline"

@@ -153,7 +153,7 @@ def test_shift_and_arrows_move_the_focus_and_enter_opens_what_is_seen(page: Brow
 
 
 def test_curves_show_metrics_and_values(page: Browser):
-    page.key("2")
+    page.key("3")
     page.until(lambda: page.texts(".runs output"))
     assert (
         len(page.texts(".runs li")) == 3 and page.js("return document.querySelectorAll('#curves canvas').length") == 1
@@ -180,12 +180,12 @@ def test_replicates_stand_together_and_losses_that_cannot_be_compared_are_called
         made.begin(run, epochs=2)
     browser.open(made.build().path)
     assert browser.js("return document.querySelector('#y').value") == "min_snr_gamma"
-    browser.key("3")
+    browser.key("4")
     assert browser.text("#loss-note") == NOTE
     assert browser.texts("#settings th") == ["min_snr_gamma", "seed", "epoch_loss, mean (range)"]
     rows = browser.texts("#settings tbody tr")
     assert len(rows) == 2 and all(re.fullmatch(r"[15]\s+1, 2\s+0\.\d+ \(0\.\d+ to 0\.\d+\)", row) for row in rows), rows
-    browser.key("2")
+    browser.key("3")
     browser.until(lambda: browser.texts(".runs output"))
     assert browser.text("#loss-note") == NOTE
     browser.choose("#metric", "epoch_loss")  # a mean already, which no smoothing changes
@@ -197,7 +197,7 @@ def test_replicates_stand_together_and_losses_that_cannot_be_compared_are_called
 
 
 def test_the_table_sorts_filters_and_is_exported(page: Browser, downloads: Path):
-    page.key("3")
+    page.key("4")
     assert page.text("#count") == "4 of 4 runs"
     page.click("[data-sort=loss]")
     assert page.texts(".rows tbody tr:not(.reason) th") == ["2", "1", "0", "3"]
@@ -234,7 +234,7 @@ def test_marks_are_kept_exported_and_put_back(page: Browser, sweep: Sweep, downl
     page.until(lambda: not page.js("return document.querySelector('#viewer').open"))
     page.open(sweep.path / "report.html")
     assert page.texts(".badge.star") == ["★"] and page.texts(".badge.note") == ["✎"]
-    page.key("5")
+    page.key("6")
     page.press("Export")
     file = downloads / "boats-marks.json"
     page.until(file.exists)
@@ -331,15 +331,15 @@ def test_a_page_without_its_pictures_says_so(sweep: Sweep, browser: Browser, tmp
 def test_a_sweep_of_the_tiny_trainer(browser: Browser, tiny_sweep: Path):
     browser.open(write_page(find_sweep(tiny_sweep)).path, "#tab=provenance")
     browser.until(lambda: '"num_repeats": 4' in "".join(browser.texts("#provenance pre")))  # the tuning file
-    browser.key("1")
+    browser.key("2")
     assert browser.texts(".pictures thead th") == ["epoch 1", "epoch 2"]
     assert browser.texts(".pictures tbody th") == ["1e-3", "5e-3"]
     browser.until(lambda: loaded(browser))
     assert len(set(sources(browser))) == 4
-    browser.key("2")
+    browser.key("3")
     browser.until(lambda: len(browser.texts(".runs li")) == 2)
     assert browser.js("return document.querySelector('#metric').value") == "loss"
-    browser.key("3")
+    browser.key("4")
     assert all(float(loss) > 0 for loss in browser.texts(".rows tbody td.number:nth-of-type(5)"))
 
 
@@ -363,7 +363,7 @@ def test_a_resumed_run_is_one_curve_with_the_pictures_of_all_attempts(browser: B
     assert browser.texts(".pictures tbody th") == ["epoch 1", "epoch 2", "epoch 3"]
     assert browser.attributes(".cell", "data-state") == ["done", "done", "done"]
     browser.until(lambda: loaded(browser))
-    browser.key("2")
+    browser.key("3")
     browser.until(lambda: len(browser.texts(".runs li")) == 1)
     browser.js("document.querySelector('.chart').focus()")
     browser.key("ARROW_RIGHT", shift=True)
@@ -388,3 +388,37 @@ def test_a_thousand_pictures_paint_at_once(browser: Browser, tmp_path: Path):
     assert browser.js("return document.querySelectorAll('.cell').length") == 250
     loaded_now = "return [...document.querySelectorAll('.cell img')].filter(i => i.complete && i.naturalWidth).length"
     assert browser.js(loaded_now) < 250  # those out of sight are not loaded yet
+
+
+def test_the_page_opens_with_the_answer(tmp_path: Path, browser: Browser):
+    sweep = Sweep(tmp_path, seed=["1", "2", "3"], unet_lr=["1e-4", "4e-4"], network_dim=["4", "16"])
+    sweep.options["held_out"] = 4
+    sweep.journal.note(command=["--tuning_config_path", "my tuning.json"])
+    for run in sweep.runs():
+        sweep.begin(run, epochs=3)
+        worse = {"1e-4": 0.1, "4e-4": 0.0}[run.varied["unet_lr"]]
+        seed = int(run.varied["seed"]) * 1e-3
+        sweep.score(run, 3, lambda epoch, item, extra=worse + seed: 0.2 + extra + 0.05 / epoch + 0.01 * item)  # type: ignore[misc]
+    sweep.build()
+    browser.open(sweep.path / "report.html")
+    assert "unet_lr=4e-4" in browser.text("#verdict") and "unet_lr=1e-4" not in browser.text("#verdict")
+    assert "4 settings with 3 seeds each, 4 pictures" in browser.text("#answer .verdict")
+    names = browser.texts("#dots tbody th")
+    assert [name.split(" ")[0] for name in names] == ["unet_lr=4e-4"] * 2 + ["unet_lr=1e-4"] * 2
+    assert browser.texts("#dots .badge") == ["tied", "tied"]
+    # The dots stand in the order of the means, inside the plot, each within its interval.
+    dots = [float(at.rstrip("%")) for at in browser.attributes("#dots circle", "cx") if at]
+    assert dots == sorted(dots) and dots[0] >= 0 and dots[-1] <= 100 and len(dots) == 4
+    ends = [float(each.rstrip("%")) for name in ("x1", "x2") for each in browser.attributes("#dots line", name) if each]
+    assert all(low < dot < high for low, dot, high in zip(ends[:4], dots, ends[4:], strict=True))
+    assert browser.texts("#heat tbody th") == ["1e-4", "4e-4"] and len(browser.texts("#heat td.number")) == 4
+    labels = browser.js("return [...document.querySelectorAll('.epochs text')].map((each) => each.textContent)")
+    assert labels[-4:] == ["1", "2", "3", "epoch"]
+    assert "automate-train --tuning_config_path 'my tuning.json' --set 'unet_lr_list=[1e-4, 4e-4, 0.0016]'" in (
+        browser.texts(".steps pre")
+    )
+
+
+def test_without_scores_the_page_opens_with_the_pictures_and_says_why(page: Browser):
+    assert page.text("#why-no-answer").startswith("No setting can be called better: no picture was held out")
+    assert page.texts("#dots") == [] and len(page.texts(".cell")) == 4

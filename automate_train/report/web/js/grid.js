@@ -56,7 +56,9 @@ function draw() {
   });
   table.addEventListener("focusin", (event) => keepFocus(event.target.closest(".cell")));
   const hasPictures = data.checkpoints.length > 0;
-  put(root, tools, hasPictures ? h("div", { class: "scroll" }, table)
+  // Without a verdict the page opens here, and says why there is none.
+  const why = !data.answer.settings.length && h("p", { class: "quiet", id: "why-no-answer" }, data.answer.sentences.join(" "));
+  put(root, why, tools, hasPictures ? h("div", { class: "scroll" }, table)
     : h("p", { class: "empty" }, "No sample pictures yet. They appear here when the runs have saved checkpoints: set prompt_path, and sample_opt or a WebUI, in the config."));
   focused = [Math.min(focused[0], y.values.length - 1), Math.min(focused[1], x.values.length - 1)];
   resize();

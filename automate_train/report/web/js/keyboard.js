@@ -17,7 +17,7 @@ const HELP = [
   ["N", "write a note (in full size)"],
   ["B", "show or hide the baseline (in full size)"],
   ["1 2 0 U", "vote: left, right, no difference, undo (in the tab Vote)"],
-  ["1 – 6", "grid, curves, table, vote, marks, provenance"],
+  ["1 – 7", "answer, grid, curves, table, vote, marks, provenance"],
   ["?", "this list"],
 ];
 

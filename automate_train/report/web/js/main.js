@@ -1,5 +1,6 @@
-// The page's frame: the sweep's name and states, the six tabs. Starts everything.
+// The page's frame: the sweep's name and states, the tabs. Starts everything.
 
+import { startAnswer } from "./answer.js";
 import { startCompare } from "./compare.js";
 import { startCurves } from "./curves.js";
 import { data } from "./data.js";
@@ -14,7 +15,7 @@ import { change, listen, TABS, view } from "./view.js";
 import { startViewer } from "./viewer.js";
 import { startVoteTab } from "./vote_tab.js";
 
-const NAMES = { grid: "Grid", curves: "Curves", table: "Table", vote: "Vote", marks: "Marks", provenance: "Provenance" };
+const NAMES = { answer: "Answer", grid: "Grid", curves: "Curves", table: "Table", vote: "Vote", marks: "Marks", provenance: "Provenance" };
 
 function frame() {
   const counts = new Map();
@@ -38,7 +39,7 @@ function showTab() {
 onKey((event) => {
   if (document.querySelector("dialog[open]")) return false;
   if (event.key === "?") showHelp();
-  else if (/^[1-6]$/.test(event.key)) change({ tab: TABS[event.key - 1] });
+  else if (/^[1-7]$/.test(event.key)) change({ tab: TABS[event.key - 1] });
   else return false;
   return true;
 });
@@ -47,6 +48,7 @@ frame();
 showTab();
 listen((names) => names.has("tab") && showTab());
 find("skip").addEventListener("click", () => find("main").focus());
+startAnswer();
 startGrid();
 startViewer();
 startCompare();

@@ -1,9 +1,10 @@
 // What is shown now. All of it is in the URL's hash, so that a view can be sent to a colleague.
 // Covers: the view's fields, hash <-> view, calling the listeners. Not: drawing.
 
+import { data } from "./data.js";
 import { axes, axisOf, checkpointAxis, firstShown, settingAxes } from "./sweep.js";
 
-export const TABS = ["grid", "curves", "table", "vote", "marks", "provenance"];
+export const TABS = ["answer", "grid", "curves", "table", "vote", "marks", "provenance"];
 
 // `x`, `y`: ids of the axes of columns and rows. `at`: axis id -> value, where one was chosen on another axis.
 // `upDown`: the axis of the up and down keys. `open`, `pins`: ids of cells.
@@ -14,7 +15,7 @@ function defaults() {
   const others = [checkpointAxis, axisOf("prompt"), axisOf("weight"), ...seeds, axisOf("run")].filter(many);
   const [y, x] = varied.length > 1 ? varied : [...varied, ...others, axisOf("prompt"), checkpointAxis];
   return {
-    tab: "grid", x: x.id, y: y.id, at: {}, upDown: "", size: 0, pins: [], open: "", compare: "", base: "1",
+    tab: data.answer.settings.length ? "answer" : "grid", x: x.id, y: y.id, at: {}, upDown: "", size: 0, pins: [], open: "", compare: "", base: "1",
     metric: "", smooth: "0.6", against: "step", colour: "", log: "", off: [], sort: "", find: "", states: "",
   };
 }
@@ -85,7 +86,7 @@ function readHash() {
     else if (name === "size") fields.size = Number(text) || 0;
     else if (Object.hasOwn(fields, name)) fields[name] = text;
   }
-  if (!TABS.includes(fields.tab)) fields.tab = "grid";
+  if (!TABS.includes(fields.tab)) fields.tab = first.tab;
   if (!axisOf(fields.x)) fields.x = first.x;
   if (!axisOf(fields.y) || fields.x === fields.y) fields.y = fields.x === first.y ? first.x : first.y;
   Object.assign(view, fields);
