@@ -53,14 +53,17 @@ class Measurer:
         self._child.tell(json.dumps({"pictures": [each._asdict() for each in pictures]}))
         self._is_ready = False
 
-    def scores(self, task: Task) -> Iterator[tuple[str, float]]:
-        """(picture, error) one after the other. `Unmeasurable`, `Broken`."""
+    def wait_until_ready(self) -> None:
+        """Until the base is loaded. `Broken`."""
         while not self._is_ready:
             told = self._next()
             if "error" in told:
                 self.close()
                 raise Broken(str(told["error"]))
             self._is_ready = "ready" in told
+
+    def scores(self, task: Task) -> Iterator[tuple[str, float]]:
+        """(picture, error) one after the other. `Unmeasurable`, `Broken`."""
         self._child.tell(json.dumps({"checkpoint": task.path, "items": task.items}))
         finite = True
         while "done" not in (told := self._next()):

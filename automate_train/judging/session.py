@@ -65,7 +65,6 @@ class Session:
         self.seconds: list[float] = []
         """What the checkpoints of this session took, without the base's load."""
         self.said_at = time.monotonic()
-        self.could_not = False
 
     def run(self) -> int:
         while True:
@@ -76,7 +75,7 @@ class Session:
                 break
         self._note(0.0)
         self._summary()
-        return 1 if self.could_not or self.judged < self.total else 0
+        return int(self.judged < self.total)
 
     def close(self) -> None:
         if self.measurer is not None:
@@ -104,9 +103,10 @@ class Session:
             if wrong:
                 self._skip(task, wrong)
                 continue
-            began = time.monotonic()
             try:
                 measurer = self._measurer(measure)
+                measurer.wait_until_ready()
+                began = time.monotonic()
                 for item, score in measurer.scores(task):
                     append_score(self.folder, task.score._replace(item=item, score=score))
                 failures = 0
@@ -138,7 +138,6 @@ class Session:
         return self.measurer
 
     def _skip(self, task: Task, why: str) -> None:
-        self.could_not = True
         self.planner.skip(task)
         self._tell(f"{task.label}: {why}")
 
