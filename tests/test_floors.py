@@ -38,6 +38,7 @@ OWNERS = {"pynvml": {"machine"}, "sqlite3": {"store"}, "requests": {"sampling/se
 """An outside library -> the rooms that may import it."""
 WORDS = {
     r"/proc\b|\bkillpg\b|\bpidfd\w*|\bwaitpid\b": {"executors", "machine", "hook"},
+    r"""(?i)^\w{0,2}['"]*(select .+ from|insert .*into|delete from|update \w+ set|create table|pragma) """: {"store"},
     r"<lora:|\btxt2img\b|\bLora hashes\b|\bsd_model_checkpoint\b": {"sampling/servers"},
 }
 """What only some rooms may mention in code; comments and docstrings may."""
@@ -136,16 +137,53 @@ def test_modules_import_each_other_in_no_circle():
     assert not circles, circles
 
 
+def outside_imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """(line, library) of every import, also by `importlib` or `__import__` and from inside a text that is a name."""
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = [node.module or ""]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in (
+            "import_module",
+            "__import__",
+        ):
+            words = [*node.args, *(word.value for word in node.keywords)]
+            names = [word.value for word in words if isinstance(word, ast.Constant) and isinstance(word.value, str)]
+        yield from ((node.lineno, name.split(".")[0]) for name in names)
+
+
 @pytest.mark.parametrize("library", OWNERS)
 def test_an_outside_library_has_one_room(library: str):
-    found = []
+    others = [path for path in MODULES if room_of(path) not in OWNERS[library]]
+    found = [f"{path.relative_to(PACKAGE.parent)}:{line}" for path in others
+             for line, name in outside_imports(tree_of(path)) if name == library]  # fmt: skip
+    assert not found, "\n".join(found)
+    assert any(name == library for path in MODULES for _, name in outside_imports(tree_of(path))), "nobody imports it"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import sqlite3", "def f():\n from sqlite3 import connect", "__import__('sqlite3')",
+        "import importlib; importlib.import_module('sqlite3')",
+        "from importlib import import_module; import_module(name='sqlite3')",
+    ],
+)  # fmt: skip
+def test_every_way_to_import_a_library_is_seen(source: str):
+    assert "sqlite3" in {name for _, name in outside_imports(ast.parse(source))}
+
+
+def test_a_module_is_imported_by_a_computed_name_only_where_ours_are_found_by_name():
+    """Nothing else could be read from the source."""
+    found = set()
     for path in MODULES:
         for node in ast.walk(tree_of(path)):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
-            if any(name.split(".")[0] == library for name in names) and room_of(path) not in OWNERS[library]:
-                found.append(f"{path.relative_to(PACKAGE.parent)}:{node.lineno}")
-    assert not found, "\n".join(found)
+            name = ast.unparse(node.func).rpartition(".")[2] if isinstance(node, ast.Call) else ""
+            if name in ("import_module", "__import__") and not isinstance((*node.args, None)[0], ast.Constant):
+                found.add(str(path.relative_to(PACKAGE)))
+    assert found <= {"trainers/__init__.py", "cli/main.py"}
 
 
 @pytest.mark.parametrize("words", WORDS)
@@ -176,4 +214,7 @@ def test_the_checks_see_what_they_should(tmp_path: Path):
     assert room_of(PACKAGE / "sampling/servers/webui/http.py") == "sampling/servers"
     assert room_of(PACKAGE / "sampling/session.py") == "sampling" and room_of(PACKAGE / "pipeline.py") == "pipeline"
     assert ("errors",) in {name for _, name in imports(PACKAGE / "config/layers.py")}
-    assert any("sqlite3" in text for path in (PACKAGE / "store").glob("*.py") for _, text in code(path))
+    texts = [text for path in (PACKAGE / "store").glob("*.py") for _, text in code(path)]
+    assert "sqlite3" in texts and all(
+        any(re.search(words, text) for text in texts) for words in WORDS if "pragma" in words
+    )

@@ -48,25 +48,75 @@ NASTY = [
 # no shell, no flags
 
 
+SHELL_CALLS = {
+    "os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput", "asyncio.create_subprocess_shell",
+    "pty.spawn", "eval", "exec",
+}  # fmt: skip
+SHELLS = {"sh", "bash", "dash", "zsh", "ksh", "cmd"}
+
+
+def shell_texts(source: str) -> list[str]:
+    """What of a module hands a text to a shell, or runs one as Python: by a call, however it was imported, by `shell=`,
+    or by a command `sh -c TEXT` whose text is not fixed."""
+    tree = ast.parse(source)
+    names: dict[str, str] = {}
+    fixed = {
+        node.targets[0].id
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.targets[0], ast.Name)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.asname: alias.name for alias in node.names if alias.asname}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute | ast.Name):
+            first, dot, rest = ast.unparse(node).partition(".")
+            if names.get(first, first) + dot + rest in SHELL_CALLS:
+                found.append(ast.unparse(node))
+        elif isinstance(node, ast.keyword) and node.arg == "shell":
+            found += (
+                [ast.unparse(node)] if not (isinstance(node.value, ast.Constant) and node.value.value is False) else []
+            )
+        elif isinstance(node, ast.List | ast.Tuple):
+            words = [each.value if isinstance(each, ast.Constant) else None for each in node.elts]
+            if any(isinstance(word, str) and word.rpartition("/")[2] in SHELLS for word in words) and "-c" in words:
+                text = node.elts[words.index("-c") + 1]
+                if not isinstance(text, ast.Constant) and not (isinstance(text, ast.Name) and text.id in fixed):
+                    found.append(ast.unparse(node))
+    return found
+
+
 def test_no_shell_string_anywhere():
-    """The one program text for a shell is a constant; nothing is formatted into it."""
-    for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call):
-                assert ast.unparse(node.func) not in (
-                    "os.system",
-                    "os.popen",
-                    "eval",
-                    "exec",
-                    "subprocess.getoutput",
-                ), path
-                shell = [word.value for word in node.keywords if word.arg == "shell"]
-                assert all(isinstance(value, ast.Constant) and value.value is False for value in shell), path
-    source = ast.parse((PACKAGE / "executors" / "local.py").read_text(encoding="utf-8"))
-    (shim,) = [
-        node.value for node in source.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "SHIM"
-    ]
-    assert isinstance(shim, ast.Constant)
+    """The program texts for a shell are constants; nothing is formatted into them."""
+    found = {path.name: texts for path in PACKAGE.rglob("*.py") if (texts := shell_texts(path.read_text("utf-8")))}
+    assert found == {}
+    shells = [path.name for path in PACKAGE.rglob("*.py") if '"-c"' in path.read_text("utf-8")]
+    assert {"local.py", "child_process.py"} <= {*shells}, "the two that start a shell are seen"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import os; os.system(x)", "import os as o; o.system(x)", "from os import system as s; s(x)", "eval(x)",
+        "import subprocess as p; p.run(x, shell=True)", "import subprocess; subprocess.Popen(x, shell=y)",
+        "import subprocess; call = subprocess.getoutput", "run(['sh', '-c', x])",
+        "run(('/bin/sh', '-c', f'{x}', 'sh'))", "A = 'a'; run(['bash', '-c', A + x])",
+        "run(['/bin/dash', '-e', '-c', 'echo ' + x])",
+    ],
+)  # fmt: skip
+def test_every_way_to_a_shell_is_seen(source: str):
+    assert shell_texts(source)
+
+
+def test_a_fixed_text_for_a_shell_is_none():
+    assert not shell_texts(
+        "A = 'exec \"$@\"'; run(['sh', '-c', A, 'sh', x]); run(['/bin/sh', '-c', 'true'], shell=False)"
+    )
 
 
 @pytest.mark.parametrize("value", NASTY)
