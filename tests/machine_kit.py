@@ -6,14 +6,17 @@ waits for others in `started-*` ends only if they run at the same time.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 FAKE = Path(__file__).parent / "fakes" / "fake_pynvml"
 SH = ["/bin/sh", "-c"]
@@ -32,6 +35,20 @@ HELD = ALONE + "echo $0 >>order; " + WAIT.format("[ -e go ]") + TELL
 def together(count: int) -> str:
     """A run that ends only when `count` runs have begun, so the first of them must run at the same time."""
     return ALONE + 'touch "started-$0"; ' + WAIT.format(f"[ $(ls | grep -c started-) -ge {count} ]") + TELL
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, size: str) -> Iterator[Path]:
+    """A tmpfs of this size; skips where we may not mount."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"NOT TESTED, a tmpfs cannot be mounted here: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 class Machine:

@@ -8,27 +8,13 @@ import resource
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ground import SEED, Ground, told, until
+from machine_kit import mounted
 
 SMALL = [pytest.param(8, 3, marks=pytest.mark.slow), pytest.param(40, 30, marks=pytest.mark.faults)]
-
-
-@contextlib.contextmanager
-def mounted(folder: Path, size: str) -> Iterator[Path]:
-    """A tmpfs of this size; skips where we may not mount."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"NOT TESTED, a tmpfs cannot be mounted here: {done.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def resize(disk: Path, free: int | None) -> None:

@@ -6,6 +6,8 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,76 @@ def test_a_pipe_in_the_locks_place_is_not_waited_for(tmp_path):
 def test_the_folder_is_the_same_for_every_user(monkeypatch):
     monkeypatch.delenv(reservations.FOLDER)
     assert reservations.folder() in (Path("/run/lock"), Path("/tmp"))
+
+
+# two users
+
+
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder like /run/lock: everybody may write there, and remove only what is his own."""
+    if os.getuid():
+        pytest.skip("only root may become other users")
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        os.chmod(name, 0o1777)
+        monkeypatch.setenv(reservations.FOLDER, name)
+        yield Path(name)
+
+
+USER = """import os, sys
+from pathlib import Path
+from automate_train.machine.reservations import *
+real = os.open
+def protected(path, flags, *more):  # fs.protected_regular, and protected_fifos, as strict as they can be
+    if flags & os.O_CREAT and not flags & os.O_EXCL and os.path.lexists(path):
+        raise PermissionError(13, "Permission denied", str(path))
+    return real(path, flags, *more)
+os.open = protected
+os.umask(0o077)
+os.setgroups([]), os.setgid({number}), os.setuid({number})
+"""
+
+
+def as_user(number: int, code: str) -> subprocess.Popen[str]:
+    """Python that becomes another user before it does anything."""
+    return subprocess.Popen(
+        [sys.executable, "-c", USER.format(number=number) + code], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def test_what_one_user_has_made_every_other_can_use(shared: Path):
+    held = "print(take(['GPU-a'], Path('/data/of-{}'))); sys.stdout.flush(); input()"
+    for first, second in ((1201, 1202), (1202, 1201), (1201, 0)):
+        with as_user(first, held.format(first)) as holder:
+            assert holder.stdout and int(holder.stdout.readline()) >= 10
+            asked = "print(take(['GPU-a'], Path('/q')), problem() or 'usable', taken(['GPU-a']))"
+            told = as_user(second, asked).communicate(timeout=60)[0]
+            assert told.startswith("None usable") and f"/data/of-{first}" in told, told
+            holder.kill()
+        told = as_user(second, "print(take(['GPU-a'], Path('/q')))").communicate(timeout=60)[0]
+        assert int(told) >= 10, "free again, whoever made the file"
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        "os.symlink('/etc/passwd', at)",
+        "os.mkfifo(at)",
+        "os.mkdir(at)",
+        "at.write_text('x')",
+        "os.symlink('/none', at)",
+    ],
+)
+@pytest.mark.parametrize("which", [LOCKS, f"{LOCKS}-GPU-a"])
+def test_what_another_user_plants_is_refused_in_words_and_at_once(shared: Path, plant: str, which: str):
+    """In the lock's place nothing can be reserved, which is said; in that of the file for people, all can."""
+    told = as_user(1201, f"at = Path({str(shared / which)!r}); {plant}").communicate(timeout=60)[0]
+    assert not told, told
+    code = "try: print(take(['GPU-a'], Path('/q')), taken(['GPU-a']))\nexcept OSError as error: print('refused', error)"
+    told = as_user(1202, code + "\nprint(problem())").communicate(timeout=60)[0]
+    assert "Traceback" not in told
+    if which == LOCKS:
+        assert told.startswith("refused") and LOCKS in told.splitlines()[-1], told
+    else:
+        assert told.startswith("1") and "'GPU-a': 'another sweep'" in told, told
