@@ -144,7 +144,7 @@ def interrupt(flags: list[str], cwd: Path, signals: list[int], started: int) -> 
         text=True,
         stderr=subprocess.STDOUT,
     )
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while len(list(cwd.glob("out/p/*/attempt-1/exit_code"))) < started and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(0.1)
@@ -152,12 +152,13 @@ def interrupt(flags: list[str], cwd: Path, signals: list[int], started: int) -> 
     for number in signals:
         process.send_signal(number)
         time.sleep(0.2)
-    output = process.communicate(timeout=30)[0]
+    (cwd / "told").touch()
+    output = process.communicate(timeout=120)[0]
     return process.returncode, output, time.monotonic() - began
 
 
 def test_ctrl_c_once_finishes_what_runs(sweep_files, tmp_path):
-    flags = sweep_files([*SH, "sleep 1; echo whole", "{n}"], {"n_list": [0, 1, 2, 3]})
+    flags = sweep_files([*SH, "until [ -e told ]; do sleep 0.02; done", "{n}"], {"n_list": [0, 1, 2, 3]})
     code, output, _ = interrupt(flags, tmp_path, [signal.SIGINT], 2)
     assert code == 130, output
     assert [row["state"] for row in results(tmp_path)] == ["succeeded", "succeeded", "waiting", "waiting"]
@@ -168,19 +169,20 @@ def test_ctrl_c_once_finishes_what_runs(sweep_files, tmp_path):
 def test_ctrl_c_twice_or_sigterm_ends_the_groups(sweep_files, tmp_path, signals):
     program = "import os, subprocess, time; subprocess.Popen(['sleep', '60']); time.sleep(60)"
     flags = sweep_files([sys.executable, "-c", program, "{n}"], {"n_list": [0, 1, 2]})
-    code, output, seconds = interrupt(flags, tmp_path, signals, 2)
-    assert code == 130 and seconds < 9, output
+    code, output, _ = interrupt(flags, tmp_path, signals, 2)
+    assert code == 130, output
+    ends = [path.read_text() for path in tmp_path.glob("out/p/*/attempt-1/exit_code")]
+    assert ends == ["143\n"] * 2, "by SIGTERM, not killed with their shells after 10 s"
     assert [row["state"] for row in results(tmp_path)] == ["cancelled", "cancelled", "waiting"]
-    assert len(list(tmp_path.glob("out/p/*/attempt-1/exit_code"))) == 2
     assert not Local().living(tmp_path / "out/p")
 
 
 @pytest.mark.slow
 def test_a_child_that_ignores_sigterm_is_killed_after_the_deadline(sweep_files, tmp_path):
-    program = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+    program = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
     flags = sweep_files([sys.executable, "-c", program, "{n}"], {"n_list": [0, 1]})
     code, output, seconds = interrupt(flags, tmp_path, [signal.SIGTERM], 2)
-    assert code == 130 and 9 < seconds < 14, output
+    assert code == 130 and seconds > 9, output
 
 
 def test_kill_minus_nine_loses_nothing_and_adopts(automate_train, sweep_files, tmp_path):
@@ -193,17 +195,18 @@ def test_kill_minus_nine_loses_nothing_and_adopts(automate_train, sweep_files, t
     while said.read_text().count("adopted") < 2 and again.poll() is None:
         time.sleep(0.02)
     (tmp_path / "go").touch()
-    assert again.wait(30) == 0 and said.read_text().count("adopted") == 2, said.read_text()
+    assert again.wait(120) == 0 and said.read_text().count("adopted") == 2, said.read_text()
     assert [row["state"] for row in results(tmp_path)] == ["succeeded"] * 3
     assert len(attempts(tmp_path / "out/p")) == 3
 
 
 def test_a_run_killed_with_its_shell_is_lost_and_run_again(automate_train, sweep_files, tmp_path):
-    flags = sweep_files([*SH, "sleep 1; echo whole", "{n}"], {"n_list": [0]})
+    flags = sweep_files([*SH, "[ -e again ] || sleep 600", "{n}"], {"n_list": [0]})
     interrupt(flags, tmp_path, [signal.SIGKILL], 1)
     executor = Local()
     (handle,) = executor.living(tmp_path / "out/p").values()
     executor.stop(handle, now=True)
+    (tmp_path / "again").touch()
     done = automate_train(*flags)
     assert done.returncode == 0 and "lost" in done.stdout, done.stdout
     assert attempts(tmp_path / "out/p") == ["000-p/attempt-1", "000-p/attempt-2"]
@@ -223,7 +226,7 @@ def test_a_second_orchestrator_is_refused(automate_train, sweep_files, tmp_path)
     status = automate_train("status", "out/p", "--json")
     assert {run["state"] for run in json.loads(status.stdout)["runs"]} == {"running"}
     (tmp_path / "go").touch()
-    assert process.wait(20) == 0
+    assert process.wait(120) == 0
 
 
 def test_status_as_table_and_json(automate_train, sweep_files, tmp_path):

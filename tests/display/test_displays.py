@@ -12,10 +12,12 @@ import pytest
 from display_kit import Sweep
 
 from automate_train.config.masking import Masker
+from automate_train.display import summary
 from automate_train.display.live import LiveTable, choose, sweep_seconds_left
 from automate_train.display.plain import Plain, duration
-from automate_train.records import Attempt, Device, Outcome
-from automate_train.store.layout import AttemptFolder
+from automate_train.records import Attempt, Device, Outcome, RunRecord
+from automate_train.store.journal import Journal
+from automate_train.store.layout import AttemptFolder, SweepFolder
 from automate_train.store.progress import Progress
 from automate_train.trainers import command
 from automate_train.training.running_attempt import RunningAttempt
@@ -98,6 +100,16 @@ def test_the_live_table_shows_devices_and_runs(monkeypatch):
     assert "GPU 1 lost" in words and "2 running, 3 to come" in words
 
 
+def test_the_live_table_says_that_a_training_waits_for_its_samples():
+    from rich.console import Console
+
+    waits = Progress(12, step=18, total=24, training_since=0.0, at=3.0, loss=0.5, sample_wait="waits for r-000001")
+    out = io.StringIO()
+    Console(file=out, width=100).print(LiveTable(1)._drawing([running(progress=waits)], [], 0))
+    words = " ".join(out.getvalue().split())
+    assert "18/24 0.5 2/s waits for samples 1 running" in words, "in the place of the time left"
+
+
 def test_it_is_drawn_when_something_has_changed(monkeypatch):
     table = LiveTable(1)
     monkeypatch.setattr(sys, "stdout", io.StringIO())
@@ -124,3 +136,16 @@ def test_a_display_that_cannot_be_written_to_is_silent(monkeypatch):
         display.say("x")
         display.draw([running()], [], 0)
         display.close()
+
+
+def test_the_summary_tells_of_trackers_that_failed_in_this_session(tmp_path):
+    folder = SweepFolder(tmp_path, "p")
+    folder.path.mkdir()
+    journal = Journal(folder.journal)
+    for index, trouble in enumerate(["tracker old: gone", "tracker aim: no server", "tracker aim: no server", ""]):
+        record = RunRecord(f"{index:016x}", index, index, f"p_n={index}", f"p-{index}", {}, {})
+        metrics = {"trouble": trouble} if trouble else {}
+        journal.end(journal.begin(record, (), 1.0), Outcome("succeeded", 0), 2.0, metrics)
+    shown = list(summary.lines(folder, journal, 1.0, ("automate-train",), None, 2, Masker()))
+    journal.close()
+    assert [line for line in shown if "tracker" in line] == ["hook: tracker aim: no server (2 runs)"]

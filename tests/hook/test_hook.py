@@ -561,7 +561,8 @@ def test_a_real_training(attempt: Attempt, pictures: Path) -> None:
         ("lora-step00000012", "step", 1, 12, 0),
         ("lora", "last", 2, 16, 0),
     ]
-    last = attempt.of("metrics")[-1]
+    # On a slow machine the epoch's average, which comes without the rates, is a line of its own.
+    last = [each for each in attempt.of("metrics") if each.get("lr")][-1]
     assert (last["step"], last["epoch"], set(last["lr"])) == (16, 2, {"unet", "textencoder"})
     assert attempt.of("trouble") == [] and attempt.events[-1]["ok"] is True
     assert list(logs.rglob("events.out.tfevents*"))  # the user's own tracker is still there

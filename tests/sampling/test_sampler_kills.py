@@ -93,9 +93,11 @@ def test_killed_before_it_could_clean_up(tmp_path: Path):
 
 
 def test_two_samplers_of_one_sweep(tmp_path: Path):
-    with running(tmp_path / "server", seconds=0.5) as double:
+    with running(tmp_path / "server", seconds=0.05) as double:
         sweep = Sweep(tmp_path / "a", [double.url])
         sweep.run("k0", epochs=1)
+        busy = {"on": "POST /agent-scheduler/v1/queue/txt2img", "what": "status", "status": 503, "times": -1}
+        double.fault(busy)  # the first one gets no picture drawn
         first = sweep.start()
         while not double.log()["uploads"]:
             time.sleep(0.02)
@@ -103,8 +105,9 @@ def test_two_samplers_of_one_sweep(tmp_path: Path):
         assert code == 2 and str(first.pid) in said
         second = sweep.start("--follow")  # of a sweep that was started again: it waits for its turn
         sweep.run("k1", epochs=1)
-        assert first.communicate(timeout=30) and first.returncode == 0
-        assert second.communicate(timeout=30) and second.returncode == 0 and sweep.states() == {"done": 2}
+        double.control(clear=True)
+        assert first.communicate(timeout=120) and first.returncode == 0
+        assert second.communicate(timeout=120) and second.returncode == 0 and sweep.states() == {"done": 2}
 
 
 def test_a_full_disk_is_said(tmp_path: Path):
