@@ -16,6 +16,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from ..records import RunRecord, Score
+from ..store.scores import REPORTED
 from .answer import NextStep, next_steps, sentences
 from .effects import BestEpoch, Effect, EpochRow, best_epoch, marginal_effects
 from .statistics import Comparison, compare
@@ -124,7 +125,7 @@ def _measure(scores: Sequence[Score]) -> tuple[str, int]:
 
 
 def _last_checkpoints(runs: Mapping[str, RunRecord], scores: Iterable[Score]) -> dict[str, list[Score]]:
-    """Run key -> the scores of its last checkpoint, of the runs that have ended well and are judged so far."""
+    """Run key -> the scores of its last checkpoint, of the runs that have ended well and are judged on all pictures."""
     of_run: dict[str, dict[str, list[Score]]] = {}
     for score in scores:
         of_run.setdefault(score.run_key, {}).setdefault(score.checkpoint, []).append(score)
@@ -135,7 +136,12 @@ def _last_checkpoints(runs: Mapping[str, RunRecord], scores: Iterable[Score]) ->
             its = of_checkpoint.get(_inside(runs[key], saved)) if saved else max(of_checkpoint.values(), key=_place)
             if its:
                 found[key] = its
-    return found
+    # A run that is judged on some pictures so far would leave only these for all runs. What programs report of
+    # themselves is never known to be whole.
+    all_items = {score.item for its in found.values() for score in its if score.measure != REPORTED}
+    if not all_items:
+        return found
+    return {key: its for key, its in found.items() if len({score.item for score in its}) == len(all_items)}
 
 
 def _inside(run: RunRecord, checkpoint: str) -> str:

@@ -115,9 +115,8 @@ def test_seeds_that_the_trainer_draws_are_replicates_too():
 
 def test_a_hostile_score_makes_a_sentence_and_no_traceback():
     runs = sweep()
-    scores = [
-        score for score in scored(runs, by_rate) if score.item == ("0.png" if score.run_key < "key4" else "1.png")
-    ]
+    reported = scored(runs, by_rate, measure="reported")
+    scores = [score for score in reported if score.item == ("0.png" if score.run_key < "key4" else "1.png")]
     found = answer(runs, scores)
     assert found.found is None and found.sentences[0].startswith("Nothing can be compared: ")
 
