@@ -33,11 +33,13 @@ from .machine.child_process import own_command
 from .machine.following_process import FollowingProcess
 from .machine.gpus import Gpu
 from .preflight import devices
+from .preflight import held_out as held_out_pictures
 from .preflight import plan as plan_text
 from .preflight.checks import check, secrets_in_names
 from .records import Setting, SweepContext
 from .report.worker import ReportWorker
 from .sampling.process import sampler_process
+from .store.held_out import HeldOut
 from .store.history import Histories
 from .store.journal import Journal, JournalError
 from .store.layout import SweepFolder
@@ -66,6 +68,7 @@ class Plan(NamedTuple):
     context: SweepContext
     gpus: list[Gpu]
     selection: Selection
+    held_out: HeldOut | None
     webui: Mapping[str, str] | None
     """Some runs are sampled on a WebUI; the environment variables that only the sampler gets (passwords)."""
     plain: bool
@@ -106,17 +109,19 @@ def _run(request: SweepRequest, settings: dict[str, Setting], problems: list[Pro
         only, gone = chosen_ranges(request.only, sweep, records, str(folder.path))
         problems += gone
     selection = select(sweep, only, request.skip_to_index, done)
-    problems += [*secrets_in_names(sweep, masker), *found, *check(selection, context, gpus, starts=not request.dry_run)]
+    held_out = held_out_pictures.find(sweep, settings, context, records)
+    context = context._replace(held_out=held_out.paths)
+    problems += [*secrets_in_names(sweep, masker), *found, *held_out.problems]
+    problems = list(dict.fromkeys([*problems, *check(selection, context, gpus, starts=not request.dry_run)]))
     refused = any(problem.severity == "error" for problem in problems)
-    _print_plan(request, context, selection, done, problems, masker, starts=not (request.dry_run or refused))
+    _print_plan(request, context, selection, held_out, done, problems, masker, not (request.dry_run or refused))
     if request.dry_run or refused:
         return 2 if refused else 0
     if request.in_background is not None:
         return _start_in_background(request.in_background, folder)
-    secrets = _sampler_secrets(selection)
     plan = Plan(
-        context, gpus or [], selection, secrets, request.plain, request.rerun, request.samples_must, masker,
-        judge_request(settings),
+        context, gpus or [], selection, held_out.held_out, _sampler_secrets(selection), request.plain, request.rerun,
+        request.samples_must, masker, judge_request(settings),
     )  # fmt: skip
     return execute(plan)
 
@@ -150,16 +155,17 @@ def _context(
 
 
 def _print_plan(
-    request: SweepRequest, context: SweepContext, selection: Selection, done: set[str], problems: list[Problem],
-    masker: Masker, starts: bool,
+    request: SweepRequest, context: SweepContext, selection: Selection, held_out: held_out_pictures.Found,
+    done: set[str], problems: list[Problem], masker: Masker, starts: bool,
 ) -> None:  # fmt: skip
     if request.json:
-        for piece in plan_text.as_json(context, selection, done, problems, masker):
+        for piece in plan_text.as_json(context, selection, held_out.held_out, done, problems, masker):
             sys.stdout.write(piece)
         return
     _print(map(masker.text, plan_text.head(selection)), sys.stdout, starts)
     if request.dry_run:
         _print(plan_text.human(context, selection, done, masker, commands=request.verbose), sys.stdout, starts)
+    _print(map(masker.text, held_out.lines), sys.stdout, starts)
     _print(map(masker.text, plan_text.problem_lines(problems)), sys.stderr, starts)
 
 
@@ -210,6 +216,7 @@ def execute(plan: Plan) -> int:
         journal = open_journal(folder, display.say)
         stack.callback(journal.close)
         first = journal.first_open()
+        held_out_pictures.keep(folder, plan.held_out, journal.records())
         # Again, under the lock: another orchestrator may have trained all of it while we were checking our configs.
         after = rerun_after(journal, context.command) if plan.rerun else 0
         plan = plan._replace(selection=plan.selection._replace(done=journal.done(after)))

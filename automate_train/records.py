@@ -122,6 +122,19 @@ class SweepContext(NamedTuple):
     """The folder where it was typed: relative paths begin there."""
     config_files: Mapping[str, str] = {}
     """`default file`, `tuning file` -> its path."""
+    held_out: frozenset[str] = frozenset()
+    """Real paths of the pictures that no run may see: a trainer gets a folder of links to the others."""
+
+
+class PictureFolder(NamedTuple):
+    """A folder of pictures that a run trains on, itself or by a folder of links."""
+
+    path: str
+    """As the configs name it, absolute."""
+    captions: Mapping[str, str]
+    """Each picture's name -> its caption file's absolute path; empty without one."""
+    regular: bool = False
+    """Regularization pictures."""
 
 
 # one attempt: from the request to its end
@@ -149,6 +162,8 @@ class Cache(NamedTuple):
     path: str
     links: Mapping[str, str]
     """Name inside `path` -> absolute target."""
+    fills: bool = True
+    """The trainer writes into it. False: its links alone are wanted, which leave held-out pictures out."""
 
 
 class Resume(NamedTuple):

@@ -88,6 +88,7 @@ TYPES: dict[str, list[str]] = {
     "range": ["array", "string", "null"],
     "table": ["object", "null"],
     "groups": ["array", "string", "null"],
+    "amount": ["number", "string", "null"],
 }
 """A key's type -> the JSON types that are accepted: numbers may be texts, and every key may be not set."""
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Type = Literal[
-    "text", "texts", "int", "float", "bool", "numbers", "devices", "resolution", "range", "table", "groups", "any"
-]
+Type = Literal["text", "texts", "int", "float", "bool", "numbers", "devices", "resolution", "range", "table", "groups",
+               "amount", "any"]  # fmt: skip
 Reader = Literal["sweep", "trainer", "launcher", "trackers", "sampling", "options", "dataset"]
 """Who reads a key: see `READERS`."""
 Scope = Literal["run", "sweep", "expansion"]
@@ -37,6 +36,7 @@ TYPES: dict[Type, str] = {
     "range": "two numbers",
     "table": "object",
     "groups": "list of lists of keys",
+    "amount": "number, share below 1, or folder",
     "any": "number, or true or false",
 }
 """What a value of each type is. Numbers and switches may be texts, as old files have them."""
@@ -109,6 +109,8 @@ SWEEP = (
         scope="sweep"),
     Key("judge_device", "text", "sweep", "The GPU on which checkpoints are measured, by number or UUID; unless given, "
         "any that is free.", "1", scope="sweep"),
+    Key("held_out", "amount", "sweep", "Pictures that no run sees, to measure LoRAs on: how many, their share, or a "
+        "folder of others.", 4, scope="sweep"),
     Key("$schema", "text", "sweep", "Ignored: it tells an editor where the schema of config files is.",
         "configs/schema.json", scope="expansion"),
 )  # fmt: skip

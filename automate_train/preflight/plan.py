@@ -18,6 +18,7 @@ from ..config.masking import Masker
 from ..config.values import text_of
 from ..errors import Problem, UserError
 from ..records import Dropped, Launch, Run, RunRecord, Setting, SweepContext
+from ..store.held_out import HeldOut, as_dict
 from ..store.journal import Journal
 from ..store.layout import AttemptFolder, SweepFolder, attempt_folder, run_folder
 from ..store.sweep_file import rerun_after
@@ -133,8 +134,9 @@ def _shared(first: Run, masker: Masker) -> Iterator[str]:
 
 
 def as_json(
-    context: SweepContext, selection: Selection, done: Set[str], problems: list[Problem], masker: Masker
-) -> Iterator[str]:
+    context: SweepContext, selection: Selection, held_out: HeldOut | None, done: Set[str], problems: list[Problem],
+    masker: Masker,
+) -> Iterator[str]:  # fmt: skip
     """One JSON object in pieces: a plan of a million points is never held in memory."""
     preview = _preview(context)
     project, temp_dir = map(json.dumps, masker.value((selection.sweep.project, context.temp_dir)))
@@ -160,7 +162,8 @@ def as_json(
         }
         yield comma + "\n" + json.dumps(masker.value(entry), ensure_ascii=False)
         comma = ","
-    yield '\n], "dropped": ' + json.dumps([point._asdict() for point in dropped], ensure_ascii=False)
+    yield '\n], "held_out": ' + json.dumps(held_out and as_dict(held_out), ensure_ascii=False)
+    yield ', "dropped": ' + json.dumps([point._asdict() for point in dropped], ensure_ascii=False)
     yield (
         ', "problems": '
         + json.dumps([masker.problem(problem)._asdict() for problem in problems], ensure_ascii=False)

@@ -68,8 +68,12 @@ def _picture(fields: Any) -> HeldOutPicture | None:
     return HeldOutPicture(**texts) if all(map(is_text, texts.values())) else None
 
 
+def as_dict(held_out: HeldOut) -> dict[str, Any]:
+    pictures = [each._asdict() for each in held_out.pictures]
+    return {"version": VERSION, **held_out._asdict(), "pictures": pictures}
+
+
 def write_held_out(folder: SweepFolder, held_out: HeldOut) -> None:
     """`OSError`: a full disk."""
-    pictures = [each._asdict() for each in held_out.pictures]
-    text = json.dumps({"version": VERSION, **held_out._asdict(), "pictures": pictures}, ensure_ascii=False, indent=1)
+    text = json.dumps(as_dict(held_out), ensure_ascii=False, indent=1)
     write(folder.held_out, text.encode("utf-8", "surrogatepass") + b"\n", durable=True)

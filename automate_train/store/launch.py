@@ -70,7 +70,7 @@ def write_launch(
         "secrets": sorted(launch.secrets),  # the names alone: what to set to run it by hand
         "gpus": launch.gpus,
         "keep": dict(launch.keep),
-        "caches": [cache.path for cache in launch.caches],
+        "caches": [cache.path for cache in launch.caches if cache.fills],
         "run": None if run is None else {name: getattr(run, name) for name in RUN},
         "devices": list(devices),
         "began": began,

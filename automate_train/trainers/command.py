@@ -16,7 +16,7 @@ from pathlib import Path
 from ..config.key_sets import MASKED
 from ..config.values import whole
 from ..errors import Problem, UserError
-from ..records import Event, Launch, Outcome, Run, SweepContext
+from ..records import Event, Launch, Outcome, PictureFolder, Run, SweepContext
 from ..store.events import read_events
 from ..store.launch import read_launch
 from ..store.layout import AttemptFolder
@@ -25,6 +25,7 @@ from .command_options import (
     EVENTS,
     PLACES,
     SCORES,
+    absolute,
     command_of,
     option_text,
     placeholder_problems,
@@ -37,6 +38,7 @@ from .command_options import (
 )
 from .failure_causes import failed
 from .launch_parts import ATTEMPT, ENV, device_count, secrets, trial_attempt
+from .picture_tree import picture_folders, without_held_out
 
 LORA, SETTINGS = "**/*.safetensors", "settings.json"
 """The LoRA, unless `lora_file` says which it is; what is copied beside it: what made it, and whose it is."""
@@ -52,6 +54,15 @@ def problems(run: Run, context: SweepContext) -> list[Problem]:
 
 def needs_gpu(run: Run) -> bool:
     return False
+
+
+def training_pictures(run: Run, context: SweepContext) -> list[PictureFolder]:
+    """Those of images_folder, where the command names it."""
+    folder = option_text(run.options, "image_dir")
+    if not folder or "image_dir" not in command_of(run.options).names:
+        hint = 'for example "images_folder": "/data/boy" and "command": ["prog", "--data", "{images_folder}"]'
+        raise UserError("needs images_folder, and {images_folder} in the command", key="held_out", hint=hint)
+    return list(picture_folders(absolute(folder)))
 
 
 def prepare(run: Run, attempt: AttemptFolder, context: SweepContext) -> Launch:
@@ -88,18 +99,22 @@ def _plan(run: Run, attempt: AttemptFolder, context: SweepContext) -> tuple[list
     written = command_of(options)
     gpus, port = device_count(options, context), _port(run, context) if "port" in written.names else None
     places = (gpus, port, run.name, run.slug, run.index, folder.path, folder.output)
-    command = written.filled({**values_of(options), **dict(zip(PLACES, map(str, places), strict=True))})
+    values, links = values_of(options), None
+    if context.held_out and "image_dir" in written.names:
+        links = without_held_out(absolute(values["image_dir"]), context)
+        values["image_dir"] = links.path
+    command = written.filled({**values, **dict(zip(PLACES, map(str, places), strict=True))})
     env = {**ENV, **venv_environment(options), **command.env, ATTEMPT: str(folder.path)}
     env |= {EVENTS: str(folder.events), SCORES: str(folder.scores)}
     program = program_path(command, env.get("PATH"))
     lora, files, keep = option_text(options, "lora_file") or LORA, {}, {}
     if target := option_text(options, "target_path"):
-        copy = os.path.join(os.path.abspath(os.path.expanduser(target)), run.slug)
+        copy = os.path.join(absolute(target), run.slug)
         keep = {f"{folder.OUTPUT}/{lora}": copy + Path(lora).suffix, SETTINGS: copy + ".json"}
         files = {SETTINGS: _settings(run)}
     errors = [*placeholder_problems(options, written), *start_problems(options, command, program, port, lora, folder)]
     argv = (program or command.argv[0], *command.argv[1:])
-    return errors, Launch(argv, command.cwd, env, secrets(options), files, gpus, keep)
+    return errors, Launch(argv, command.cwd, env, secrets(options), files, gpus, keep, (links,) if links else ())
 
 
 def _port(run: Run, context: SweepContext) -> int | None:

@@ -1,18 +1,21 @@
 """The parts of a `Launch` that are the same for every trainer.
 
-Covers: environment variables, secrets, how many devices a run takes, a folder for checks before there is an attempt.
+Covers: environment variables, secrets, how many devices a run takes, where links to pictures are, a folder for checks
+before there is an attempt.
 Not: the command (each trainer's own), which devices a run gets (`training.placement`).
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
+from hashlib import blake2b
 
 from ..config.key_sets import SECRETS
 from ..config.values import unset
 from ..records import Run, Setting, SweepContext
-from ..store.layout import AttemptFolder
+from ..store.layout import DATASETS, AttemptFolder
 
 ENV = {"PYTHONUNBUFFERED": "1", "COLUMNS": "300"}
 """The console is read while the process writes it, and its progress bars have room."""
@@ -32,6 +35,13 @@ def device_count(options: Mapping[str, Setting], context: SweepContext) -> int:
     if context.cpu or (listed is not None and unset(listed.value)):
         return 0
     return len([part for part in str(listed.value).split(",") if part.strip()]) if listed else 1
+
+
+def links_folder(depends: object, pictures: str, context: SweepContext) -> str:
+    """Where the folder of links to a folder of pictures is; another one for each `depends`, under the same name."""
+    digest = blake2b(json.dumps(depends, sort_keys=True).encode(), digest_size=8).hexdigest()
+    name = os.path.basename(pictures.rstrip("/")) or "pictures"
+    return os.path.join(os.path.abspath(context.temp_dir), DATASETS, digest, name)
 
 
 def trial_attempt(run: Run, context: SweepContext) -> AttemptFolder:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ..errors import Problem
-from ..records import Event, Launch, Outcome, Run, SweepContext
+from ..records import Event, Launch, Outcome, PictureFolder, Run, SweepContext
 from ..store.layout import AttemptFolder
 
 
@@ -29,6 +29,11 @@ class Trainer(Protocol):
     def prepare(self, run: Run, attempt: AttemptFolder, context: SweepContext) -> Launch:
         """The command, environment and files that start this run in this folder; the same for the same arguments.
         `UserError` only with an error that `problems` finds too."""
+
+    def training_pictures(self, run: Run, context: SweepContext) -> Sequence[PictureFolder]:
+        """Every folder of pictures that the run trains on, held-out ones included. `UserError` where that is not
+        known, or where the trainer cannot keep pictures from a run; what `prepare` returns leaves
+        `context.held_out` out."""
 
     def events(self, attempt: AttemptFolder, cursor: int) -> tuple[Sequence[Event], int]:
         """What an attempt has written since `cursor` (0: from the beginning), and the cursor to go on from. Each event

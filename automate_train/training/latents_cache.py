@@ -26,6 +26,10 @@ def link(cache: Cache) -> None:
             path.symlink_to(target)
 
 
+def is_to_fill(cache: Cache) -> bool:
+    return cache.fills and not is_filled(cache.path)
+
+
 def is_filled(cache: str) -> bool:
     """`cache`: its path."""
     return os.path.exists(os.path.join(cache, FILLED))

@@ -34,7 +34,7 @@ class PreparedRun(NamedTuple):
 
     def request(self) -> Request:
         """What it asks placement for now: another run may have filled a cache since."""
-        fills = frozenset(each.path for each in self.launch.caches if not latents_cache.is_filled(each.path))
+        fills = frozenset(each.path for each in self.launch.caches if latents_cache.is_to_fill(each))
         return Request(self.run.key, f"run {self.run.number}", self.launch.gpus, self.devices, fills)
 
 

@@ -146,7 +146,7 @@ class Starter:
         run, record, launch, folder = prepared.run, prepared.record, prepared.launch, prepared.folder
         began = self.now()
         attempt = self.journal.begin(record, devices, began, prepared.inside_sweep)
-        filling = tuple(cache.path for cache in launch.caches if not latents_cache.is_filled(cache.path))
+        filling = tuple(cache.path for cache in launch.caches if latents_cache.is_to_fill(cache))
         try:
             argv, env = self.masker.value(launch.argv), self.masker.value(launch.env)
             write_attempt(folder, launch._replace(argv=argv, env=env), record, devices, began)

@@ -127,6 +127,27 @@ def test_a_run_that_is_right_is_prepared(bench):
     assert all(size >= 0 for size in bench.case.module.disk_bytes(bench.run(), bench.context))
 
 
+def test_a_held_out_picture_is_in_nothing_that_a_run_is_started_on(bench):
+    told = {"command": [*ECHO, "{images_folder}"], "images_folder": "{here}/images"}
+    run = bench.run(**(told if bench.case.module is command else {}))
+    folders = bench.case.module.training_pictures(run, bench.context)
+    path = os.path.join(os.path.realpath(folders[0].path), min(folders[0].captions))
+    context = bench.context._replace(held_out=frozenset({path}))
+    launch = bench.case.module.prepare(run, attempt_of(run, context), context)
+    (links,) = launch.caches
+    assert len({os.path.splitext(name)[0] for name in links.links}) == len(folders[0].captions) - 1
+    assert path not in links.links.values() and not links.fills
+    asked = " ".join([*launch.argv, launch.files.get("dataset.toml", "")])
+    assert links.path in asked and folders[0].path not in asked
+
+
+def test_a_trainer_that_cannot_keep_pictures_from_a_run_says_so():
+    (run,) = make_runs({"trainer": "command", "command": ["/bin/echo"]})
+    with pytest.raises(UserError) as refused:
+        command.training_pictures(run, SweepContext("/o", "p"))
+    assert refused.value.problem.key == "held_out"
+
+
 def test_only_the_command_trainer_and_the_tiny_one_use_the_cpu_unasked(bench):
     assert bench.case.module.needs_gpu(bench.run()) == (bench.case.options is SD_SCRIPTS)
     assert bench.case.module.needs_gpu(bench.run(repo_dir="/none")) in (True, False)

@@ -8,6 +8,7 @@ The modules in the order in which a run goes through them:
   `trainer_python`;
 - how it is started: `launcher`, with `accelerate`, `caches`, `resume`, `prompt_file`, `trackers`, `hook_files`,
   `toml_text`;
+- which pictures a run trains on: `training_pictures`;
 - what came of it: `console` (progress without the hook), `outcome`, `measure` with `measure_model` (checkpoints' error
   on held-out pictures).
 """
@@ -18,7 +19,7 @@ import os
 
 from ...config.values import number
 from ...errors import Problem, UserError
-from ...records import Event, Launch, Run, SweepContext
+from ...records import Event, Launch, PictureFolder, Run, SweepContext
 from ...store.events import read_events
 from ...store.layout import AttemptFolder
 from ..launch_parts import trial_attempt
@@ -27,9 +28,10 @@ from .measure import measure
 from .outcome import verdict
 from .resolve import Resolved, resolve, resolve_unread
 from .script import TINY, script_of
+from .training_pictures import training_folders
 from .value_types import refused, set_options
 
-__all__ = ["disk_bytes", "events", "measure", "needs_gpu", "prepare", "problems", "verdict"]
+__all__ = ["disk_bytes", "events", "measure", "needs_gpu", "prepare", "problems", "training_pictures", "verdict"]
 
 RANK_BYTES = {"": 1.2e6, "sdxl": 7e6, "sd3": 6e6, "flux": 12e6}
 """A LoRA's size at rank 1 and 16 bit, roughly, by family."""
@@ -69,6 +71,10 @@ def prepare(run: Run, attempt: AttemptFolder, context: SweepContext) -> Launch:
         if problem.severity == "error":
             raise refused(problem)
     return launcher.launch(run, resolved, attempt, context)
+
+
+def training_pictures(run: Run, context: SweepContext) -> list[PictureFolder]:
+    return list(training_folders(resolve(run, context)))
 
 
 def events(attempt: AttemptFolder, cursor: int) -> tuple[list[Event], int]:

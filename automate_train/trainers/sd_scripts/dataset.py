@@ -8,7 +8,7 @@ Not: what is wrong with the images (`dataset_checks`), folders of links (`caches
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from ...config.key_sets import DATASET
@@ -227,12 +227,13 @@ def any_subset_on(document: Document, key: str) -> bool:
     return any(effective(document, dataset, subset, key) is True for dataset, subset in each_subset(document))
 
 
-def images_per_epoch(document: Document) -> int | None:
-    """Images times repeats; None where only the trainer can count them (metadata files)."""
+def images_per_epoch(document: Document, held_out: Set[str]) -> int | None:
+    """Images times repeats, without those that are held out; None where only the trainer can count them (metadata
+    files)."""
     total = 0
     for dataset, subset in each_subset(document):
         try:
-            count = len(image_files.listing(subset["image_dir"]).images)
+            count = len(image_files.listing(subset["image_dir"]).without(held_out))
         except (OSError, ValueError, KeyError):
             return None
         if not subset.get("is_reg"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -42,6 +42,11 @@ class Folder:
     @property
     def images(self) -> list[str]:
         return sorted(name for name in self.files if os.path.splitext(name)[1] in ENDINGS)
+
+    def without(self, held_out: Set[str]) -> list[str]:
+        """The images that may be trained on. `held_out`: real paths."""
+        folder = os.path.realpath(self.path) if held_out else ""
+        return [name for name in self.images if os.path.join(folder, name) not in held_out]
 
     @cached_property
     def broken_images(self) -> dict[str, str]:

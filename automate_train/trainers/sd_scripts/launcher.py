@@ -27,7 +27,7 @@ PATHS = (
 def launch(run: Run, resolved: Resolved, attempt: AttemptFolder, context: SweepContext) -> Launch:
     """What starts this attempt. Nothing is written."""
     path = Path(os.path.abspath(attempt.path))
-    document, links = caches.redirect(resolved.document, resolved.training, resolved.script.name, context.temp_dir)
+    document, links = caches.redirect(resolved.document, resolved.training, resolved.script.name, context)
     training = training_options(run, resolved, path, context)
     count = gpus(resolved.given, context)
     training |= (going_on := resume.options(attempt, training, resolved.accepted, count))

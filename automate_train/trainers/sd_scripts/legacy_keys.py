@@ -8,7 +8,7 @@ Not: the network and its blocks (`network`), names that mean exactly one other (
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from ...config.sampling_options import sample_rule
@@ -134,7 +134,7 @@ def schedule(o: Options) -> None:
             o.unused("lr_scheduler_number", f"lr_scheduler is {scheduler}")
 
 
-def warmup(o: Options, document: Document) -> None:
+def warmup(o: Options, document: Document, held_out: Set[str]) -> None:
     """A share of the steps stays a share where the script reads shares; else the steps are counted here."""
     setting = o.settings.get("lr_warmup_steps")
     share = number(setting.value) if setting is not None else None
@@ -144,7 +144,7 @@ def warmup(o: Options, document: Document) -> None:
     if is_ratio and not 0 <= share < 1:
         o.say(setting, f"is a share of all steps, 0 or more and below 1, not {text_of(setting.value)}")
     elif "lr_warmup_steps" in o.accepted and o.accepted["lr_warmup_steps"].type == "int" and 0 < share < 1:
-        steps = total_steps(o.settings, document)
+        steps = total_steps(o.settings, document, held_out)
         if steps is None:
             o.say(setting, "this trainer needs warm-up steps, and they cannot be counted", "give lr_warmup_steps")
         else:
@@ -154,7 +154,7 @@ def warmup(o: Options, document: Document) -> None:
         o.say(setting, "lr_scheduler constant refuses a warm-up", "set lr_scheduler to constant_with_warmup")
 
 
-def total_steps(settings: Mapping[str, Setting], document: Document) -> int | None:
+def total_steps(settings: Mapping[str, Setting], document: Document, held_out: Set[str]) -> int | None:
     """Optimizer steps of a run; with buckets sd-scripts may make a few more batches, some of them smaller."""
 
     def whole(key: str, default: int) -> int:
@@ -163,7 +163,7 @@ def total_steps(settings: Mapping[str, Setting], document: Document) -> int | No
 
     if "max_train_epochs" not in settings:
         return whole("max_train_steps", 1600)
-    count = images_per_epoch(document)
+    count = images_per_epoch(document, held_out)
     if not count:
         return None
     sizes = batch_sizes(document)

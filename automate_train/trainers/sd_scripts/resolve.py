@@ -115,7 +115,7 @@ def _resolve(
     samples(options, run.options)
     document = _document(given, accepted, how, options.found)
     _unless_given(options, document, context, run)
-    warmup(options, document)
+    warmup(options, document, context.held_out)
     training = _typed(options)
     return Resolved(script, accepted, given, options.settings, training, document, tuple(options.found))
 
