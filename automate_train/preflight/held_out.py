@@ -111,10 +111,10 @@ def _request(setting: Setting | None) -> int | float | str | None:
     value, amount = setting.value, number(setting.value)
     if amount is None and isinstance(value, str):
         return os.path.abspath(os.path.expanduser(value))
-    if amount is None or amount < 0 or (amount > 1 and amount != int(amount)):
+    if amount is None or amount <= 0 or (amount > 1 and amount != int(amount)):
         example = "needs a number of pictures like 4, a share like 0.1, or a folder of other pictures"
-        raise UserError(f"{example}, not {text_of(value):.60}", key=KEY)
-    return None if not amount else int(amount) if amount >= 1 else float(amount)
+        raise UserError(f"{example}, not {text_of(value):.60}", key=KEY, hint="null switches it off")
+    return int(amount) if amount >= 1 else float(amount)
 
 
 def _refuse_other(request: int | float | str | None, known: HeldOut | None, folder: SweepFolder) -> None:
