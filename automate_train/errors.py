@@ -7,6 +7,8 @@ Not: printing and exiting (`cli`); anything that is neither of the two errors is
 from __future__ import annotations
 
 import re
+import shlex
+import sys
 from typing import Literal, NamedTuple
 
 Severity = Literal["error", "warning"]
@@ -63,3 +65,8 @@ def nearest(word: str, known: object, count: int = 3) -> str:
 def printable(text: str) -> str:
     """A program's text without what would steer a terminal: escape sequences, titles, cursor moves, other direction."""
     return re.sub(CONTROL, "", text)
+
+
+def pip_install(*packages: str) -> str:
+    """What installs them where automate-train is: our extras have no name in a package index."""
+    return f"{shlex.quote(sys.executable)} -m pip install {' '.join(packages)}"

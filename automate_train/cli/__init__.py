@@ -10,7 +10,7 @@ COMMANDS = {
     "retry": ("DIR [RUN...]", "run failed and lost runs again"),
     "report": ("DIR", "the comparison page: pictures, curves, table (report.html)"),
     "grid": ("DIR --x K --y K -o F", "a labelled picture of sample pictures by two keys"),
-    "best": ("DIR [--marks FILE]", "the chosen run's settings as a new default config"),
+    "best": ("DIR", "which setting is best, why, how sure; its settings as a new default config"),
     "compare": ("FILE.csv", "which setting is better, and how sure that is, of any table of scores"),
     "sample": ("DIR", "sample pictures that are missing, or of new prompts, on a WebUI"),
     "vote": ("DIR", "choose between pictures without knowing which is which (votes.jsonl)"),

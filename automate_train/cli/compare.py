@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from ..errors import UserError, printable
+from ..errors import UserError, pip_install, printable
 from .parser import Parser
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
         from ..judging.answer import sentences  # numpy and scipy: 0.5 s, and not everybody has them
         from ..judging.statistics import compare
     except ModuleNotFoundError as error:
-        hint = "pip install 'automate-train[judge]'"
+        hint = pip_install("numpy", "scipy")
         raise UserError(f"comparing needs numpy and scipy, and {error.name} is missing", hint=hint) from None
     try:
         found = compare(_rows(flags.file.expanduser()), higher=flags.higher)

@@ -10,10 +10,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import UserError
+from ..errors import UserError, pip_install
 from ..report.assemble import write_page
 from ..report.marks import read_marks
-from ..report.thumbs import have_pillow, pillow_hint
+from ..report.thumbs import have_pillow
 from ..store.layout import find_sweep
 from .parser import Parser, whole
 
@@ -44,6 +44,6 @@ def main(argv: Sequence[str]) -> int:
     print(f"{page.path}   {page.runs} runs, {page.pictures} pictures, {size:.1f} MB, {took:.1f} s")
     if page.thumbs < page.pictures:
         missing = f"{page.pictures - page.thumbs} pictures are shown without thumbnails"
-        todo = "the same command makes more" if have_pillow() else pillow_hint()
+        todo = "the same command makes more" if have_pillow() else pip_install("Pillow")
         print(f"{missing}: {todo}", file=sys.stderr)
     return 0

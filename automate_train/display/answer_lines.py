@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ..errors import pip_install
 from ..records import RunRecord
 from ..store.layout import SweepFolder
 from ..store.scores import read_scores
@@ -21,7 +22,7 @@ def answer_lines(folder: SweepFolder, records: Sequence[RunRecord], argv: Sequen
         from ..judging.suggestion import suggestion  # numpy and scipy: 300 ms, and an extra
         from ..judging.sweep_answer import answer
     except ImportError as error:
-        yield f"answer   {error.name} is not installed, so the scores are not compared: pip install numpy scipy"
+        yield f"answer   {error.name} is not installed, so the scores are not compared: {pip_install('numpy', 'scipy')}"
         return
     found = answer(records, scores)
     first, *others = (*found.sentences, *found.effect_sentences)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from ..errors import UserError
+from ..errors import UserError, pip_install
 from ..records import RunRecord
 from ..store.files import write
 from ..store.launch import read_launch
@@ -58,7 +58,7 @@ def write_page(
     """Thumbnail's name -> its URL in the page."""
     if inline:
         if not thumbs.have_pillow():
-            raise UserError("needs Pillow", key="--inline", hint=thumbs.pillow_hint())
+            raise UserError("needs Pillow", key="--inline", hint=pip_install("Pillow"))
         inside = thumbs.data_urls(sweep.root, sorted(wanted.values()))
         ids = {file: f"picture-{at}" for at, file in enumerate(inside)}
         packed |= {ids[file]: data for file, data in inside.items()}
@@ -94,7 +94,7 @@ def _answer(folder: SweepFolder, sweep: SweepData) -> dict[str, object]:
     try:
         from .answer_data import answer_data  # numpy and scipy: 300 ms, and an extra
     except ImportError as error:
-        hint = f"{error.name} is not installed: pip install numpy scipy"
+        hint = f"{error.name} is not installed: {pip_install('numpy', 'scipy')}"
         return {
             "sentences": [f"No setting can be called better here: {hint}."],
             "effects": [],

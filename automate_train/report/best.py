@@ -36,9 +36,9 @@ def starred_run(runs: Sequence[RunRecord], marks: Sequence[Mark], source: str) -
     return chosen[0]
 
 
-def config_text(run: RunRecord, marks: Sequence[Mark] = ()) -> str:
-    """A default config file: the run's options without secrets and without values that are built in anyway. `marks`:
-    of all runs; this run's stars and notes become comments."""
+def config_text(run: RunRecord, words: Sequence[str] = (), marks: Sequence[Mark] = ()) -> str:
+    """A default config file: the run's options without secrets and without values that are built in anyway. Comments
+    say which run it is, `words` on it, and its stars and notes in `marks`, which are of all runs."""
     options = {
         USER_NAMES.get(key, key): value
         for key, value in run.options.items()
@@ -46,16 +46,17 @@ def config_text(run: RunRecord, marks: Sequence[Mark] = ()) -> str:
     }
     lines = [json.dumps({key: value}, ensure_ascii=False)[1:-1] for key, value in options.items()]
     body = ",\n".join(f"    {line}" for line in lines)
-    comments = _comments(run, starred(marks, [run]).get(run.key, []))
+    comments = _comments(run, words, starred(marks, [run]).get(run.key, []))
     return "{\n" + "".join(f"    // {line}\n" for line in comments) + body + "\n}\n"
 
 
-def _comments(run: RunRecord, marks: Sequence[Mark]) -> Iterator[str]:
+def _comments(run: RunRecord, words: Sequence[str], marks: Sequence[Mark]) -> Iterator[str]:
     project = _one_line(run.options.get("project_name_base"))
     yield f"{run.label.capitalize()} (id {run.id}) of {project}: {_one_line(run.name)}"
     loss = run.metrics.get("loss")
     if isinstance(loss, float):
         yield f"{run.state}, final loss {loss:.4g}"
+    yield from map(_one_line, words)
     for mark in marks:
         where = [f"{name} {_one_line(mark[name])}" for name in ("epoch", "step", "prompt", "weight") if name in mark]
         note = _one_line(mark.get("note"))
@@ -63,4 +64,4 @@ def _comments(run: RunRecord, marks: Sequence[Mark]) -> Iterator[str]:
 
 
 def _one_line(value: object) -> str:
-    return " ".join(str(value if value is not None else "").split())[:200]
+    return " ".join(str(value if value is not None else "").split())[:300]

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import UserError, nearest
+from ..errors import UserError, nearest, pip_install
 from ..store.layout import SweepFolder
 from .canvas import draw_table
 from .sample_files import SamplePicture
 from .sweep_data import SweepData, read_sweep, short_name
-from .thumbs import have_pillow, pillow_hint
+from .thumbs import have_pillow
 
 
 class GridAxis(NamedTuple):
@@ -60,7 +60,7 @@ def write_grid(folder: SweepFolder, x: str, y: str, at: Sequence[str], side: int
         hint = f"automate-train sample {folder.path}"
         raise UserError("this sweep has no sample pictures", source=str(folder.path), hint=hint)
     if not have_pillow():
-        raise UserError("needs Pillow", source="automate-train grid", hint=pillow_hint())
+        raise UserError("needs Pillow", source="automate-train grid", hint=pip_install("Pillow"))
     fixed = _fixed_positions(sweep, axes, {columns.name, rows.name}, _chosen(axes, at))
     cells = Cells(sweep)
     table = [

@@ -19,10 +19,9 @@ from ..store.layout import AttemptFolder
 from ..trainers.loss_meaning import loss_note
 from .cache import RunData
 from .marks import Mark
-from .sweep_data import SweepData, short_name
+from .sweep_data import SweepData, lora_path, short_name
 
 STATES = ["done", "base model only", "wrong checkpoint", "failed"]
-WEIGHT_FILES = (".safetensors", ".ckpt", ".pt")
 
 Thumb = Callable[[str, str], str]
 """(picture's file, its stamp) -> URL of the small picture."""
@@ -71,7 +70,7 @@ def _run(sweep: SweepData, at: int, thumb: Thumb, link: Link) -> dict[str, objec
     run, data = sweep.runs[at], sweep.run_data[at]
     noted = sweep.notes.get("waiting")
     waiting = noted if isinstance(noted, dict) else {}
-    lora, newest = _lora(run), run.newest
+    lora, newest = lora_path(run), run.newest
     return {
         "key": run.key,
         "id": run.id,
@@ -120,12 +119,6 @@ def _pictures(sweep: SweepData, data: RunData, thumb: Thumb) -> dict[str, list[o
             for name, value in zip(columns, (*position, state, url, detail), strict=True):
                 columns[name].append(value)
     return columns
-
-
-def _lora(run: RunRecord) -> str:
-    """The finished LoRA's path: the copy in target_path, else the checkpoint in the attempt's folder."""
-    delivered = [str(path) for path in run.metrics.get("delivered") or [] if str(path).endswith(WEIGHT_FILES)]
-    return delivered[0] if delivered else str(run.metrics.get("checkpoint") or "")
 
 
 def _finite(value: object) -> object:

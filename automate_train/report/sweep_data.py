@@ -7,12 +7,14 @@ Not: what is read of a run (`cache`), what the page gets of it (`page_data`).
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from ..config.key_sets import NEUTRAL, canonical
+from ..errors import UserError
 from ..records import RunRecord
 from ..store.files import read_json
 from ..store.history import Histories
@@ -23,6 +25,8 @@ from ..trainers import events_of
 from .axes import PictureAxes, SettingAxis, picture_axes, setting_axes
 from .cache import RunData, read_run
 from .sample_files import SamplePicture, read_baselines
+
+WEIGHT_FILES = (".safetensors", ".ckpt", ".pt")
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,27 @@ def read_sweep(folder: SweepFolder) -> SweepData:
 def short_name(run: RunRecord) -> str:
     """Its index; the id of a run that is no longer part of the sweep."""
     return str(run.index) if run.in_sweep else run.id
+
+
+def lora_path(run: RunRecord) -> str:
+    """The finished LoRA's path: the copy in target_path, else the checkpoint in the attempt's folder."""
+    delivered = [str(path) for path in run.metrics.get("delivered") or [] if str(path).endswith(WEIGHT_FILES)]
+    return delivered[0] if delivered else str(run.metrics.get("checkpoint") or "")
+
+
+def epoch_checkpoint(folder: SweepFolder, run: RunRecord, epoch: int) -> str:
+    """The path of the checkpoint that the run has saved after this epoch. `UserError` where there is none."""
+    journal = Journal(folder.journal, read_only=True)
+    try:
+        saved = Histories(folder, journal, events_of).full(run).checkpoints
+    finally:
+        journal.close()
+    there = {each.epoch: each.path for each in saved if each.epoch is not None and os.path.exists(each.path)}
+    if epoch not in there:
+        epochs = ", ".join(map(str, sorted(there)))
+        hint = f"its epochs are {epochs}" if epochs else "no checkpoint of it is there"
+        raise UserError(f"{run.label} has no checkpoint of epoch {epoch}", source=run.name, key="--epoch", hint=hint)
+    return there[epoch]
 
 
 def _text(value: object) -> str:

@@ -12,8 +12,6 @@ import contextlib
 import hashlib
 import os
 import re
-import shlex
-import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -38,11 +36,6 @@ def name_of(file: str, stamp: str) -> str:
 
 def have_pillow() -> bool:
     return find_spec("PIL") is not None
-
-
-def pillow_hint() -> str:
-    """What installs it where automate-train is: our extras have no name in a package index."""
-    return f"{shlex.quote(sys.executable)} -m pip install Pillow"
 
 
 def shrink(file: Path, side: int) -> bytes:

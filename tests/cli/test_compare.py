@@ -121,5 +121,6 @@ def test_without_numpy_one_sentence_says_what_to_install(automate_train, file: P
     path = os.pathsep.join([str(tmp_path / "missing"), *sys.path])
     done = automate_train("compare", "scores.csv", PYTHONPATH=path)
     assert done.returncode == 2 and done.stderr == (
-        "automate-train: comparing needs numpy and scipy, and scipy is missing (pip install 'automate-train[judge]')\n"
+        "automate-train: comparing needs numpy and scipy, and scipy is missing "
+        f"({sys.executable} -m pip install numpy scipy)\n"
     )

@@ -78,7 +78,9 @@ def test_inline_needs_no_file_beside_it(sweep: Sweep, tmp_path: Path):
         ),
         (["grid", "{}", "--x", "unet_lr", "--y", "epoch", "-o", "/tmp/never.xyz"], "-o: cannot be written"),
         (["best", "{}"], "--marks marks.json"),
-        (["best", "{}", "--by", "held_out"], "no checkpoint of a finished run has a score"),
+        (["best", "{}", "--by", "held_out"], "no picture was held out"),
+        (["best", "{}", "--by", "votes"], "no votes on two settings"),
+        (["best", "{}", "--run", "2", "--epoch", "9"], "--epoch: run 2 has no checkpoint of epoch 9"),
         (["best", "{}", "--by", "mean_loss"], "--by"),
         (["best", "{}", "--by", "epoch_loss", "--run", "2"], "not allowed with"),
         (["best", "{}", "--run", "77"], "no run has the index or id 77"),
@@ -156,6 +158,21 @@ def test_best_writes_a_config_that_is_the_chosen_run(sweep: Sweep, automate_trai
     values = read_config(tmp_path / "next.json", "default file").values
     assert (values["unet_lr"], values["network_dim"], values["epoch_num"]) == (2e-4, 16, 3)
     assert "crisp lines" in done.stdout and "(epoch 2)" in done.stdout
+
+
+def test_best_names_the_lora_of_an_epoch(sweep: Sweep):
+    run = next(each for each in sweep.journal.records() if each.index == 2)
+    attempt = sweep.path / run.folder
+    saved = attempt / "output" / "x-000002.safetensors"
+    saved.write_bytes(b"")
+    with (attempt / "events.jsonl").open("a") as out:
+        out.write(json.dumps({"at": 1, "kind": "checkpoint", "path": str(saved), "epoch": 2, "step": 66}) + "\n")
+    done = command("best", sweep.path, "--run", "2", "--epoch", "2")
+    assert done.returncode == 0, done.stderr
+    assert f"// LoRA of epoch 2: {saved}" in done.stdout and str(saved) in done.stderr
+    saved.unlink()  # the trainer keeps the newest ones only
+    done = command("best", sweep.path, "--run", "2", "--epoch", "2")
+    assert done.returncode == 2 and "no checkpoint of it is there" in done.stderr
 
 
 def test_best_by_the_training_loss_says_what_that_is_worth(sweep: Sweep):
