@@ -29,6 +29,8 @@ BLUR = 4
 KEEPS = (1.0, 11 / 12, 10 / 12, 9 / 12)
 """The share of each side that a crop may have kept, to begin with; then it is moved, down to `LEAST`."""
 LEAST = 0.7
+LIKELY = 0.7
+"""Correlation of the small views from which two pictures are laid over each other: copies have 0.75 and more."""
 SAME_COLOURS, SAME_DETAILS = 0.96, 0.92
 """Correlations from which two pictures are the same; measured in docs/judging.md."""
 MOST_PIXELS = 100_000_000
@@ -83,7 +85,8 @@ def same(one: Look, others: Sequence[Look], most: int = 3) -> list[Match]:
     whole = one.views[0]
     forward = [float((other.views @ whole).max()) for other in others]
     backward = one.views @ np.stack([other.views[0] for other in others]).T
-    likely = np.argsort(-np.maximum(forward, backward.max(axis=0)), kind="stable")[:most]
+    coarse = np.maximum(forward, backward.max(axis=0))
+    likely = [at for at in np.argsort(-coarse, kind="stable")[:most] if coarse[at] >= LIKELY]
     found = [Match(int(at), max(_details(one, others[at]), _details(others[at], one))) for at in likely]
     return sorted((match for match in found if match.details >= SAME_DETAILS), key=lambda match: -match.details)
 

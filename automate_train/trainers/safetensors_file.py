@@ -28,6 +28,7 @@ class Header(NamedTuple):
     metadata: dict[str, str]
     tensors: dict[str, tuple[str, int, int]]
     """Name -> (dtype, first byte, byte after the last), counted from the file's start."""
+    shapes: dict[str, tuple[int, ...]]
 
 
 def read(path: str | Path) -> Header:
@@ -41,13 +42,14 @@ def read(path: str | Path) -> Header:
             header = json.loads(file.read(length))
             metadata = header.pop("__metadata__", None) or {}
             tensors = {name: _extent(entry, 8 + length) for name, entry in header.items()}
+            shapes = {name: tuple(map(int, entry["shape"])) for name, entry in header.items()}
             metadata = {str(key): str(value) for key, value in metadata.items()}
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
             raise Broken("has no safetensors header") from None
     end = max((end for _, _, end in tensors.values()), default=8 + length)
     if end != size:
         raise Broken(f"is cut off: {size} of {end} bytes" if size < end else f"has {size - end} bytes too many")
-    return Header(metadata, tensors)
+    return Header(metadata, tensors, shapes)
 
 
 def _extent(entry: Any, start: int) -> tuple[str, int, int]:
