@@ -1,6 +1,6 @@
 """What looks wrong with a checkpoint, from its pictures and its weights alone: no model is loaded.
 
-Covers: pictures that copy a training picture, pictures that no longer differ by seed or prompt, weights that did
+Covers: pictures that copy a training picture, pictures that no longer differ by seed, weights that did
 nothing, that exploded, or that use one direction of many. Pure but for reading the files. Not: which files there are,
 what is kept of the answers, showing them (`report/alarms`).
 """
@@ -36,13 +36,12 @@ class Alarm(NamedTuple):
 class Sample(NamedTuple):
     name: str
     file: Path
-    words: str
     seed: object
     """None: not known."""
 
     def must_differ(self, other: Sample) -> bool:
-        """Whether the two were drawn by different prompts or, as far as it is known, from different noise."""
-        return self.words != other.words or (None not in (self.seed, other.seed) and self.seed != other.seed)
+        """Whether the two were drawn from different noise. One seed may give alike pictures of alike prompts."""
+        return None not in (self.seed, other.seed) and self.seed != other.seed
 
 
 def looks(files: Sequence[Path]) -> dict[str, Look]:
@@ -67,9 +66,8 @@ def picture_alarms(samples: Sequence[Sample], training: Mapping[str, Look]) -> l
             alike.append((one, others[match.at][0]))
     if alike:
         one, other = alike[0]
-        why = "seeds" if one.words == other.words else "prompts"
         of = f"{len(alike) + 1} of {len(seen)} pictures" if len(alike) > 1 else "two pictures"
-        alarms.append(Alarm("same pictures", f"{of} look the same, though their {why} differ", one.name, other.name))
+        alarms.append(Alarm("same pictures", f"{of} look the same, though their seeds differ", one.name, other.name))
     return alarms
 
 

@@ -12,6 +12,7 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -26,10 +27,13 @@ from . import thumbs
 from .cache import pack, pack_details
 from .marks import Mark
 from .page import render
-from .page_data import page_data
+from .page_data import Link, page_data
 from .sample_files import SamplePicture
 from .strips import write_strips
 from .sweep_data import SweepData, read_sweep
+
+MOST_ALARM_SECONDS = 10.0
+"""How long one report looks at new pictures and weights; the next one goes on."""
 
 
 class WrittenPage(NamedTuple):
@@ -82,6 +86,7 @@ def write_page(
         "ratio": _cell_ratio(sweep),
         "answer": _answer(folder, sweep),
     }
+    data |= _alarms(folder, sweep, min(MOST_ALARM_SECONDS, max(0.0, seconds - (time.monotonic() - began))), link)
     path.parent.mkdir(parents=True, exist_ok=True)
     write(path, render(data, packed))
     if out is None:
@@ -102,6 +107,27 @@ def _answer(folder: SweepFolder, sweep: SweepData) -> dict[str, object]:
             "settings": [],
         }
     return answer_data(sweep.runs, read_scores(folder))
+
+
+def _alarms(folder: SweepFolder, sweep: SweepData, seconds: float, link: Link) -> dict[str, object]:
+    """What looks wrong; nothing where numpy (extra `judge`) or Pillow is not installed."""
+    if find_spec("numpy") is None or not thumbs.have_pillow():
+        return {"alarms": [], "alarms_left": 0}
+    from .alarms import find_alarms  # numpy: 100 ms, which the first start of a run does not wait for
+
+    found, left = find_alarms(folder, sweep, seconds)
+    alarms = [
+        {
+            "run": run,
+            "checkpoint": checkpoint,
+            "kind": alarm.kind,
+            "text": alarm.text,
+            "picture": int(alarm.picture) if alarm.picture.isdecimal() else None,
+            "link": link(alarm.other) if alarm.kind == "copy" else "",
+        }
+        for run, checkpoint, alarm in found
+    ]
+    return {"alarms": alarms, "alarms_left": left}
 
 
 def _by_importance(sweep: SweepData) -> list[SamplePicture]:

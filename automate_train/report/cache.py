@@ -71,6 +71,15 @@ def pack_details(pictures: Sequence[SamplePicture]) -> str:
     return pack([{"file": each.file, **each.details} for each in pictures])
 
 
+def unpack_details(packed: str) -> list[dict[str, object]]:
+    """What `pack_details` has packed; nothing where it cannot be read."""
+    try:
+        found = json.loads(zlib.decompress(base64.b64decode(packed)))
+    except (ValueError, zlib.error):
+        return []
+    return found if isinstance(found, list) else []
+
+
 def read_run(run: RunRecord, sweep: SweepFolder, histories: Histories) -> RunData:
     """What the run's attempts hold now."""
     file = sweep.report_files / "read" / f"{hashlib.sha256(run.key.encode()).hexdigest()[:16]}.json"

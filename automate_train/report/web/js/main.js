@@ -1,5 +1,6 @@
 // The page's frame: the sweep's name and states, the tabs. Starts everything.
 
+import { startAlarms } from "./alarms.js";
 import { startAnswer } from "./answer.js";
 import { startCompare } from "./compare.js";
 import { startCurves } from "./curves.js";
@@ -49,6 +50,7 @@ showTab();
 listen((names) => names.has("tab") && showTab());
 find("skip").addEventListener("click", () => find("main").focus());
 startAnswer();
+startAlarms();
 startGrid();
 startViewer();
 startCompare();
