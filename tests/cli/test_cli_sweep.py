@@ -96,7 +96,7 @@ def test_dry_run_prints_the_plan_and_creates_nothing(automate_train, sweep_files
     done = automate_train(*flags, "--dry-run", "--json")
     assert done.returncode == 0, done.stderr
     plan = json.loads(done.stdout)
-    assert list(plan) == ["project", "temp_dir", "runs", "dropped", "problems"]
+    assert list(plan) == ["project", "temp_dir", "runs", "held_out", "dropped", "problems"]
     (run,) = plan["runs"]
     assert list(run) == ["index", "key", "name", "varied", "options", "gpus", "argv", "cwd", "folder", "done"]
     assert (run["index"], run["name"], run["varied"], run["done"]) == (0, "p_lr=0.0001", {"lr": 0.0001}, False)
