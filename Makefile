@@ -10,7 +10,7 @@ BIN    := $(VENV)/bin
 help:
 	@echo "make demo   install into $(VENV) and run a small sweep (CPU is enough)"
 	@echo "make test   install the test tools too and run every check"
-	@echo "make test-tools  install what some tests need outside of $(VENV): a browser (Debian, Ubuntu; as root)"
+	@echo "make test-tools  install what some tests need outside of $(VENV): a browser, Slurm (Debian, Ubuntu; as root)"
 	@echo "make faults kill, starve and mislead it for a quarter of an hour (docs/reliability.md)"
 	@echo "make keys   write docs/keys.md and configs/schema.json anew from the table of keys"
 	@echo "make bench  measure what automate-train itself costs"
@@ -42,7 +42,7 @@ test: check
 # sd-scripts and a base model as well, which nobody can choose for you: SD_SCRIPTS_DIR and SD_MODEL_DIR name them.
 test-tools:
 	apt-get update -q
-	apt-get install -yq --no-install-recommends chromium chromium-driver
+	apt-get install -yq --no-install-recommends chromium chromium-driver slurm-wlm munge
 	@echo 'for the real trainer: SD_SCRIPTS_DIR=<sd-scripts> SD_MODEL_DIR=<SD 1.5 model> make test'
 
 # -s shows the figures. FAULTS_SEED=n plays other moments.

@@ -16,26 +16,25 @@ from contextlib import ExitStack
 from itertools import islice
 from typing import NamedTuple, TextIO
 
-from .config.key_sets import BUILT_IN
+from . import executors
 from .config.layers import load
 from .config.masking import Masker, masker_of
 from .config.sampling_options import on_webui, sampler_environment
-from .config.values import unset
 from .display import summary
 from .display.live import choose
 from .display.plain import Plain
 from .display.results import write_results
 from .errors import Problem, UserError
-from .executors.local import Local
 from .judging.process import JudgeRequest, judge_process, judge_request
 from .machine import background, lock
 from .machine.child_process import own_command
 from .machine.following_process import FollowingProcess
 from .machine.gpus import Gpu
-from .preflight import devices
+from .preflight import cluster
 from .preflight import held_out as held_out_pictures
 from .preflight import plan as plan_text
 from .preflight.checks import check, secrets_in_names
+from .preflight.context import context_of
 from .records import Setting, SweepContext
 from .report.worker import ReportWorker
 from .sampling.process import sampler_process
@@ -101,7 +100,7 @@ def run(request: SweepRequest) -> int:
 def _run(request: SweepRequest, settings: dict[str, Setting], problems: list[Problem], masker: Masker) -> int:
     """`request`: with a masked command."""
     sweep = expand(settings, number_start=request.train_id_start)
-    context, gpus, found = _context(request, sweep.project, settings)
+    context, gpus, found = context_of(request, sweep.project, settings)
     folder = SweepFolder(context.temp_dir, context.project)
     done, records = plan_text.known(folder, request.command if request.rerun else None)
     only = None
@@ -117,6 +116,10 @@ def _run(request: SweepRequest, settings: dict[str, Setting], problems: list[Pro
     _print_plan(request, context, selection, held_out, done, problems, masker, not (request.dry_run or refused))
     if request.dry_run or refused:
         return 2 if refused else 0
+    if request.check_cluster:
+        for run in islice(selection.sweep.covering(), 1):
+            _print(cluster.look_at_a_node(run, context), sys.stdout, starts=False)
+        return 0
     if request.in_background is not None:
         return _start_in_background(request.in_background, folder)
     plan = Plan(
@@ -124,34 +127,6 @@ def _run(request: SweepRequest, settings: dict[str, Setting], problems: list[Pro
         request.samples_must, masker, judge_request(settings),
     )  # fmt: skip
     return execute(plan)
-
-
-def _context(
-    request: SweepRequest, project: str, settings: Mapping[str, Setting]
-) -> tuple[SweepContext, list[Gpu] | None, list[Problem]]:
-    """How the runs are to run on this machine, its GPUs (None: by --cpu), and what is wrong with them."""
-    gpus: list[Gpu] | None = None
-    pool: tuple[str, ...] = ()
-    found: list[Problem] = []
-    if request.cpu_slots is None:
-        gpus, pool, found = devices.find(request.cuda_devices, request.memory_limit is not None)
-    temp_dir = settings["temp_dir"].value
-    temp_dir = str(BUILT_IN["temp_dir"] if unset(temp_dir) else temp_dir)
-    context = SweepContext(
-        temp_dir=os.path.abspath(os.path.expanduser(temp_dir)),
-        project=project,
-        slots=len(pool) or request.cpu_slots or 1,
-        cores=len(os.sched_getaffinity(0)),
-        cpu=not gpus,
-        devices=pool or tuple(gpu.id for gpu in gpus or ()),
-        pool=pool,
-        memory_limit=request.memory_limit or 0,
-        stop_on_failure=settings["on_failure"].value == "stop",
-        command=request.command,
-        cwd=os.getcwd(),
-        config_files=request.config_files,
-    )
-    return context, gpus, found
 
 
 def _print_plan(
@@ -226,7 +201,7 @@ def execute(plan: Plan) -> int:
         loop = Loop(
             context=context, strategy=Grid(plan.selection.todo(), after),
             histories=Histories(folder, journal, events_of), total=_count(plan.selection), journal=journal,
-            executor=Local(), display=display, delivery=Delivery(folder), stop=stop,
+            executor=executors.load(context.executor), display=display, delivery=Delivery(folder), stop=stop,
             followers=[*following, report], clock=time.monotonic, now=time.time,
             masker=plan.masker,
         )  # fmt: skip
@@ -266,10 +241,12 @@ def _train(plan: Plan, loop: Loop, report: ReportWorker, after: int) -> None:
     """Take over what an earlier orchestrator left, start the first runs, and only then do what can wait for that.
     `after`: the newest attempt that --rerun runs again; 0 without it."""
     journal, context = loop.journal, plan.context
+    executors.refuse_another(plan.folder, context.executor)
     left = left_behind(journal, plan.folder, loop.executor)
     command, rerun = list(context.command), after if plan.rerun else None
-    note_sweep(plan.folder, journal, state="running", command=command, cwd=context.cwd, rerun_after=rerun)
-    journal.note(waiting=None)
+    note_sweep(plan.folder, journal, state="running", command=command, cwd=context.cwd, rerun_after=rerun,
+               executor=context.executor)  # fmt: skip
+    journal.note(waiting=None, queued=None)
     journal.set_sweep(runs_now(plan.selection.sweep, journal.records()))
     loop.take_over(left)
     loop.starter.start_what_may()

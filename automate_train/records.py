@@ -124,6 +124,9 @@ class SweepContext(NamedTuple):
     """`default file`, `tuning file` -> its path."""
     held_out: frozenset[str] = frozenset()
     """Real paths of the pictures that no run may see: a trainer gets a folder of links to the others."""
+    executor: str = "local"
+    """Where the runs run. With another one than `local` an engine places them: `slots` counts those that wait in its
+    queue, `cores` are those of `slots` runs, and no device is ours to choose."""
 
 
 class PictureFolder(NamedTuple):
@@ -195,6 +198,8 @@ class Launch(NamedTuple):
     caches: tuple[Cache, ...] = ()
     resume: Resume | None = None
     """None: from the start."""
+    slurm: Mapping[str, object] = {}
+    """Options of its job, where it runs on Slurm."""
 
     def __repr__(self) -> str:
         """Without the secrets: a record may end up in an error's text."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ..errors import UserError
-from ..executors.local import Local
+from ..executors import of_sweep
 from ..records import RunRecord
 from ..store.files import open_regular
 from ..store.journal import Journal, open_sweep
@@ -72,6 +72,10 @@ def console(folder: SweepFolder, record: RunRecord, follow: bool) -> Iterator[by
     """The console of a run's newest attempt, piece by piece; `follow`: until the run has ended."""
     attempt = folder.attempt(record.folder)
     alive = _liveness(folder, record)
+    while follow and not attempt.console.exists() and alive():  # it waits in a queue
+        time.sleep(INTERVAL)
+    if not attempt.console.exists() and not attempt.exit_code.exists():
+        raise UserError(f"{record.label} has printed nothing: it has not begun", source=str(attempt.path))
     try:
         with open_regular(attempt.console) as file:
             while True:
@@ -91,8 +95,8 @@ def _liveness(folder: SweepFolder, record: RunRecord) -> Callable[[], bool]:
     newest = record.newest
     if newest is None or newest.outcome is not None:
         return lambda: False
-    local, attempt = Local(), os.path.realpath(folder.path / newest.folder)
-    return lambda: attempt in local.living(folder.path, handles_of([newest], folder))
+    executor, attempt = of_sweep(folder), os.path.realpath(folder.path / newest.folder)
+    return lambda: attempt in executor.living(folder.path, handles_of([newest], folder))
 
 
 def _begun(journal: Journal, word: str, path: str) -> RunRecord:

@@ -52,6 +52,7 @@ def parser() -> Parser:
         help="count the numbers shown in names from K; indexes stay")  # fmt: skip
     add("--rerun", action="store_true", help="run also what has already succeeded, as a new attempt")
     add("--background", action="store_true", help="go on without this terminal; print how to follow and stop it")
+    add("--check-cluster", action="store_true", help="only submit a job that looks whether a node has what runs need")
     add("--plain", action="store_true", help="lines instead of the live table")
     add("--samples-must", action="store_true", help="exit with 1 when a WebUI's sample is missing in the end, too")
     add("-v", "--verbose", action="store_true", help="show each run's command in the plan")
@@ -99,6 +100,7 @@ def _run(argv: Sequence[str], flags: Namespace) -> int:
             dry_run=flags.dry_run,
             json=flags.json,
             verbose=flags.verbose,
+            check_cluster=flags.check_cluster,
             plain=flags.plain,
             samples_must=flags.samples_must,
             command=tuple(argv),

@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence, Set
 
 from ..errors import UserError
+from ..executors import Executor, of_sweep
 from ..executors.attempt_processes import KILL_SECONDS
-from ..executors.local import Local
 from ..machine import lock
 from ..store.journal import Journal, JournalError, open_sweep
 from ..store.layout import SweepFolder
@@ -53,8 +53,8 @@ def stop(path: str, now: bool) -> Iterator[str]:
         else:
             yield f"{holder} starts nothing more; {runs} may finish   (end them: {end_them})"
         return
-    local = Local()
-    living = _living(local, folder, journal)
+    executor = of_sweep(folder)
+    living = _living(executor, folder, journal)
     if not living:
         yield "nothing runs here"
     elif not now:
@@ -62,15 +62,15 @@ def stop(path: str, now: bool) -> Iterator[str]:
     else:
         # Under the lock: a sweep that starts meanwhile would take over what is being ended, and call it failed.
         with StopSignals() as signals, _held(folder):
-            yield from _end(local, folder, living := _living(local, folder, journal), signals)
+            yield from _end(executor, folder, living := _living(executor, folder, journal), signals)
             with contextlib.suppress(OSError, JournalError, UserError):  # a full or broken disk
-                _write_down(local, folder, living.keys())
+                _write_down(executor, folder, living.keys())
 
 
-def _living(local: Local, folder: SweepFolder, journal: Journal) -> dict[str, str]:
+def _living(executor: Executor, folder: SweepFolder, journal: Journal) -> dict[str, str]:
     """Attempts of which something lives: folder inside the sweep's -> handle."""
     home = os.path.realpath(folder.path)
-    found = local.living(folder.path, handles_of(journal.open_attempts(), folder))
+    found = executor.living(folder.path, handles_of(journal.open_attempts(), folder))
     return {os.path.relpath(path, home): handle for path, handle in found.items()}
 
 
@@ -86,29 +86,29 @@ def _held(folder: SweepFolder) -> Iterator[None]:
         yield
 
 
-def _end(local: Local, folder: SweepFolder, living: Mapping[str, str], signals: StopSignals) -> Iterator[str]:
+def _end(executor: Executor, folder: SweepFolder, living: Mapping[str, str], signals: StopSignals) -> Iterator[str]:
     """End attempts, by folder, that nobody waits for; what became of each. Who asks once more (Ctrl-C, another
     `stop --now`) has them killed at once, and then does not wait for their end."""
     how, left = "ended", dict(living)
     for force, seconds in ((False, GRACE_SECONDS), (True, KILL_SECONDS)):
         for handle in left.values():
-            local.stop(handle, force)
+            executor.stop(handle, force)
         deadline = time.monotonic() + seconds
         while left and time.monotonic() < deadline and signals.interrupts <= force:
             for inside, handle in list(left.items()):
-                if not local.holders(handle, folder.attempt(inside), ()):
+                if not executor.holders(handle, folder.attempt(inside), ()):
                     del left[inside]
-                    yield f"{inside}: {how} ({local.describe(handle)})"
+                    yield f"{inside}: {how} ({executor.describe(handle)})"
             time.sleep(0.02)
         how = "killed" if signals.interrupts else f"killed, because it did not end within {GRACE_SECONDS:g} s"
     for inside, handle in left.items():
-        yield f"{inside}: still there ({local.describe(handle)}): the system cannot end it"
+        yield f"{inside}: still there ({executor.describe(handle)}): the system cannot end it"
 
 
-def _write_down(local: Local, folder: SweepFolder, stopped: Set[str]) -> None:
+def _write_down(executor: Executor, folder: SweepFolder, stopped: Set[str]) -> None:
     """What was ended is cancelled, unless it succeeded: the next start would call it failed, or lost."""
     with contextlib.closing(open_journal(folder, print)) as journal:
-        for attempt in left_behind(journal, folder, local).ended:
+        for attempt in left_behind(journal, folder, executor).ended:
             if attempt.attempt.folder in stopped:
                 attempt.ended_by_us = STOPPED
                 saved = attempt.read()

@@ -111,6 +111,12 @@ SWEEP = (
         "any that is free.", "1", scope="sweep"),
     Key("held_out", "amount", "sweep", "Pictures that no run sees, to measure LoRAs on: how many, their share, or a "
         "folder of others.", 4, scope="sweep"),
+    Key("executor", "text", "sweep", "Where the runs run: on this machine, or each as a job of Slurm.",
+        "slurm", choices=("local", "slurm"), scope="sweep", flag=True),
+    Key("slurm", "table", "sweep", "Options of a run's job, any of sbatch by its long name; extra: a list of others.",
+        {"partition": "gpu", "account": "lab", "gres": "gpu:1", "time": "8:00:00", "extra": ["--constraint=a100"]}),
+    Key("max_queued", "int", "sweep", "How many jobs wait in Slurm's queue at most; unless given, 20.", 5,
+        range=(1, 1000), scope="sweep"),
     Key("$schema", "text", "sweep", "Ignored: it tells an editor where the schema of config files is.",
         "configs/schema.json", scope="expansion"),
 )  # fmt: skip

@@ -122,6 +122,7 @@ def _runs(active: Sequence[RunningAttempt]) -> Table:
         epochs = f"{progress.epoch}/{progress.epochs}" if progress.epochs else ""
         loaded = progress.total and progress.training_since is not None
         steps = f"{progress.step}/{progress.total}" if loaded else "loading"
+        steps = f"waits: {each.in_queue}" if each.in_queue else steps
         loss = f"{progress.loss:.4g}" if progress.loss is not None else ""
         speed = f"{progress.speed:.3g}/s" if progress.speed else ""
         rest = duration(progress.seconds_left) if progress.seconds_left is not None else ""

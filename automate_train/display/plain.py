@@ -38,7 +38,9 @@ class Plain:
 
     def started(self, active: RunningAttempt) -> None:
         where = f" on {active.device_labels}" if active.device_labels else ""
-        self.say(f"{active.label} {active.name}: started{where}{_again(active)}")
+        where = f" ({active.device_labels})" if active.in_queue else where
+        word = "waits in the queue" if active.in_queue else "started"
+        self.say(f"{active.label} {active.name}: {word}{where}{_again(active)}")
 
     def ended(self, active: RunningAttempt, outcome: Outcome, seconds: float) -> None:
         if outcome.kind == "succeeded":

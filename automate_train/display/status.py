@@ -14,7 +14,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..executors.local import Local
+from ..errors import UserError
+from ..executors import of_sweep
 from ..machine import lock
 from ..store.files import is_count, is_number, read_json
 from ..store.history import Histories, RunHistory
@@ -31,10 +32,12 @@ from .shell_command import shell_command
 def as_json(journal: Journal, folder: SweepFolder, histories: Histories | None = None) -> dict[str, Any]:
     """One object: what `status --json` prints. `histories`: those of the last time, which go on where they ended."""
     notes, driver = journal.notes(), lock.holder(folder.lock)
-    waiting, samples = (found if isinstance(found := notes.get(name), dict) else {} for name in ("waiting", "samples"))
+    waiting, queued, samples = (
+        found if isinstance(found := notes.get(name), dict) else {} for name in ("waiting", "queued", "samples")
+    )
     histories = histories_of(journal, folder) if histories is None else histories
     records = list(journal.records())
-    living = Local().living(folder.path, handles_of(journal.open_attempts(), folder)) if driver is None else None
+    living = _living(folder, journal) if driver is None else None
     now = [record for record in records if record.in_sweep]
     known = {record.key: histories.brief(record) for record in records}
     return {
@@ -45,7 +48,7 @@ def as_json(journal: Journal, folder: SweepFolder, histories: Histories | None =
         "samples": samples,
         "loss_note": loss_note(record.varied for record in now),
         "settings": [_setting(name, [known[run.key] for run in runs]) for name, runs in by_setting(now).items()],
-        "runs": [_run(history, folder, waiting, living) for history in known.values()],
+        "runs": [_run(history, folder, waiting, queued, living) for history in known.values()],
     }
 
 
@@ -62,20 +65,39 @@ def histories_of(journal: Journal, folder: SweepFolder) -> Histories:
     return Histories(folder, journal, events_of)
 
 
+def _living(folder: SweepFolder, journal: Journal) -> dict[str, str] | None:
+    """What of the sweep lives, or waits in a queue: real path of the attempt's folder -> its executor's words for it.
+    None: the executor cannot tell now."""
+    executor = of_sweep(folder)
+    try:
+        living = executor.living(folder.path, handles_of(journal.open_attempts(), folder))
+    except UserError:
+        return None
+    queue = executor.waiting() or {}
+    return {
+        path: ", ".join(filter(None, (executor.describe(handle), queue.get(handle)))) for path, handle in living.items()
+    }
+
+
 def _run(
-    history: RunHistory, folder: SweepFolder, waiting: Mapping[str, Any], living: Mapping[str, str] | None
+    history: RunHistory,
+    folder: SweepFolder,
+    waiting: Mapping[str, Any],
+    queued: Mapping[str, Any],
+    living: Mapping[str, str] | None,
 ) -> dict[str, Any]:
-    """`living`: what of the sweep lives, by its attempts' folders; None where a process runs the sweep and tells."""
+    """`waiting`, `queued`: why, of runs without an attempt, and of those with one that waits in a queue. `living`: what
+    of the sweep lives, by its attempts' folders; None where a process runs the sweep and tells."""
     record, progress = history.record, history.progress
     newest, ended = record.newest, record.newest is not None and record.newest.outcome is not None
     state, reason = record.state, progress.sample_wait if record.state == "running" else record.reason
     if state == "running" and living is not None:
         if handle := living.get(os.path.realpath(folder.path / record.folder)):
-            reason = f"its trainer goes on without the sweep ({Local().describe(handle)})"
+            reason = f"its trainer goes on without the sweep ({handle})"
         else:
             state, reason = "ended", "how it ended is read when the sweep goes on"
-    elif state != "running" and record.key in waiting:
-        state, reason = "waiting", str(waiting[record.key])
+    elif record.key in (queued if state == "running" else waiting):
+        state, reason = "waiting", str({**waiting, **queued}[record.key])
     return {
         "index": record.index if record.in_sweep else None,
         "number": record.number if record.in_sweep else None,

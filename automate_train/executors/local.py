@@ -167,6 +167,15 @@ class Local:
         self._polled.difference_update(gone)
         return {handle: reap(handle) for handle in (*ended, *gone)}
 
+    def waiting(self) -> None:
+        return None
+
+    def withdraw(self, handle: str) -> None:
+        pass
+
+    def went_on(self, handle: str) -> None:
+        return None
+
     def stop(self, handle: str, now: bool) -> None:
         """Signal the whole group: the trainer, its workers, and the shell, which outlives SIGTERM."""
         if handle in self._groups or is_alive(handle):

@@ -8,7 +8,7 @@ unique, a job number. Not: which attempt starts where (`training.placement`), wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -59,6 +59,18 @@ class Executor(Protocol):
     def wait(self, seconds: float | None, wake_on: Sequence[int] = ()) -> dict[str, int | None]:
         """Block until an attempt ends, one of the descriptors `wake_on` is readable, or the time is over; the handles
         of the attempts that have ended, each with its exit code where it is known without the attempt's folder."""
+
+    def waiting(self) -> Mapping[str, str] | None:
+        """Started attempts that the engine behind this executor has not begun, or has put back: handle -> why, in the
+        engine's words; `wait` returns when it changes. None: there is no queue, an attempt begins when it is started.
+        """
+
+    def withdraw(self, handle: str) -> None:
+        """Take an attempt out of the queue, if it has not begun; `wait` tells of its end."""
+
+    def went_on(self, handle: str) -> tuple[AttemptFolder, str] | None:
+        """Of an attempt that `wait` has told of: the next attempt of its run, with its handle, where the engine itself
+        has begun one (`training.next_attempt`); its end is awaited like that of any other."""
 
     def stop(self, handle: str, now: bool) -> None:
         """End an attempt and everything that it has started: politely, or (`now`) by force. Also for an attempt that

@@ -20,7 +20,7 @@ from ..store.layout import SweepFolder
 from ..sweep.product import Sweep
 from ..sweep.selection import Selection
 from ..trainers import load
-from . import devices, disk, own_keys
+from . import cluster, devices, disk, own_keys
 
 ALIKE = 3
 """Problems that differ by their numbers alone; of more than these only the first is shown."""
@@ -38,6 +38,7 @@ def check(
     share = max(1.0, selection.sweep.size / len(runs)) if selection.is_large else 1.0
     found = [
         *devices.problems(runs, context, gpus),
+        *cluster.problems(runs, context),
         *_of_runs(runs, context),
         *disk.problems(runs, context, share),
         *_lock(context, starts),

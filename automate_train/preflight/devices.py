@@ -39,6 +39,16 @@ def find(listed: str | None, limited: bool) -> Found:
         return found, (), [error.problem]
 
 
+def none_of_ours(listed: str | None, limit: int | None) -> list[Problem]:
+    """What is wrong with the device flags where a cluster places the runs."""
+    flags = {"--cuda_devices_distributed": listed, "--cuda-memory-limit": limit}
+    hint = "cuda_device says how many GPUs a run gets, slurm which ones"
+    return [
+        Problem("error", "command line", flag, "this machine's GPUs are not used: Slurm places the runs", hint)
+        for flag, value in flags.items() if value is not None
+    ]  # fmt: skip
+
+
 def problems(runs: Sequence[Run], context: SweepContext, gpus: Sequence[Gpu] | None) -> Iterator[Problem]:
     """Devices that runs need, name or ask for and that are not there. `gpus`: None on the CPU by --cpu."""
     if gpus is None:

@@ -17,6 +17,9 @@ from itertools import islice
 from ..config.masking import Masker
 from ..config.values import text_of
 from ..errors import Problem, UserError
+from ..executors.slurm_options import table_of
+from ..executors.slurm_script import PROGRAM, arguments
+from ..executors.slurm_script import head as script_head
 from ..records import Dropped, Launch, Run, RunRecord, Setting, SweepContext
 from ..store.held_out import HeldOut, as_dict
 from ..store.journal import Journal
@@ -61,7 +64,8 @@ def _preview(context: SweepContext) -> Callable[[Run], tuple[Launch | None, Atte
         )
         attempt = folder.attempt(inside)
         try:
-            return load(run.options["trainer"].value).prepare(run, attempt, context), attempt
+            launch = load(run.options["trainer"].value).prepare(run, attempt, context)
+            return launch._replace(slurm=table_of(run)), attempt
         except UserError:
             return None, attempt
 
@@ -97,13 +101,14 @@ def human(
         if len(runs) <= PREVIEW or preview:
             lines.append(f"  {point.number:>5}  {point.name}" + ("   (done)" if point.key in done else ""))
         if preview:
-            launch, _ = preview(point)
-            argv = shlex.join(masker.value(launch.argv)) if launch else "cannot be prepared: see the errors"
-            lines.append(f"         {argv}")
+            launch, folder = preview(point)
+            lines += [f"         {line}".rstrip() for line in _command(launch, context, folder, masker)]
     yield from map(masker.text, _axes(sweep))
     yield from _shared(runs[0], masker) if runs else ()
     yield "runs:"
     yield from map(masker.text, lines or ["  none"])
+    if preview and context.executor != "local":
+        yield from ("the rest of each batch script:", *(f"         {line}" for line in PROGRAM.splitlines()))
     if len(runs) > PREVIEW and (not commands or len(runs) + len(dropped) == SEARCHED):
         yield f"  ... and more: {sweep.size} in all"
     if dropped:
@@ -111,6 +116,20 @@ def human(
         yield from (f"  {each.index:>5}  {each.reason}" for each in dropped[:PREVIEW])
         if len(dropped) > PREVIEW:
             yield "  ... and more"
+
+
+def _command(
+    launch: Launch | None, context: SweepContext, folder: AttemptFolder, masker: Masker
+) -> Sequence[str]:  # fmt: skip
+    """What would start a run: its command, or the batch script of its job."""
+    if launch is None:
+        return ["cannot be prepared: see the errors"]
+    launch = launch._replace(argv=masker.value(launch.argv), env=masker.value(launch.env))
+    return (
+        [shlex.join(launch.argv)]
+        if context.executor == "local"
+        else [*script_head(launch, folder), *arguments(launch, folder)]
+    )
 
 
 def _axes(sweep: Sweep) -> Iterator[str]:

@@ -111,6 +111,7 @@ class AttemptFolder:
     # Inside the folder, as a `Launch` names its files:
     TRAINING, DATASET, HOOK = "training.toml", "dataset.toml", "hook.json"
     HOOK_SCRIPT, OUTPUT, CONSOLE = "hook/run.py", "output", "console.log"
+    NEXT, SLURM_JOB = "next_attempt.json", "slurm_job"
     BACKFILL = ("hook/hook_backfill_images.py", "hook/log_pictures.py")
     """By this edition's name, and by the first edition's: an attempt keeps the hook that it was started with."""
 
@@ -125,6 +126,12 @@ class AttemptFolder:
     scores = _Inside("scores.jsonl")
     """Scores that the trainer's own program reports."""
     exit_code = _Inside("exit_code")
+    slurm_job = _Inside(SLURM_JOB)
+    """The number of the job of Slurm that has begun it."""
+    interrupted = _Inside("interrupted")
+    """The signal by which Slurm has interrupted it."""
+    next_attempt = _Inside(NEXT)
+    """What `training.next_attempt` needs."""
     outcome = _Inside("outcome.json")
     """How it ended; the journal holds the same."""
     training = _Inside(TRAINING)
@@ -177,6 +184,13 @@ class AttemptFolder:
             return None
         try:
             return self.exit_code.stat().st_mtime
+        except OSError:
+            return None
+
+    def begun_at(self) -> float | None:
+        """When its job has begun it, in seconds since 1970; None where it has no job."""
+        try:
+            return self.slurm_job.stat().st_mtime
         except OSError:
             return None
 

@@ -1,8 +1,8 @@
 """sweep.json: what the sweep as a whole must not lose with its journal.
 
 Covers: the id that its names on image servers begin with, the command and folder that `retry` needs, how the sweep
-ended, what an unfinished --rerun still has to run; each is a note of the journal, too. Not: what belongs to one run
-(its attempts' folders), provenance.
+ended, what an unfinished --rerun still has to run, the executor; each is a note of the journal, too. Not: what belongs
+to one run (its attempts' folders), provenance.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .journal import Journal
 from .launch import read_launch
 from .layout import AttemptFolder, SweepFolder
 
-NAMES = ("sweep_id", "command", "cwd", "state", "rerun_after")
+NAMES = ("sweep_id", "command", "cwd", "state", "rerun_after", "executor")
 
 
 def note_sweep(folder: SweepFolder, journal: Journal, **values: Any) -> None:

@@ -32,6 +32,8 @@ class SweepRequest(NamedTuple):
     dry_run: bool = False
     json: bool = False
     verbose: bool = False
+    check_cluster: bool = False
+    """Only have a job look at a node."""
     plain: bool = False
     samples_must: bool = False
     """A sample that is missing in the end makes the exit code 1, like a run that failed."""

@@ -10,33 +10,10 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from ..records import Outcome
-
-
-class Cause(NamedTuple):
-    name: str
-    sentence: str
-    advice: str
-    pattern: str = ""
-    """Matches a line of the console that shows it, in upper and lower case."""
-    sample: str = ""
-    """Such a line: a test finds this cause in it and no other."""
-    passes_by_itself: bool = False
-    """The same command may succeed a moment later."""
-    from_outside: bool = False
-    """The training itself was right: it may go on from what it saved last."""
-
-    def matches(self, line: str) -> bool:
-        """Compiled only here: all patterns together take 2 ms, and no first start waits for them."""
-        return re.search(self.pattern, line, re.IGNORECASE) is not None
-
-    def text(self, line: str = "") -> str:
-        """The sentence, the advice, and the console's line that shows the cause."""
-        text = f"{self.sentence}: {self.advice}"
-        return f"{text} ({_short(line)})" if line else text
-
+from . import job_causes
+from .cause import Cause, short
 
 # A neighbour: two processes have memory on the card, and one that is not this one has 1 GiB or more (a desktop takes
 # less). In a container torch does not know its own number and calls itself `Process n`: one such process is itself.
@@ -214,6 +191,8 @@ def explain(exit_code: int, lines: Sequence[str]) -> tuple[Cause, str]:
     """(cause, why it failed in words) of a run that ended with an exit code other than 0; `lines` is the console's
     end. Where nothing matches, the cause is `unknown`, with the last error that was printed. The console does not show
     whether it was the kernel that killed a run: `training` knows that from the machine."""
+    if by_slurm := job_causes.find(lines):
+        return by_slurm
     name = _signal(exit_code, lines)
     if name == "SIGKILL":
         return KILLED, KILLED.text()
@@ -225,7 +204,7 @@ def explain(exit_code: int, lines: Sequence[str]) -> tuple[Cause, str]:
         return cause, f"{cause.text(line)}{_which_picture(line, lines) if cause.name == 'broken_file' else ''}"
     errors = [line for line in last if ERROR.match(line[:LONGEST])]
     end = f"crashed ({name})" if name else f"exit code {exit_code}"
-    return UNKNOWN, f"{end}: {_short(errors[-1])}" if errors else end
+    return UNKNOWN, f"{end}: {short(errors[-1])}" if errors else end
 
 
 def failed(exit_code: int, lines: Sequence[str]) -> Outcome:
@@ -236,6 +215,8 @@ def failed(exit_code: int, lines: Sequence[str]) -> Outcome:
 def lost(lines: Sequence[str]) -> Outcome:
     """Of an attempt that left no exit code: a full disk, where the console's end tells of one, for that keeps an exit
     code from being written, too. Any other error there may have nothing to do with its end."""
+    if by_slurm := job_causes.find(lines):
+        return Outcome("lost", None, by_slurm[1], by_slurm[0].name)
     found = _find(_last_errors(lines))
     if found and found[0].name == "disk_full":
         cause, line = found
@@ -247,7 +228,7 @@ def lost(lines: Sequence[str]) -> Outcome:
 
 def by_name(name: str) -> Cause:
     """The cause that an outcome names; `unknown` for any other word."""
-    return next((cause for cause in (*TABLE, KERNEL, KILLED, SIGNAL) if cause.name == name), UNKNOWN)
+    return next((cause for cause in (*TABLE, *job_causes.TABLE, KERNEL, KILLED, SIGNAL) if cause.name == name), UNKNOWN)
 
 
 def _signal(code: int, lines: Sequence[str]) -> str:
@@ -291,7 +272,3 @@ def _last_errors(lines: Sequence[str]) -> Sequence[str]:
     while len(heads) > 1 and lines[heads[-1] - 1].startswith(CHAINED):
         heads.pop()
     return lines[heads[-1] :] if heads else lines[-LINES:]
-
-
-def _short(line: str) -> str:
-    return line.strip()[:300]

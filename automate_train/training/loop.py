@@ -17,6 +17,9 @@ from ..executors.protocol import Executor
 from ..records import Outcome, Run, SweepContext
 from ..store.history import RunHistory
 from ..store.journal import Journal
+from ..store.launch import read_launch, read_resume
+from ..store.layout import AttemptFolder
+from ..store.progress import Progress
 from ..sweep.strategies import Strategy
 from ..trainers import failure_causes
 from . import latents_cache
@@ -72,6 +75,7 @@ class Loop:
     def run(self) -> None:
         """Until nothing runs, nothing may start, and what has succeeded is delivered."""
         while True:
+            self._note_queue()
             self.starter.start_what_may()
             self._read_events()
             self._end_by_rules()
@@ -83,6 +87,7 @@ class Loop:
                 return
             self._handle_ended(self.executor.wait(self._wait_seconds(), self._wake_on()))
             self._heed_stop_request()
+            self._withdraw_queued()
             self._kill_those_who_stayed()
 
     def take_over(self, left: LeftBehind) -> None:
@@ -160,6 +165,27 @@ class Loop:
 
     # waiting
 
+    def _note_queue(self) -> None:
+        """Which attempts the engine behind the executor has not begun, and why."""
+        queue = self.executor.waiting()
+        if queue is None:
+            return
+        for attempt in self.state.active:
+            why = queue.get(attempt.handle, "")
+            if attempt.in_queue and not why and attempt.progress.since is None and attempt.ended_by_us is None:
+                attempt.began = self.clock()
+                self.display.say(f"{attempt.label} {attempt.name}: begins ({self.executor.describe(attempt.handle)})")
+            attempt.in_queue = why
+        self.pending_writes.queued = {each.record.key: each.in_queue for each in self.state.active if each.in_queue}
+
+    def _withdraw_queued(self) -> None:
+        """When nothing more starts, that holds for what an engine has not begun, too."""
+        if self.state.starts_no_more:
+            for attempt in self.state.active:
+                if attempt.in_queue and not attempt.withdrawn:
+                    attempt.withdrawn = True
+                    self.executor.withdraw(attempt.handle)
+
     def _wait_seconds(self) -> float | None:
         """How long nothing needs us; None: until something happens."""
         seconds = [self.display.every]
@@ -184,7 +210,12 @@ class Loop:
             self._read(ended)
             ended.seconds = ended.seconds_until(self.clock(), self.pending_writes.now())
             outcome = ended.judge(ended_now[ended.handle])
-            if outcome.kind == "succeeded":
+            if went_on := self.executor.went_on(ended.handle):
+                ended.seconds = ended.seconds_told()
+            if went_on and outcome.kind != "succeeded":
+                outcome = outcome._replace(reason=f"{outcome.reason}; it goes on as {went_on[0].path.name}")
+                self._follow(ended, *went_on)
+            elif outcome.kind == "succeeded":
                 self.state.done += 1
                 self._mark_caches_filled(ended)
             elif outcome.kind in ("failed", "lost"):
@@ -196,6 +227,19 @@ class Loop:
             if self.release.add(ended):  # something of it lives on: its group is asked to end
                 self._end(ended)
         self.release.update()
+
+    def _follow(self, ended: RunningAttempt, folder: AttemptFolder, handle: str) -> None:
+        """Take over the attempt in which the engine behind the executor has gone on by itself."""
+        launch, inside = read_launch(folder), f"{folder.path.parent.name}/{folder.path.name}"
+        attempt = self.journal.restore(ended.record, launch.devices, launch.began, inside)
+        progress = Progress.from_resume(read_resume(folder))
+        following = RunningAttempt(
+            attempt, ended.record, folder, ended.trainer, handle, self.clock(), launch.keep, progress, ended.run,
+            self.executor.describe(handle),
+        )  # fmt: skip
+        following.in_queue = ""
+        self.state.active.append(following)
+        self.pending_writes.starts.append(following)
 
     def _try_again(self, run: Run | None, outcome: Outcome) -> Outcome | None:
         """Put a run that failed for what passes by itself back to the front, and say so in its outcome; None when it

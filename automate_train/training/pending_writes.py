@@ -28,7 +28,9 @@ class PendingWrites:
         self.checkpoints: list[tuple[Attempt, Checkpoint]] = []
         self.waiting: dict[str, str] = {}
         """Run key -> why it waits."""
-        self.written_waiting: dict[str, str] = {}
+        self.queued: dict[str, str] = {}
+        """The same of runs whose attempt waits in the queue of the engine behind the executor."""
+        self.written_waiting: dict[str, dict[str, str]] = {"waiting": {}, "queued": {}}
 
     def could_not_start(self, attempt: Attempt, run: Run, reason: str) -> None:
         """Written down at once: what stops a sweep must not be lost."""
@@ -40,7 +42,8 @@ class PendingWrites:
         copies = list(self.delivery.results())
         starts, ends, checkpoints = self.starts, self.ends, self.checkpoints
         self.starts, self.ends, self.checkpoints = [], [], []
-        if starts or ends or checkpoints or copies or self.waiting != self.written_waiting:
+        waiting = {"waiting": self.waiting, "queued": self.queued}
+        if starts or ends or checkpoints or copies or waiting != self.written_waiting:
             with self.journal.transaction():
                 for started in starts:
                     self.journal.set_handle(started.id, started.handle)
@@ -52,9 +55,9 @@ class PendingWrites:
                 for copy in copies:
                     if not copy.error:
                         self.journal.set_delivered(copy.attempt, copy.paths)
-                if self.waiting != self.written_waiting:
-                    self.journal.note(waiting=self.waiting)
-                    self.written_waiting = self.waiting
+                if waiting != self.written_waiting:
+                    self.journal.note(**waiting)
+                    self.written_waiting = waiting
         for ended, outcome in ends:
             self.display.ended(ended, outcome, ended.seconds)
             if outcome.kind == "succeeded" and ended.keep != {}:

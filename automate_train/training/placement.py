@@ -35,6 +35,8 @@ class Held(NamedTuple):
     fills: frozenset[str] = frozenset()
     occupied: str = ""
     """It has ended, and this of it holds its devices: `pid 1234 of run 3, which has ended`. It takes no slot."""
+    takes_slot: bool = True
+    """False: it has left the queue of the engine that places the runs."""
 
 
 class Start(NamedTuple):
@@ -61,7 +63,7 @@ def decide(
     held = {device for each in running for device in each.devices}
     filling = {cache: each.name for each in running for cache in each.fills}
     occupied = {device: each.occupied for each in running if each.occupied for device in each.devices}
-    free_slots = context.slots - sum(not each.occupied for each in running)
+    free_slots = context.slots - sum(each.takes_slot and not each.occupied for each in running)
     decisions: list[Start | Wait] = []
     for request in waiting:
         if free_slots <= 0:

@@ -11,13 +11,14 @@ from functools import cache
 from typing import NamedTuple
 
 from ..config.values import unset, whole
+from ..executors.slurm_options import table_of
 from ..machine import gpus
 from ..records import Launch, Run, RunRecord, SweepContext
 from ..store.journal import Journal
 from ..store.layout import AttemptFolder, SweepFolder
 from ..sweep.record import record_of
 from ..trainers import Trainer, load
-from . import latents_cache
+from . import latents_cache, next_attempt
 from .placement import Request
 
 
@@ -45,7 +46,10 @@ def prepare(run: Run, journal: Journal, context: SweepContext) -> PreparedRun:
     folder = SweepFolder(context.temp_dir, context.project).attempt(inside)
     trainer = load(run.options["trainer"].value)
     launch = trainer.prepare(run, folder, context)
-    named = launch.gpus > 0 and not context.pool
+    if context.executor != "local":
+        files = {**launch.files, AttemptFolder.NEXT: next_attempt.kept(run, context)}
+        launch = launch._replace(slurm=table_of(run), files=files)
+    named = launch.gpus > 0 and not context.pool and context.executor == "local"
     return PreparedRun(run, record, inside, folder, trainer, launch, _named_devices(run) if named else ())
 
 

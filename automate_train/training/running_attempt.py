@@ -15,11 +15,12 @@ from ..records import Attempt, Checkpoint, Outcome, Run, RunRecord
 from ..store.events import checkpoint_of
 from ..store.layout import AttemptFolder
 from ..store.progress import Progress, after
-from ..trainers import Trainer, failure_causes
+from ..trainers import Trainer, failure_causes, job_causes
 from .placement import Held
 from .stop_rules import outcome_by_rules
 
 STOPPED = Outcome("cancelled", None, "stopped by a person")
+WITHDRAWN = Outcome("cancelled", None, "taken out of the queue: the sweep starts nothing more")
 
 
 class RunningAttempt:
@@ -53,6 +54,11 @@ class RunningAttempt:
         """Why we asked it to end, as the outcome that it then has."""
         self.kill_at: float | None = None
         """Monotonic seconds until which it has time to end; None: nobody has asked it to."""
+        self.in_queue: str | None = None
+        """Why the engine behind the executor has not begun it, in the engine's words; "" once it has. None: there is no
+        queue."""
+        self.withdrawn = False
+        """We have asked the engine not to begin it."""
         self.seconds = 0.0
         """How long it took, once it has ended."""
         self.release_by = 0.0
@@ -80,8 +86,13 @@ class RunningAttempt:
     def devices(self) -> tuple[str, ...]:
         return self.attempt.devices
 
+    @property
+    def takes_slot(self) -> bool:
+        """Whether it counts against the runs at a time: with a queue, those that wait in it do."""
+        return self.in_queue != ""
+
     def held(self) -> Held:
-        return Held(self.label, frozenset(self.devices), frozenset(self.filling), self.occupied)
+        return Held(self.label, frozenset(self.devices), frozenset(self.filling), self.occupied, self.takes_slot)
 
     def read(self) -> list[Checkpoint]:
         """Take in what its trainer has told since the last time; the checkpoints among it."""
@@ -103,7 +114,7 @@ class RunningAttempt:
         """How long it took when nobody was there as it ended: by its exit code, else by its events."""
         since, until = self.progress.since, self.progress.at
         if (ended := self.folder.ended_at()) is not None:
-            return max(0.0, ended - self.attempt.started)
+            return max(0.0, ended - (self.folder.begun_at() or self.attempt.started))
         return max(0.0, until - since) if since and until else 0.0
 
     def wait_no_more(self) -> None:
@@ -123,6 +134,8 @@ class RunningAttempt:
         if by_us and by_us.kind == "failed":
             return by_us
         outcome = self._verdict(told)
+        if self.withdrawn and outcome.exit_code is None and outcome.kind == "lost":
+            return WITHDRAWN
         return by_us if by_us and outcome.kind != "succeeded" else outcome
 
     def _verdict(self, told: int | None) -> Outcome:
@@ -140,6 +153,8 @@ class RunningAttempt:
             outcome = self.trainer.verdict(self.folder, code)
         except (OSError, UserError) as error:
             return Outcome("failed", code, f"its result cannot be read: {error}")
+        if outcome.kind == "failed" and code == 0 and (found := job_causes.find(self.folder.tail(200))):
+            return outcome._replace(reason=found[1], cause=found[0].name)
         if outcome.cause == failure_causes.KILLED.name and kernel_oom_kills() > self.oom_kills:
             return outcome._replace(reason=failure_causes.KERNEL.text(), cause=failure_causes.KERNEL.name)
         return outcome

@@ -164,5 +164,7 @@ class Starter:
         started = RunningAttempt(
             attempt, record, folder, prepared.trainer, handle, self.clock(), launch.keep, progress, run, labels, filling
         )
+        if (queue := self.executor.waiting()) is not None:
+            started.in_queue, started.device_labels = queue.get(handle, ""), self.executor.describe(handle)
         self.state.active.append(started)
         self.pending_writes.starts.append(started)

@@ -27,7 +27,7 @@ class SweepState:
 
     @property
     def slots_used(self) -> int:
-        return len(self.active) + len(self.release.awaited)
+        return sum(each.takes_slot for each in self.active) + len(self.release.awaited)
 
     def unreleased(self) -> Sequence[RunningAttempt]:
         """Those of which something may live."""

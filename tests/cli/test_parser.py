@@ -83,7 +83,7 @@ def test_flags_are_typed(typed, key, value):
 def test_a_flag_of_each_key_that_has_one():
     known = parser()._option_string_actions
     assert {f"--{(key.alias or key.name).replace('_', '-')}" for key in KEYS if key.flag} <= known.keys()
-    assert sum(key.flag for key in KEYS) == 10
+    assert sum(key.flag for key in KEYS) == 11
 
 
 def test_a_word_that_is_not_a_command():

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -123,6 +124,34 @@ def _is_sleep_of(pid: int, attempt: AttemptFolder) -> bool:
         is_ours = os.readlink(f"/proc/{pid}/fd/3") == str(attempt.exit_code)
         return is_ours and processes.command_line(pid) == ["sleep", "60"]
     return False
+
+
+def test_what_lives_on_another_machine_is_neither_adopted_nor_lost(tmp_path: Path, monkeypatch):
+    """Two machines share the disk: the handle is of the other one, and only the lock on the exit code is seen."""
+    executor = Local()
+    folder, handle = start(executor, tmp_path / "run/attempt-1", "/bin/sleep", "60")
+    with monkeypatch.context() as patched:
+        patched.setattr(processes, "with_variable", lambda *told: iter(()))
+        host = handle.split(" ")[-1]
+        elsewhere = handle.removesuffix(host) + "elsewhere"
+        assert executor.recover(tmp_path, [(folder, elsewhere)]).attempts == [Found(elsewhere="elsewhere")]
+    executor.stop(handle, now=True)
+    assert ended(executor, handle)
+    assert executor.recover(tmp_path, [(folder, elsewhere)]).attempts == [Found()]
+
+
+def test_on_a_full_disk_the_executor_still_knows_the_exit_code(tmp_path: Path):
+    executor, folder = Local(), tmp_path / "run/attempt-1"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        attempt, handle = start(executor, folder, "/bin/sh", "-c", "exit 9")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    deadline, told = time.monotonic() + 15, {}
+    while not told and time.monotonic() < deadline:
+        told = executor.wait(deadline - time.monotonic())
+    assert told == {handle: 9} and attempt.read_exit_code() is None
 
 
 def test_devices_reach_the_child_in_bus_order():

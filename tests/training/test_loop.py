@@ -136,6 +136,15 @@ class World:
             folder.exit_code.write_text(f"{code}\n")
         return dict.fromkeys(over)
 
+    def waiting(self) -> dict[str, str] | None:
+        return None
+
+    def withdraw(self, handle: str) -> None:
+        raise AssertionError("there is no queue")
+
+    def went_on(self, handle: str) -> None:
+        return None
+
     def stop(self, handle: str, now: bool) -> None:
         number = signal.SIGKILL if now else signal.SIGTERM
         self.signals.append((number, self.time))

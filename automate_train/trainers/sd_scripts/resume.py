@@ -24,7 +24,7 @@ from ...records import Resume
 from ...store.events import read_events
 from ...store.launch import read_launch
 from ...store.layout import AttemptFolder
-from .. import safetensors_file
+from .. import job_causes, safetensors_file
 from ..failure_causes import explain
 from .value_types import Table, Values
 
@@ -104,10 +104,10 @@ def _from_outside(attempt: AttemptFolder) -> bool:
     metrics = [event.data for event in read_events(attempt)[0] if event.kind == "metrics"]
     if metrics and metrics[-1].get("nan"):
         return False
-    code = attempt.read_exit_code()
-    if code is None:
+    code, said = attempt.read_exit_code(), attempt.tail(200)
+    if code is None or job_causes.find(said):
         return True
-    cause, _ = explain(code, attempt.tail(200))
+    cause, _ = explain(code, said)
     return code != 0 and (cause.from_outside or cause.passes_by_itself)
 
 
