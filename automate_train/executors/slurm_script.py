@@ -12,6 +12,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterable
+from typing import NoReturn
 
 from ..records import Launch
 from ..store.layout import AttemptFolder
@@ -79,8 +80,17 @@ def arguments(launch: Launch, attempt: AttemptFolder) -> Iterable[str]:
     for name, value in launch.env.items():
         if IDENTIFIER.fullmatch(name):
             yield f"export {name}={quote(value)}"
-    words = (str(attempt.path), sys.executable, launch.cwd, *launch.argv)
-    yield f"set -- {' '.join(map(quote, words))}"
+    yield f"set -- {' '.join(map(quote, _words(launch, attempt)))}"
+
+
+def become(launch: Launch, attempt: AttemptFolder) -> NoReturn:
+    """Make this process the attempt's shell, in the job that it belongs to."""
+    words = ("bash", "-c", PROGRAM, "bash", *_words(launch, attempt))
+    os.execve("/bin/bash", words, {**os.environ, **launch.env})
+
+
+def _words(launch: Launch, attempt: AttemptFolder) -> tuple[str, ...]:
+    return (str(attempt.path), sys.executable, launch.cwd, *launch.argv)
 
 
 def quote(text: str) -> str:

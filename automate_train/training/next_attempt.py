@@ -24,7 +24,7 @@ from ..config.masking import masker_of
 from ..errors import RunError, UserError
 from ..executors.slurm_end import note_end
 from ..executors.slurm_folders import has_ended_by_itself, job_told
-from ..executors.slurm_script import PROGRAM
+from ..executors.slurm_script import become
 from ..records import Launch, Run, RunRecord, Setting, Source, SweepContext
 from ..store.files import read_json
 from ..store.launch import read_launch, read_resume, write_attempt
@@ -110,8 +110,7 @@ def main() -> int:
         _write(new, launch, record, job)
     except (UserError, RunError, OSError, ValueError, KeyError, TypeError) as error:
         return _say(f"{first.path.parent.name} cannot go on: {error}", 1)
-    words = (str(new.path), sys.executable, launch.cwd, *launch.argv)
-    return os.execve("/bin/bash", ("bash", "-c", PROGRAM, "bash", *words), {**os.environ, **launch.env})
+    return become(launch, new)
 
 
 def _attempts(of: AttemptFolder) -> list[AttemptFolder]:
