@@ -1,6 +1,6 @@
 """The page's first screen as a JSON-able object: what the scores say, and what to do next.
 
-{sentences, effects, based_on, score, base, next: [{text, flags}],
+{sentences, effects, based_on, score, base, next: [{text, flags}], runs: {run's key: score of its last checkpoint},
  settings: [{name, values, mean, low, high, seeds, best, epochs: [{epoch, mean, low, high}], best_epochs}]}
 `settings`: the best mean first; empty where nothing can be compared, and then `sentences` says why.
 
@@ -29,6 +29,7 @@ def answer_data(runs: Sequence[RunRecord], scores: Sequence[Score]) -> dict[str,
         "score": answer.score,
         "base": answer.base,
         "next": [suggestion(step, runs)._asdict() for step in answer.next],
+        "runs": dict(answer.runs),
         "settings": [
             {
                 "name": each.setting,

@@ -58,18 +58,19 @@ def write_page(
     home = os.path.relpath(sweep.root, path.parent).replace(os.sep, "/")
     wanted = {thumbs.name_of(each.file, each.stamp): each.file for each in _by_importance(sweep) if each.file}
     packed = _packed_parts(folder, sweep)
-    urls: dict[str, str] = {}
-    """Thumbnail's name -> its URL in the page."""
+    made: set[str] = set()
     if inline:
         if not thumbs.have_pillow():
             raise UserError("needs Pillow", key="--inline", hint=pip_install("Pillow"))
-        inside = thumbs.data_urls(sweep.root, sorted(wanted.values()))
-        ids = {file: f"picture-{at}" for at, file in enumerate(inside)}
-        packed |= {ids[file]: data for file, data in inside.items()}
-        urls = {name: f"#{ids[file]}" for name, file in wanted.items() if file in ids}
+        inside = thumbs.data_urls(sweep.root, wanted)
     else:
         left = seconds - (time.monotonic() - began)
-        urls = {name: name for name in thumbs.make_missing(sweep.root, wanted, files / "thumbs", left)}
+        made = thumbs.make_missing(sweep.root, wanted, files / "thumbs", left)
+        inside = thumbs.inside_urls(files / "thumbs", (name for name in wanted if name in made))
+    ids = {name: f"picture-{at}" for at, name in enumerate(inside)}
+    packed |= {ids[name]: data for name, data in inside.items()}
+    urls = {name: name for name in made} | {name: f"#{id_}" for name, id_ in ids.items()}
+    """Thumbnail's name -> its URL in the page."""
 
     def link(to: str) -> str:
         if os.path.isabs(to):
@@ -84,6 +85,7 @@ def write_page(
         "root": quote(home) + "/",
         "at": round(time.time(), 3),
         "ratio": _cell_ratio(sweep),
+        "alone": inline,
         "answer": _answer(folder, sweep),
     }
     data |= _alarms(folder, sweep, min(MOST_ALARM_SECONDS, max(0.0, seconds - (time.monotonic() - began))), link)
@@ -103,7 +105,9 @@ def _answer(folder: SweepFolder, sweep: SweepData) -> dict[str, object]:
         return {
             "sentences": [f"No setting can be called better here: {hint}."],
             "effects": [],
+            "score": "score",
             "next": [],
+            "runs": {},
             "settings": [],
         }
     return answer_data(sweep.runs, read_scores(folder))

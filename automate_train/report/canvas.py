@@ -1,6 +1,6 @@
 """Pictures in rows and columns with labels, drawn by Pillow.
 
-Covers: the layout, fonts with Korean, Chinese and Japanese where the machine has them, long labels.
+Covers: the layout, fonts with Korean, Chinese and Japanese where the machine has them; labels are never cut.
 Not: which picture goes where (`grid`, `strips`).
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from io import BytesIO
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,10 @@ FONTS = (
 )  # fmt: skip
 """The first that the system has is used; Pillow knows where systems keep their fonts."""
 MOST_PIXELS = 120_000_000
+SPACING = 4
+"""Pixels between two lines."""
+WIDEST_WORD = 240
+"""Pixels: columns are as wide as the longest word of their labels, but not for a path."""
 
 
 def load_font(size: int) -> Font:
@@ -38,33 +43,24 @@ def load_font(size: int) -> Font:
     return ImageFont.load_default(size)
 
 
-def fit(text: str, width: float, font: Font) -> str:
-    """The text, shortened in its middle to a width in pixels."""
-    text = " ".join(text.split())[:400]
-    if font.getlength(text) <= width:
-        return text
-    low, high = 0, len(text)
-    while low < high:
-        keep = (low + high + 1) // 2
-        low, high = (keep, high) if font.getlength(_without_middle(text, keep)) <= width else (low, keep - 1)
-    return _without_middle(text, low)
-
-
-def _without_middle(text: str, keep: int) -> str:
-    return f"{text[: (keep + 1) // 2]}…{text[len(text) - keep // 2 :]}"
-
-
-def wrap(text: str, width: float, font: Font, lines: int) -> str:
-    """The text in at most so many lines, the last one shortened; broken between words, or (Japanese) anywhere."""
-    rest = " ".join(text.split())[:400]
-    wrapped: list[str] = []
-    while rest and len(wrapped) < lines - 1 and font.getlength(rest) > width:
+def wrap(text: str, width: float, font: Font) -> str:
+    """The whole text in lines of a width in pixels; broken between words, or (a path, Japanese) anywhere."""
+    rest = " ".join(text.split())
+    lines = []
+    while font.getlength(rest) > width:
         end = next(end for end in range(len(rest), 0, -1) if end == 1 or font.getlength(rest[:end]) <= width)
         space = rest.rfind(" ", 1, end + 1)
-        end = space if space > end // 2 else end
-        wrapped.append(rest[:end].strip())
+        end = space if space > 0 else end
+        if end == len(rest):  # one letter, wider than the room
+            break
+        lines.append(rest[:end].strip())
         rest = rest[end:].strip()
-    return "\n".join([*wrapped, fit(rest, width, font)])
+    return "\n".join([*lines, rest])
+
+
+def _height(text: str, font: Font) -> int:
+    """As Pillow draws it."""
+    return (text.count("\n") + 1) * (ceil(font.getbbox("A")[3]) + SPACING) if text else 0
 
 
 def cell_size(cells: Sequence[Sequence[Path | str]], side: int) -> tuple[int, int]:
@@ -89,32 +85,46 @@ def draw_table(
     words where there is none. `ValueError` when the whole would be larger than `MOST_PIXELS`."""
     from PIL import Image, ImageDraw  # optional, and 15 ms
 
+    font, small_font = load_font(16), load_font(13)
     cell_width, cell_height = cell_size(cells, side)
-    left, top = (max(cell_width, 150) if any(rows) else 0), 64
+    words = (word for label in columns for word in label.split())
+    cell_width = max(cell_width, *(min(WIDEST_WORD, ceil(font.getlength(word))) for word in words), 1)
+    left = max(cell_width, 150) if any(rows) else 0
+    heads = [wrap(label, cell_width, font) for label in columns]
+    sides = [wrap(label, left - GAP * 3, font) if left else "" for label in rows]
     width = left + len(columns) * (cell_width + GAP) + GAP
-    height = top + len(rows) * (cell_height + GAP) + GAP
+    title = wrap(title, width - GAP * 4, font)
+    title_height = GAP * 2 + _height(title, font)
+    top = title_height + GAP + max((_height(label, font) for label in heads), default=0) + GAP
+    heights = [max(cell_height, _height(label, font)) + GAP for label in sides]
+    height = top + sum(heights) + GAP
     if width * height > MOST_PIXELS:
         raise ValueError(f"{width} x {height} pixels")
     table = Image.new("RGB", (width, height), PAPER)
-    pen, font, small_font = ImageDraw.Draw(table), load_font(16), load_font(13)
-    pen.text((GAP * 2, 18), fit(title, width - GAP * 4, font), INK, font=font, anchor="lm")
-    for column, label in enumerate(columns):
-        middle = left + GAP + column * (cell_width + GAP) + cell_width // 2
-        pen.text((middle, 48), fit(label, cell_width, font), INK, font=font, anchor="mm")
-    for row, label in enumerate(rows):
-        y = top + row * (cell_height + GAP)
+    pen = ImageDraw.Draw(table)
+
+    def write(text: str, at: tuple[float, float], font: Font, anchor: str) -> None:
+        align = {"l": "left", "m": "center", "r": "right"}[anchor[0]]
+        pen.multiline_text(at, text, INK, font=font, anchor=anchor, align=align, spacing=SPACING)
+
+    write(title, (GAP * 2, GAP + title_height // 2), font, "lm")
+    for column, label in enumerate(heads):
+        write(
+            label, (left + GAP + column * (cell_width + GAP) + cell_width // 2, (title_height + top) // 2), font, "mm"
+        )
+    y = top
+    for row, label in enumerate(sides):
         if label:
-            lines = wrap(label, left - GAP * 3, font, max(1, min(6, cell_height // 22)))
-            pen.multiline_text((left - GAP, y + cell_height // 2), lines, INK, font=font, anchor="rm", align="right")
+            write(label, (left - GAP, y + (heights[row] - GAP) // 2), font, "rm")
         for column, cell in enumerate(cells[row]):
             x = left + GAP + column * (cell_width + GAP)
             if isinstance(cell, Path) and _paste(table, cell, x, y, cell_width, cell_height):
                 continue
-            words = "cannot be read" if isinstance(cell, Path) else cell
-            if words:
+            if said := "cannot be read" if isinstance(cell, Path) else cell:
                 pen.rectangle([x, y, x + cell_width - 1, y + cell_height - 1], fill=FAINT)
-                center = (x + cell_width // 2, y + cell_height // 2)
-                pen.text(center, fit(words, cell_width - GAP * 2, small_font), INK, font=small_font, anchor="mm")
+                said = wrap(said, cell_width - GAP * 2, small_font)
+                write(said, (x + cell_width // 2, y + cell_height // 2), small_font, "mm")
+        y += heights[row]
     return table
 
 

@@ -21,9 +21,9 @@ from importlib.resources import files
 from .cache import compact_json
 
 MODULES = (
-    "dom", "format", "data", "sweep", "view", "marks", "cell", "controls", "keyboard", "grid", "viewer", "compare",
-    "heat_map", "answer", "colours", "resample", "chart", "replicates", "curves", "table", "marks_tab", "provenance",
-    "vote_model", "votes", "vote_pictures", "vote_tab", "alarms", "main",
+    "dom", "format", "data", "sweep", "view", "marks", "cell", "controls", "keyboard", "save_table", "grid", "viewer",
+    "compare", "heat_map", "answer", "colours", "resample", "chart", "replicates", "curves", "table", "marks_tab",
+    "provenance", "vote_model", "votes", "vote_pictures", "vote_tab", "alarms", "main",
 )  # fmt: skip
 """Each imports only earlier ones."""
 STYLES = ("base", "answer", "grid", "viewer", "panels", "vote", "alarms")

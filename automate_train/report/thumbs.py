@@ -21,6 +21,8 @@ from io import BytesIO
 from pathlib import Path
 
 SIDE, INLINE_SIDE = 256, 640
+INSIDE_BYTES = 6_000_000
+"""Of thumbnails that are in the page itself: about 500 of photographs."""
 QUALITY = 82
 MOST_PIXELS = 100_000_000
 """A picture with more is not a sample: a small file can unpack to gigabytes."""
@@ -108,17 +110,35 @@ def _remove_unused(folder: Path, names: Iterable[str]) -> None:
                 (folder / name).unlink()
 
 
-def data_urls(root: Path, files: Iterable[str]) -> dict[str, str]:
-    """Picture -> `data:` URL, for a page that is sent as one file."""
+def inside_urls(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Thumbnail -> `data:` URL, of the first `INSIDE_BYTES`: of a page from the disk, a browser saves no
+    picture into which a file was drawn."""
+    found, left = {}, INSIDE_BYTES
+    for name in names:
+        with contextlib.suppress(OSError):
+            data = (folder / name).read_bytes()
+            left -= len(data)
+            if left < 0:
+                break
+            found[name] = _data_url(data)
+    return found
+
+
+def data_urls(root: Path, files: Mapping[str, str]) -> dict[str, str]:
+    """Name -> `data:` URL of its picture in 640 px, for a page that is sent as one file. `files`: name -> picture."""
     from PIL import Image  # optional, and 15 ms
 
     Image.init()
 
-    def data_url(file: str) -> tuple[str, str]:
+    def data_url(file: str) -> str:
         try:
-            return file, "data:image/jpeg;base64," + base64.b64encode(shrink(root / file, INLINE_SIDE)).decode()
+            return _data_url(shrink(root / file, INLINE_SIDE))
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            return file, ""
+            return ""
 
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
-        return {file: url for file, url in pool.map(data_url, files) if url}
+        return {name: url for name, url in zip(files, pool.map(data_url, files.values()), strict=True) if url}
+
+
+def _data_url(jpeg: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

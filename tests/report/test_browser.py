@@ -14,6 +14,7 @@ import pytest
 from browser_kit import Browser
 from report_kit import CJK, EVIL, Sweep
 
+from automate_train.report import thumbs
 from automate_train.report.assemble import write_page
 from automate_train.report.best import config_text
 from automate_train.report.marks import read_marks
@@ -60,7 +61,9 @@ def loaded(page: Browser) -> bool:
 
 
 def test_settings_are_rows_and_columns_and_gaps_say_why(page: Browser):
-    assert page.texts(".pictures thead th") == ["4", "16"] and page.texts(".pictures tbody th") == ["1e-4", "2e-4"]
+    assert page.texts(".pictures thead th") == ["without the LoRA", "4", "16"]
+    assert page.texts(".pictures tbody th") == ["1e-4", "2e-4"]
+    assert len(page.texts(".pictures td.base img")) == 2, "the same prompt's picture in each row"
     states = page.attributes(".cell", "data-state")
     assert states == ["done", "failed", "run failed", "run waiting"]
     assert "out of memory" in str(page.attributes(".cell", "aria-label")[2])
@@ -88,16 +91,19 @@ def test_keys_flip_epochs_and_the_other_axis_in_place(page: Browser):
 def test_axes_are_chosen_and_the_hash_brings_the_view_back(page: Browser, sweep: Sweep):
     page.choose("#x", "epoch")
     page.choose("#y", "prompt")
-    assert page.texts(".pictures thead th") == ["epoch 1", "epoch 2", "epoch 3"]
+    assert page.texts(".pictures thead th") == ["without the LoRA", "epoch 1", "epoch 2", "epoch 3"]
     assert page.texts(".pictures tbody th") == ["a boat", CJK]
+    assert page.texts(".pictures td.base") == ["", "no picture"], "the second prompt has no baseline"
+    page.key("b")
+    assert page.texts(".pictures thead th") == ["epoch 1", "epoch 2", "epoch 3"]
     page.choose("[id='at-network_dim']", "16")
     there, seen = page.hash(), sources(page)
     page.open(sweep.path / "report.html", there)
     assert sources(page) == seen and page.texts(".pictures thead th")[0] == "epoch 1"
     page.js("location.hash = '#x=run&y=epoch'")
-    page.until(lambda: page.texts(".pictures thead th")[0].startswith("unet_lr\xa01e-4,"))
+    page.until(lambda: page.texts(".pictures thead th")[1].startswith("unet_lr\xa01e-4,"))
     page.js("location.hash = '#x=nothing&y=run&tab=evil&at.epoch=99'")  # of another sweep, or mistyped
-    page.until(lambda: page.texts(".pictures thead th") == ["4", "16"])
+    page.until(lambda: page.texts(".pictures thead th")[1:] == ["4", "16"])
     assert page.attributes(".cell", "data-state")[:4] == ["done", "not in the sweep", "not in the sweep", "failed"]
 
 
@@ -131,6 +137,7 @@ def test_two_pinned_pictures_are_compared_under_a_slider(page: Browser, sweep: S
     assert page.texts(".badge.pin") == ["B"]
     page.key("c")
     page.until(lambda: page.js("return document.querySelector('#compare').open"))
+    assert page.texts("#compare .label") == ["A epoch 3", "B epoch 2"], "on the pictures, and only what differs"
     page.key("ARROW_LEFT")
     assert page.js("return document.querySelector('.stack').style.getPropertyValue('--cut')") in ("49%", "45%")
     hash_ = page.hash()
@@ -320,7 +327,8 @@ def test_one_file_with_its_pictures_inside(sweep: Sweep, browser: Browser, tmp_p
     browser.until(lambda: browser.js("return document.querySelector('#viewer img').naturalWidth") == 64)
 
 
-def test_a_page_without_its_pictures_says_so(sweep: Sweep, browser: Browser, tmp_path: Path):
+def test_a_page_without_its_pictures_says_so(sweep: Sweep, browser: Browser, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(thumbs, "INSIDE_BYTES", 0)
     (tmp_path / "sent.html").write_bytes(sweep.build().path.read_bytes())
     browser.open(tmp_path / "sent.html")
     browser.until(lambda: "the picture's file is not beside this page" in browser.texts(".cell .why"))
@@ -370,7 +378,8 @@ def test_a_resumed_run_is_one_curve_with_the_pictures_of_all_attempts(browser: B
     browser.until(lambda: browser.text("#under").startswith("step 1"))  # 12 or 13, in the middle of 1 to 24
 
 
-def test_a_thousand_pictures_paint_at_once(browser: Browser, tmp_path: Path):
+def test_a_thousand_pictures_paint_at_once(browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(thumbs, "INSIDE_BYTES", 1_000_000)  # the others are files
     sweep = Sweep(tmp_path, unet_lr=["1e-4", "2e-4", "3e-4", "4e-4", "5e-4"], network_dim=["4", "8", "16", "32", "64"])
     for run in sweep.runs():
         sweep.begin(run, epochs=10, prompts=["a boat", "a cat", "a dog", CJK], size=(128, 128))
@@ -412,6 +421,11 @@ def test_the_page_opens_with_the_answer(tmp_path: Path, browser: Browser):
     ends = [float(each.rstrip("%")) for name in ("x1", "x2") for each in browser.attributes("#dots line", name) if each]
     assert all(low < dot < high for low, dot, high in zip(ends[:4], dots, ends[4:], strict=True))
     assert browser.texts("#heat tbody th") == ["1e-4", "4e-4"] and len(browser.texts("#heat td.number")) == 4
+    browser.key("4")
+    assert browser.attributes("th[aria-sort] button", "data-sort") == ["score"], "the table is sorted by the measure"
+    shown = [float(text) for text in browser.texts("#runs tbody td:nth-of-type(7)")]
+    assert shown == sorted(shown) and len(shown) == 12
+    browser.key("1")
     labels = browser.js("return [...document.querySelectorAll('.epochs text')].map((each) => each.textContent)")
     assert labels[-4:] == ["1", "2", "3", "epoch"]
     assert "automate-train --tuning_config_path 'my tuning.json' --set 'unet_lr_list=[1e-4, 4e-4, 0.0016]'" in (
@@ -421,4 +435,5 @@ def test_the_page_opens_with_the_answer(tmp_path: Path, browser: Browser):
 
 def test_without_scores_the_page_opens_with_the_pictures_and_says_why(page: Browser):
     assert page.text("#why-no-answer").startswith("No setting can be called better: no picture was held out")
+    assert page.attributes("th[aria-sort]", "aria-sort") == []
     assert page.texts("#dots") == [] and len(page.texts(".cell")) == 4

@@ -34,8 +34,11 @@ def test_runs_and_pictures_have_positions_on_the_axes(tmp_path: Path):
     pictures = data["runs"][0]["pictures"]
     assert sorted(zip(pictures["checkpoint"], pictures["prompt"], strict=True)) == [(m, p) for m in (0, 1) for p in
         [i for i, prompt in enumerate(data["prompts"]) if prompt["text"] in ("a cat", "a dog")]]  # fmt: skip
-    thumbs = sweep.path / "report_files" / "thumbs"
-    assert all((thumbs / name).read_bytes().startswith(b"\xff\xd8") for name in pictures["thumb"])
+    thumbs = list((sweep.path / "report_files" / "thumbs").iterdir())
+    assert len(thumbs) == 5 and all(each.read_bytes().startswith(b"\xff\xd8") for each in thumbs)
+    assert len(set(pictures["thumb"])) == 4 and all(name.startswith("#picture-") for name in pictures["thumb"]), (
+        "inside"
+    )
 
 
 def test_a_run_that_is_no_longer_part_of_the_sweep_goes_by_its_id(tmp_path: Path):
@@ -109,7 +112,7 @@ def test_failed_samples_and_baselines_are_in_the_data(tmp_path: Path):
     assert [(data["states"][s], bool(t)) for s, t in zip(pictures["state"], pictures["thumb"], strict=True)] == [
         ("wrong checkpoint", True), ("failed", False),
     ]  # fmt: skip
-    assert data["prompts"][0]["baseline"]["thumb"].endswith(".jpg")
+    assert data["prompts"][0]["baseline"]["thumb"] == "#picture-0"
 
 
 def test_nan_is_a_word_and_never_ends_the_page(tmp_path: Path):

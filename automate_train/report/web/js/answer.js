@@ -69,7 +69,7 @@ function settingsChart() {
   const base = answer.base !== null && h("p", { class: "quiet" }, `The base model without a LoRA: ${short(answer.base)}.`);
   return h("section", {}, h("h2", {}, `${capital(answer.score)} of each setting, lower is better`), base,
     h("div", { class: "scroll" }, h("table", { class: "rows dots", id: "dots" }, h("caption", { class: "offscreen" }, "Settings by score"),
-      h("thead", {}, h("tr", {}, ["setting", axis, "mean", "95 % interval", "seeds", "best epochs"].map((name) => h("th", { scope: "col" }, name)))),
+      h("thead", {}, h("tr", {}, ["setting", axis, "mean", "95 % interval", "seeds", "best epochs"].map((name, at) => h("th", { scope: "col", class: at > 1 && at < 5 ? "number" : null }, name)))),
       h("tbody", {}, rows.map((each) => settingRow(each, scale))))),
     left > 0 && button(`Show ${left} more`, () => { all = true; draw(); }));
 }
@@ -109,7 +109,7 @@ function draw() {
       answer.effects.length > 0 && h("ul", { class: "effects" }, answer.effects.map((text) => h("li", {}, text))),
       answer.based_on && h("p", { class: "quiet" }, `Based on ${answer.based_on}.`)),
     answer.settings.length > 1 && settingsChart(),
-    h("div", { class: "pair" }, epochsChart(), heatMap(answer)),
+    h("div", { class: "sides" }, epochsChart(), heatMap(answer)),
     nextSteps());
 }
 

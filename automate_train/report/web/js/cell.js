@@ -4,7 +4,7 @@
 
 import { h, put } from "./dom.js";
 import { markOf } from "./marks.js";
-import { cellId, contentOf, describe } from "./sweep.js";
+import { cellId, contentOf, describe, fullUrl } from "./sweep.js";
 import { view } from "./view.js";
 
 const parts = new WeakMap();
@@ -15,21 +15,27 @@ export function makeCell() {
   const badges = h("span", { class: "badges" });
   const element = h("button", { type: "button", class: "cell", tabindex: "-1" }, why, badges);
   image.addEventListener("error", () => {
+    if (image.srcset) return image.removeAttribute("srcset"); // the full file is not there; the small one is
     image.remove();
-    why.textContent = "the picture's file is not beside this page";
+    return (why.textContent = "the picture's file is not beside this page");
   });
   parts.set(element, { image, why, badges });
   return element;
 }
 
-export function fillCell(element, cell) {
+// `sharp`: the cell is larger than the small picture, which stands there until the full one is loaded.
+export function fillCell(element, cell, sharp = false) {
   const { image, why } = parts.get(element);
   const { url, state, reason } = contentOf(cell);
   element.dataset.id = cell.run < 0 ? "" : cellId(cell);
   if (!url) image.remove();
   else {
-    if (image.getAttribute("src") !== url) image.src = url;
+    if (image.getAttribute("src") !== url) {
+      image.removeAttribute("srcset");
+      image.src = url;
+    }
     if (!image.parentNode) element.prepend(image);
+    if (sharp && !image.srcset) fullUrl(cell).then((full) => full !== url && image.getAttribute("src") === url && (image.srcset = full));
   }
   why.textContent = url ? "" : state;
   element.dataset.state = state;

@@ -1,31 +1,29 @@
 // The dialog that compares two pinned pictures: one on top of the other with a slider, or side by side.
 // Covers: the dialog. Not: pinning (cell.js, grid.js).
 
-import { data, unpack } from "./data.js";
 import { button, find, h, put } from "./dom.js";
 import { onKey } from "./keyboard.js";
-import { contentOf, describe, fileUrl, parseCell, pictureAt } from "./sweep.js";
+import { contentOf, describe, fullUrl, parseCell } from "./sweep.js";
 import { change, listen, view } from "./view.js";
 
 const dialog = find("compare");
 const close = () => change({ compare: "" });
 
-async function fullUrl(cell) {
-  const { url } = contentOf(cell);
-  const at = pictureAt(cell);
-  if (at < 0 || url.startsWith("data:")) return url;
-  const details = await unpack(`details-${cell.run}`);
-  const file = details?.[data.runs[cell.run].pictures.detail[at]]?.file;
-  return file ? fileUrl(file) : url;
+// What a cell's description has that the other's lacks.
+function different(cell, other) {
+  const words = describe(other).split(", ");
+  const own = describe(cell).split(", ").filter((word) => !words.includes(word));
+  return own.join(", ") || describe(cell);
 }
 
-function picture(cell, name) {
+function picture(cell, other, name) {
   const { url, state } = contentOf(cell);
-  if (!url) return h("span", { class: "why" }, `${name}: ${state}`);
+  const label = h("span", { class: "label" }, h("b", {}, name), ` ${different(cell, other)}`);
+  if (!url) return h("div", { class: "layer" }, h("span", { class: "why" }, `${name}: ${state}`), label);
   const image = h("img", { src: url, alt: `${name}: ${describe(cell)}` });
   image.addEventListener("error", () => image.getAttribute("src") !== url && (image.src = url));
-  fullUrl(cell).then((full) => full && (image.src = full));
-  return image;
+  fullUrl(cell).then((full) => full !== url && (image.src = full));
+  return h("div", { class: "layer" }, image, label);
 }
 
 function draw() {
@@ -39,7 +37,7 @@ function draw() {
   const slider = h("input", { type: "range", min: 0, max: 100, step: 1, "aria-label": "Where A ends and B begins",
     oninput: (event) => stage.style.setProperty("--cut", `${event.target.value}%`) });
   slider.value = 50;
-  const stage = h("div", { class: sideBySide ? "two" : "stack", style: { "--cut": "50%" } }, picture(a, "A"), picture(b, "B"),
+  const stage = h("div", { class: sideBySide ? "two" : "stack", style: { "--cut": "50%" } }, picture(a, b, "A"), picture(b, a, "B"),
     !sideBySide && h("span", { class: "cut", "aria-hidden": "true" }));
   stage.addEventListener("pointermove", (event) => {
     if (sideBySide || event.buttons === 0) return;

@@ -57,8 +57,10 @@ export async function copy(text, name) {
   say(`${name} copied`);
 }
 
-export function download(name, text, type) {
-  const url = URL.createObjectURL(new Blob([text], { type }));
+export const download = (name, text, type) => downloadBlob(name, new Blob([text], { type }));
+
+export function downloadBlob(name, blob) {
+  const url = URL.createObjectURL(blob);
   const link = h("a", { href: url, download: name });
   document.body.append(link);
   link.click();

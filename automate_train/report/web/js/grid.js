@@ -1,18 +1,23 @@
 // The tab with the grid: pictures by two axes.
-// Covers: the table of cells, steps in place, the focus in it, loading the pictures one step away ahead of time.
-// Not: one cell (cell.js), the controls above (controls.js), full size (viewer.js).
+// Covers: the table of cells, the pictures without the LoRA, steps in place, the focus, loading pictures ahead of time.
+// Not: one cell (cell.js), the controls above (controls.js), full size (viewer.js), the grid as a file (save_table.js).
 
 import { fillCell, makeCell, showBadges, togglePin } from "./cell.js";
 import { axisControls, freeControls, updateControls } from "./controls.js";
 import { data } from "./data.js";
-import { button, find, h, put, say } from "./dom.js";
-import { onKey } from "./keyboard.js";
+import { button, check, find, h, put, say } from "./dom.js";
+import { quoted } from "./format.js";
+import { letterOf, onKey } from "./keyboard.js";
 import { onMarkChange, toggleStar } from "./marks.js";
-import { axisOf, cellAt, contentOf, settingAxes, title } from "./sweep.js";
+import { saveTable } from "./save_table.js";
+import { axisOf, cellAt, contentOf, settingAxes, title, urlOf } from "./sweep.js";
 import { byRun, change, choose, freeAxes, listen, positionOn, steppedAxes, view } from "./view.js";
 
 const root = find("grid");
+const MOST = 640; // pixels of a cell
+const SMALL = 280; // above it the small pictures, of 256 pixels, would look blurred
 let cells = [];
+let bases = []; // {element, row, column}
 let focused = [0, 0];
 
 // The cell at a column and row; `moved`: positions on other axes that differ from the view's.
@@ -27,29 +32,52 @@ function cellIn(column, row, moved = {}) {
   return at >= 0 && data.runs[cell.run].positions[at] !== position ? { ...cell, run: -1 } : cell;
 }
 
+// The pictures without the LoRA: before the columns, or above the rows where each column has a prompt of its own.
+const hasBase = data.prompts.some((prompt) => prompt.baseline);
+const showsBase = () => hasBase && view.base === "1";
+const baseIsRow = () => view.x === "prompt";
+const WITHOUT = "without the LoRA";
+
+function makeBase(row, column) {
+  const element = h("td", { class: "base" }, h("span", { class: "frame" }));
+  bases.push({ element, row, column });
+  return element;
+}
+
+function fillBase({ element, row, column }) {
+  const prompt = view.y === "prompt" ? row : view.x === "prompt" ? column : positionOn(axisOf("prompt"));
+  const base = data.prompts[prompt]?.baseline;
+  put(element.firstChild, base ? h("img", { src: urlOf(base.thumb), alt: `${title(axisOf("prompt"), prompt, true)}, ${WITHOUT}`, loading: "lazy" }) : h("span", { class: "why" }, "no picture"));
+}
+
+// As wide as the page has room for, so that a row still fits the window; narrow where there are many columns.
 function cellSize() {
-  const [columns, rows] = [axisOf(view.x).values.length, axisOf(view.y).values.length];
-  const width = document.documentElement.clientWidth;
-  const wide = width - (width > 640 ? 200 : 92);
-  const high = Math.max(150, (innerHeight - 240) / rows - 8) * data.ratio;
-  return view.size || Math.round(Math.min(256 * Math.min(1, data.ratio), Math.max(84, Math.min(wide / columns - 8, high))));
+  if (view.size) return view.size;
+  const columns = axisOf(view.x).values.length + (showsBase() && !baseIsRow());
+  const box = root.querySelector(".scroll");
+  const head = box?.querySelector("tbody th")?.offsetWidth ?? 0;
+  const room = ((box?.clientWidth || document.documentElement.clientWidth - 40) - head - 16) / columns - 7;
+  const words = Math.max(...axisOf(view.x).values.map((_, column) => title(axisOf(view.x), column).length));
+  return Math.floor(Math.max(words > 24 ? 160 : 84, Math.min(room, MOST, (innerHeight - 220) * data.ratio)));
 }
 
 function draw() {
   const [x, y] = [axisOf(view.x), axisOf(view.y)];
   const size = h("input", { type: "range", min: 48, max: 400, step: 4, id: "size", oninput: (event) => change({ size: Number(event.target.value) }) });
-  size.value = cellSize();
   const tools = h("div", { class: "controls" }, axisControls(), freeControls(),
-    h("div", { class: "group end" }, h("label", { class: "field" }, h("span", {}, "Size"), size), h("span", { id: "pins", class: "group" })));
+    hasBase && check(WITHOUT, view.base === "1", (on) => change({ base: on ? "1" : "" }), { id: "base" }),
+    h("div", { class: "group end" }, button("Save as PNG", save, { id: "save" }), h("label", { class: "field" }, h("span", {}, "Size"), size), h("span", { id: "pins", class: "group" })));
   cells = y.values.map(() => x.values.map(makeCell));
+  bases = [];
+  const [baseColumn, baseRow] = [showsBase() && !baseIsRow(), showsBase() && baseIsRow()];
   const heads = x.values.map((_, column) => h("th", { scope: "col", title: title(x, column, true) }, h("span", {}, title(x, column))));
   const rows = y.values.map((_, row) => h("tr", {},
-    h("th", { scope: "row", title: title(y, row, true) }, h("span", {}, title(y, row))), cells[row].map((cell) => h("td", {}, cell))));
+    h("th", { scope: "row", title: title(y, row, true) }, h("span", {}, title(y, row))), baseColumn && makeBase(row, 0), cells[row].map((cell) => h("td", {}, cell))));
   const longHeadings = ["prompt", "run"].includes(y.kind);
   const table = h("table", { class: `pictures${longHeadings ? " long-headings" : ""}` },
     h("caption", { class: "offscreen" }, `Samples: columns ${x.label}, rows ${y.label}`),
-    h("thead", {}, h("tr", {}, h("td", { class: "corner" }, h("span", {}, `${y.label} ↓`), h("span", {}, `${x.label} →`)), heads)),
-    h("tbody", {}, rows));
+    h("thead", {}, h("tr", {}, h("td", { class: "corner" }, h("span", {}, `${y.label} ↓`), h("span", {}, `${x.label} →`)), baseColumn && h("th", { scope: "col" }, WITHOUT), heads)),
+    h("tbody", {}, baseRow && h("tr", {}, h("th", { scope: "row" }, WITHOUT), x.values.map((_, column) => makeBase(0, column))), rows));
   table.addEventListener("click", (event) => {
     const cell = event.target.closest(".cell");
     if (cell?.dataset.id) change({ open: cell.dataset.id });
@@ -58,12 +86,24 @@ function draw() {
   const hasPictures = data.checkpoints.length > 0;
   // Without a verdict the page opens here, and says why there is none.
   const why = !data.answer.settings.length && h("p", { class: "quiet", id: "why-no-answer" }, data.answer.sentences.join(" "));
-  put(root, why, tools, hasPictures ? h("div", { class: "scroll" }, table)
+  put(root, why, tools, h("div", { id: "unsaved", role: "status" }), hasPictures ? h("div", { class: "scroll" }, table)
     : h("p", { class: "empty" }, "No sample pictures yet. They appear here when the runs have saved checkpoints: set prompt_path, and sample_opt or a WebUI, in the config."));
   focused = [Math.min(focused[0], y.values.length - 1), Math.min(focused[1], x.values.length - 1)];
   resize();
   fill();
   drawPins();
+  if (find("size")) find("size").value = cellSize();
+}
+
+// What the axes that are neither rows nor columns are set to.
+const shownAt = () => freeAxes().map((axis) => [axis, positionOn(axis)]);
+
+async function save() {
+  const name = [data.project, ...shownAt().map(([axis, position]) => title(axis, position, true))].join(" · ");
+  const at = shownAt().flatMap(([axis, position]) => ["--at", `${axis.id}=${axis.values[position]}`]);
+  const command = ["automate-train", "grid", data.folder, "--x", view.x, "--y", view.y, ...at, "-o", "grid.png"].map(quoted).join(" ");
+  const problem = await saveTable(root.querySelector("table"), name, `${data.project}-${view.y}-${view.x}.png`);
+  put(find("unsaved"), problem && [h("p", {}, problem), h("pre", {}, command)]);
 }
 
 function resize() {
@@ -72,7 +112,8 @@ function resize() {
 }
 
 function fill() {
-  cells.forEach((cellsOfRow, row) => cellsOfRow.forEach((cell, column) => fillCell(cell, cellIn(column, row))));
+  cells.forEach((cellsOfRow, row) => cellsOfRow.forEach((cell, column) => fillCell(cell, cellIn(column, row), cellSize() > SMALL)));
+  bases.forEach(fillBase);
   cells[focused[0]]?.[focused[1]]?.setAttribute("tabindex", "0");
 }
 
@@ -150,8 +191,9 @@ onKey((event) => {
   }
   const cell = document.activeElement?.closest?.(".cell");
   const id = cell?.dataset.id;
-  const key = event.key.toLowerCase();
-  if (key === "c" && view.pins.length === 2) change({ compare: "1" });
+  const key = letterOf(event);
+  if (key === "b" && hasBase) change({ base: view.base === "1" ? "" : "1" });
+  else if (key === "c" && view.pins.length === 2) change({ compare: "1" });
   else if (id && key === "p") change({ pins: togglePin(view.pins, id) });
   else if (id && key === "s") toggleStar(id);
   else return false;
@@ -160,7 +202,7 @@ onKey((event) => {
 
 listen((names) => {
   if (view.tab !== "grid") return;
-  if (["x", "y", "upDown", "tab"].some((name) => names.has(name))) draw();
+  if (["x", "y", "upDown", "tab", "base"].some((name) => names.has(name))) draw();
   else if (names.has("at")) {
     fill();
     updateControls(root);

@@ -6,6 +6,12 @@ import { button, find, h, put } from "./dom.js";
 const handlers = [];
 export const onKey = (handler) => handlers.push(handler);
 
+// The letter of a key, also where the keyboard's own letters are not Latin: a Korean one types ㅔ with the key P.
+export function letterOf(event) {
+  if (/^[a-z]$/i.test(event.key)) return event.key.toLowerCase();
+  return /^Key[A-Z]$/.test(event.code) ? event.code[3].toLowerCase() : "";
+}
+
 const HELP = [
   ["← →", "step through the epochs; every picture stays in its place"],
   ["↑ ↓", "step through another axis"],
@@ -15,7 +21,7 @@ const HELP = [
   ["C", "compare the two pinned pictures"],
   ["S", "star or unstar the picture"],
   ["N", "write a note (in full size)"],
-  ["B", "show or hide the baseline (in full size)"],
+  ["B", "show or hide the pictures without the LoRA"],
   ["1 2 0 U", "vote: left, right, no difference, undo (in the tab Vote)"],
   ["1 – 7", "answer, grid, curves, table, vote, marks, provenance"],
   ["?", "this list"],

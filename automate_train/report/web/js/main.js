@@ -40,7 +40,7 @@ function showTab() {
 onKey((event) => {
   if (document.querySelector("dialog[open]")) return false;
   if (event.key === "?") showHelp();
-  else if (/^[1-7]$/.test(event.key)) change({ tab: TABS[event.key - 1] });
+  else if (/^(Digit|Numpad)[1-7]$/.test(event.code)) change({ tab: TABS[event.code.at(-1) - 1] });
   else return false;
   return true;
 });

@@ -2,7 +2,7 @@
 // Covers: positions on the axes <-> runs, cells and their names in the URL, why a cell is empty. Pure but for the page's data.
 // A cell is {run, checkpoint, prompt, weight}, each a position on its axis; run -1: the sweep has no such run.
 
-import { data } from "./data.js";
+import { data, unpack } from "./data.js";
 
 const weightText = (weight) => (weight === null ? "as written" : String(weight));
 
@@ -32,6 +32,23 @@ export function title(axis, position, long = false) {
 const counts = data.checkpoints.map(() => 0);
 data.runs.forEach((run) => new Set(run.pictures.checkpoint).forEach((checkpoint) => counts[checkpoint]++));
 export const firstShown = Math.max(0, counts.findLastIndex((count) => count >= Math.max(...counts) / 2));
+
+// The picture that the grid opens with: the first one of that checkpoint, of the first prompt, weight and run that have at
+// least half as many pictures as the others. {axis id: position}
+function opening() {
+  const found = data.runs.flatMap((run, at) => run.pictures.checkpoint.flatMap((checkpoint, picture) => (
+    checkpoint === firstShown && run.pictures.thumb[picture] ? [{ at, prompt: run.pictures.prompt[picture], weight: run.pictures.weight[picture] }] : [])));
+  const place = ({ prompt, weight }) => prompt * data.weights.length + weight;
+  const counts = new Map();
+  found.forEach((each) => counts.set(place(each), (counts.get(place(each)) ?? 0) + 1));
+  const size = ({ at }) => data.runs[at].pictures.thumb.length;
+  const most = [Math.max(...counts.values()), Math.max(...found.map(size))];
+  const enough = found.filter((each) => counts.get(place(each)) >= most[0] / 2 && size(each) >= most[1] / 2);
+  const [first] = (enough.length ? enough : found).sort((a, b) => place(a) - place(b) || a.at - b.at);
+  const positions = data.runs[first?.at]?.positions ?? [];
+  return { [checkpointAxis.id]: firstShown, prompt: first?.prompt ?? 0, weight: first?.weight ?? 0, ...Object.fromEntries(positions.map((position, at) => [settingAxes[at].id, position])) };
+}
+export const opensAt = opening();
 
 const runBySettings = new Map();
 data.runs.forEach((run, at) => {
@@ -72,6 +89,15 @@ export function urlOf(thumb) {
 
 // The URL of a file in the sweep's folder.
 export const fileUrl = (file) => data.root + file.split("/").map(encodeURIComponent).join("/");
+
+// A promise of the URL of the cell's picture in its full size; of the small one where the page has no other, and of "".
+export async function fullUrl(cell) {
+  const at = pictureAt(cell);
+  if (at < 0 || data.alone) return contentOf(cell).url;
+  const details = await unpack(`details-${cell.run}`);
+  const file = details?.[data.runs[cell.run].pictures.detail[at]]?.file;
+  return file ? fileUrl(file) : contentOf(cell).url;
+}
 
 // {url, state, reason}: url is "" where there is no picture, and state and reason say why.
 export function contentOf(cell) {

@@ -26,6 +26,7 @@ const COLUMNS = [
     id: `set.${axis.id}`, name: axis.label, value: (run) => axis.numbers[run.positions[at]] ?? axis.values[run.positions[at]],
     show: (run) => axis.values[run.positions[at]], text: (run) => axis.values[run.positions[at]],
   })),
+  { id: "score", name: data.answer.score, value: (run) => data.answer.runs[run.key], show: (run) => short(data.answer.runs[run.key]), number: true },
   { id: "loss", name: "Final loss", value: (run) => run.loss, show: (run) => short(run.loss), number: true },
   { id: "epoch_loss", name: "epoch_loss", value: (run) => run.epoch_loss, show: epochLoss, number: true },
   { id: "nan_steps", name: "NaN steps", value: (run) => run.nan_steps || null, number: true },
@@ -87,6 +88,9 @@ function fill() {
   const focus = document.activeElement?.dataset?.sort;
   put(root.querySelector("#runs thead"), h("tr", {}, h("td", {}, h("span", { class: "offscreen" }, "Star")), columns.map(head), h("th", { scope: "col" }, "Links")));
   put(root.querySelector("#runs tbody"), ...runs.flatMap(row).filter(Boolean));
+  const box = root.querySelector(".scroll"); // a table that fits has its headings stay in sight while the page scrolls
+  box.classList.remove("wide");
+  box.classList.toggle("wide", box.scrollWidth > box.clientWidth);
   find("count").textContent = `${runs.length} of ${data.runs.length} runs`;
   if (focus) root.querySelector(`[data-sort="${CSS.escape(focus)}"]`)?.focus();
 }
@@ -105,6 +109,7 @@ export function startTable() {
     if (["tab", "states"].some((name) => names.has(name))) draw();
     else if (names.has("sort") || names.has("find")) fill();
   });
+  window.addEventListener("resize", () => view.tab === "table" && fill());
   onMarkChange(() => {
     if (view.tab !== "table") return;
     const focus = document.activeElement?.dataset?.star;

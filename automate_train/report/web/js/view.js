@@ -2,7 +2,7 @@
 // Covers: the view's fields, hash <-> view, calling the listeners. Not: drawing.
 
 import { data } from "./data.js";
-import { axes, axisOf, checkpointAxis, firstShown, settingAxes } from "./sweep.js";
+import { axes, axisOf, cellAt, checkpointAxis, opensAt, settingAxes } from "./sweep.js";
 
 export const TABS = ["answer", "grid", "curves", "table", "vote", "marks", "provenance"];
 
@@ -12,12 +12,21 @@ function defaults() {
   const many = (axis) => axis.values.length > 1;
   const varied = settingAxes.filter((axis) => many(axis) && !axis.replicate);
   const seeds = settingAxes.filter((axis) => axis.replicate);
-  const others = [checkpointAxis, axisOf("prompt"), axisOf("weight"), ...seeds, axisOf("run")].filter(many);
-  const [y, x] = varied.length > 1 ? varied : [...varied, ...others, axisOf("prompt"), checkpointAxis];
+  const others = [checkpointAxis, axisOf("prompt"), axisOf("weight"), ...seeds].filter(many);
+  const run = axisOf("run");
+  let [y, x] = varied.length > 1 ? varied : varied.length ? [...varied, ...others, checkpointAxis] : [...others, run, checkpointAxis];
+  // Two keys whose values mostly come one with one (a product with most of it excluded) would show a diagonal.
+  if (varied.length > 1 && inSweep(x, y) < 0.5) [y, x] = [run, others[0] ?? checkpointAxis];
   return {
     tab: data.answer.settings.length ? "answer" : "grid", x: x.id, y: y.id, at: {}, upDown: "", size: 0, pins: [], open: "", compare: "", base: "1",
-    metric: "", smooth: "0.6", against: "step", colour: "", log: "", off: [], sort: "", find: "", states: "",
+    metric: "", smooth: "0.6", against: "step", colour: "", log: "", off: [], sort: Object.keys(data.answer.runs).length ? "score" : "", find: "", states: "",
   };
+}
+
+// The share of the cells of two settings that the sweep has runs for.
+function inSweep(x, y) {
+  const there = x.values.flatMap((_, column) => y.values.map((__, row) => cellAt({ ...opensAt, [x.id]: column, [y.id]: row }, false).run >= 0));
+  return there.filter(Boolean).length / there.length;
 }
 
 export const view = defaults();
@@ -39,11 +48,10 @@ export function change(fields) {
 
 const callListeners = (names) => listeners.forEach((callback) => callback(new Set(names)));
 
-// The position on an axis that is neither rows nor columns: the chosen one, else of the checkpoints the one that most runs
-// have reached, of every other axis the first.
+// The position on an axis that is neither rows nor columns: the chosen one, else the one of the picture that is shown first.
 export function positionOn(axis) {
   const chosen = axis.values.indexOf(view.at[axis.id]);
-  return chosen >= 0 ? chosen : axis.kind === "checkpoint" ? firstShown : 0;
+  return chosen >= 0 ? chosen : (opensAt[axis.id] ?? 0);
 }
 
 export function choose(axis, position) {

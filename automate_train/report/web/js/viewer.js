@@ -5,7 +5,7 @@ import { togglePin } from "./cell.js";
 import { data, unpack } from "./data.js";
 import { button, check, copy, find, h, put, say, select } from "./dom.js";
 import { quoted } from "./format.js";
-import { onKey } from "./keyboard.js";
+import { letterOf, onKey } from "./keyboard.js";
 import { markOf, onMarkChange, setNote, toggleStar } from "./marks.js";
 import { axes, cellAt, cellId, checkpointAxis, contentOf, describe, fileUrl, parseCell, pictureAt, positionsOf, settingAxes, urlOf } from "./sweep.js";
 import { change, listen, view } from "./view.js";
@@ -96,7 +96,7 @@ async function drawFacts(cell) {
   const [allDetails, commands] = await Promise.all([unpack(`details-${cell.run}`), unpack("commands")]);
   if (view.open !== id) return;
   const details = at >= 0 ? allDetails?.[run.pictures.detail[at]] : null;
-  if (details?.file && !parts.thumb.startsWith("data:")) parts.picture.src = fileUrl(details.file);
+  if (details?.file && !data.alone) parts.picture.src = fileUrl(details.file);
   const again = `automate-train sample ${quoted(data.folder)} --only ${run.id}${data.unit === "epoch" ? ` --epochs ${data.checkpoints[cell.checkpoint]}` : ""}`;
   const fact = (name, text, note) => text !== undefined && text !== null && text !== "" && h("section", {},
     h("div", { class: "head" }, h("h3", {}, name), button("Copy", () => copy(String(text), name), { "aria-label": `Copy: ${name}` })),
@@ -128,8 +128,8 @@ const BY = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -1, ArrowDown: 1 };
 
 onKey((event) => {
   if (!viewer.open) return false;
-  const key = event.key.toLowerCase();
-  const axis = key.startsWith("arrow") && (/left|right/.test(key) ? leftRightAxis : upDownAxis());
+  const key = letterOf(event);
+  const axis = event.key in BY && (/Left|Right/.test(event.key) ? leftRightAxis : upDownAxis());
   if (axis) step(axis, BY[event.key]);
   else if (key === "s") toggleStar(view.open);
   else if (key === "p") change({ pins: togglePin(view.pins, view.open) });
@@ -144,9 +144,9 @@ export function startViewer() {
   listen((names) => {
     if (!names.has("open") && !(viewer.open && ["pins", "base", "upDown"].some((name) => names.has(name)))) return;
     if (view.open) show();
-    else if (viewer.open) {
+    else {
       const last = viewer.dataset.id;
-      viewer.close();
+      if (viewer.open) viewer.close();
       document.querySelector(`.cell[data-id="${CSS.escape(last ?? "")}"]`)?.focus();
     }
     if (view.open) viewer.dataset.id = view.open;

@@ -52,7 +52,7 @@ export async function sameSeed(pair) {
 export async function load([run, picture]) {
   const thumb = urlOf(data.runs[run].pictures.thumb[picture]);
   const { file } = await detailsOf([run, picture]);
-  for (const url of [file && !thumb.startsWith("data:") && fileUrl(file), thumb].filter(Boolean)) {
+  for (const url of [file && !data.alone && fileUrl(file), thumb].filter(Boolean)) {
     const image = new Image();
     image.src = url;
     try {
