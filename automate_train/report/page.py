@@ -22,8 +22,8 @@ from .cache import compact_json
 
 MODULES = (
     "dom", "format", "data", "sweep", "view", "marks", "cell", "controls", "keyboard", "save_table", "grid", "viewer",
-    "compare", "heat_map", "answer", "colours", "resample", "chart", "replicates", "curves", "table", "marks_tab",
-    "provenance", "vote_model", "votes", "vote_pictures", "vote_tab", "alarms", "main",
+    "compare", "heat_map", "vote_model", "votes", "answer", "colours", "resample", "chart", "replicates", "curves",
+    "table", "marks_tab", "provenance", "vote_pictures", "vote_tab", "alarms", "main",
 )  # fmt: skip
 """Each imports only earlier ones."""
 STYLES = ("base", "answer", "grid", "viewer", "panels", "vote", "alarms")

@@ -420,6 +420,16 @@ def test_the_page_opens_with_the_answer(tmp_path: Path, browser: Browser):
     assert dots == sorted(dots) and dots[0] >= 0 and dots[-1] <= 100 and len(dots) == 4
     ends = [float(each.rstrip("%")) for name in ("x1", "x2") for each in browser.attributes("#dots line", name) if each]
     assert all(low < dot < high for low, dot, high in zip(ends[:4], dots, ends[4:], strict=True))
+    assert browser.texts("#agreed") == [], "no vote yet"
+    browser.js("localStorage.setItem(arguments[0], arguments[1])", f"automate-train votes {sweep.path}", json.dumps([
+        {"id": f"{at:016x}", "at": at, "left": "00000000/1/0/-", "right": "00000002/1/0/-", "choice": choice}
+        for at, choice in enumerate(["right", "right", "left", "same"])
+    ]))  # fmt: skip
+    browser.open(sweep.path / "report.html")
+    assert browser.text("#agreed").startswith(
+        "In 2 of your 3 votes with a preference you chose the setting with the lower"
+    )
+    browser.js("localStorage.clear()")
     assert browser.texts("#heat tbody th") == ["1e-4", "4e-4"] and len(browser.texts("#heat td.number")) == 4
     browser.key("4")
     assert browser.attributes("th[aria-sort] button", "data-sort") == ["score"], "the table is sorted by the measure"

@@ -6,10 +6,12 @@ import { button, copy, find, h, put } from "./dom.js";
 import { quoted, short } from "./format.js";
 import { heatMap } from "./heat_map.js";
 import { listen, view } from "./view.js";
+import { agreement } from "./vote_model.js";
+import { onVoteChange, results } from "./votes.js";
 
 const root = find("answer");
 const answer = data.answer;
-const SHOWN = 24; // settings in the list before the rest is asked for
+const SHOWN = 12; // settings in the list before the rest is asked for
 const SVG = "http://www.w3.org/2000/svg";
 let all = false;
 const tied = answer.settings.filter((each) => each.best).length > 1; // several that cannot be told apart
@@ -60,6 +62,17 @@ function settingRow(each, [low, high]) {
     h("td", { class: "number quiet" }, String(each.seeds)), h("td", { class: "quiet" }, each.best_epochs.length ? each.best_epochs.join(", ") : ""));
 }
 
+// How often the person who votes preferred the setting whose mean is lower; false before the first such vote.
+function agreed() {
+  const means = new Map();
+  for (const setting of new Set(data.runs.map((run) => run.setting))) {
+    const scores = data.runs.filter((run) => run.setting === setting && run.key in answer.runs).map((run) => answer.runs[run.key]);
+    if (scores.length) means.set(setting, scores.reduce((sum, score) => sum + score, 0) / scores.length);
+  }
+  const [same, count] = agreement(results(), (setting) => means.get(setting));
+  return count > 0 && h("p", { id: "agreed" }, `In ${same} of your ${count} vote${count === 1 ? "" : "s"} with a preference you chose the setting with the lower ${answer.score}.`);
+}
+
 function settingsChart() {
   const rows = all ? answer.settings : answer.settings.slice(0, SHOWN);
   const scale = bounds(rows);
@@ -67,7 +80,7 @@ function settingsChart() {
     Object.assign(svg("text", { x: `${(100 * (value - scale[0])) / (scale[1] - scale[0])}%`, y: 14, "text-anchor": "middle" }), { textContent: short(value) })));
   const left = answer.settings.length - rows.length;
   const base = answer.base !== null && h("p", { class: "quiet" }, `The base model without a LoRA: ${short(answer.base)}.`);
-  return h("section", {}, h("h2", {}, `${capital(answer.score)} of each setting, lower is better`), base,
+  return h("section", {}, h("h2", {}, `${capital(answer.score)} of each setting, lower is better`), base, agreed(),
     h("div", { class: "scroll" }, h("table", { class: "rows dots", id: "dots" }, h("caption", { class: "offscreen" }, "Settings by score"),
       h("thead", {}, h("tr", {}, ["setting", axis, "mean", "95 % interval", "seeds", "best epochs"].map((name, at) => h("th", { scope: "col", class: at > 1 && at < 5 ? "number" : null }, name)))),
       h("tbody", {}, rows.map((each) => settingRow(each, scale))))),
@@ -81,7 +94,7 @@ function epochsChart() {
   const points = shown.flatMap((each) => each.epochs);
   const [low, high] = bounds(points.map((each) => ({ mean: each.mean, low: null, high: null })));
   const [first, last] = [Math.min(...points.map((each) => each.epoch)), Math.max(...points.map((each) => each.epoch))];
-  const [width, height] = [640, 260];
+  const [width, height] = [Math.min(640, document.documentElement.clientWidth - 40), 260];
   const x = (epoch) => 56 + ((width - 76) * (epoch - first)) / (last - first || 1);
   const y = (value) => 12 + ((height - 48) * (high - value)) / (high - low);
   const label = (text, at, properties = {}) => Object.assign(svg("text", { ...at, ...properties }), { textContent: text });
@@ -115,5 +128,6 @@ function draw() {
 
 export function startAnswer() {
   listen((names) => view.tab === "answer" && names.has("tab") && draw());
+  onVoteChange(() => view.tab === "answer" && draw());
   if (view.tab === "answer") draw();
 }

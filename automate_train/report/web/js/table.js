@@ -88,9 +88,10 @@ function fill() {
   const focus = document.activeElement?.dataset?.sort;
   put(root.querySelector("#runs thead"), h("tr", {}, h("td", {}, h("span", { class: "offscreen" }, "Star")), columns.map(head), h("th", { scope: "col" }, "Links")));
   put(root.querySelector("#runs tbody"), ...runs.flatMap(row).filter(Boolean));
-  const box = root.querySelector(".scroll"); // a table that fits has its headings stay in sight while the page scrolls
-  box.classList.remove("wide");
-  box.classList.toggle("wide", box.scrollWidth > box.clientWidth);
+  for (const box of root.querySelectorAll(".scroll")) { // a table that fits has its headings stay in sight while the page scrolls
+    box.classList.remove("wide");
+    box.classList.toggle("wide", box.scrollWidth > box.clientWidth);
+  }
   find("count").textContent = `${runs.length} of ${data.runs.length} runs`;
   if (focus) root.querySelector(`[data-sort="${CSS.escape(focus)}"]`)?.focus();
 }
