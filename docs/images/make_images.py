@@ -2,7 +2,7 @@
 
     python docs/images/make_images.py [SWEEP]
 
-Covers: a sweep of the built-in trainer (3 x 3 runs, 6 epochs, some minutes on a CPU) unless SWEEP names one that is
+Covers: a sweep of the built-in trainer (3 x 3 settings, 3 seeds, 6 epochs, some minutes on a CPU) unless SWEEP names one that is
 there, its page at 1280x800 and 390x844, light and dark. Needs what `make test` needs, and chromium with its driver.
 """
 
@@ -20,17 +20,18 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "report")]
 import browser_kit  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from automate_train.display.status import open_sweep  # noqa: E402
-from automate_train.report.assemble import build  # noqa: E402
+from automate_train.report.assemble import write_page  # noqa: E402
+from automate_train.report.sweep_data import read_runs  # noqa: E402
+from automate_train.store.layout import find_sweep  # noqa: E402
 
 SETTINGS = (
     "project_name_base=boats", "unet_lr_list=[1e-3,5e-3,2e-2]", "network_dim_list=[2,8,32]", "epoch_num=6",
-    "num_repeats=12", "log_with=None",
+    "num_repeats=12", "log_with=None", "replicates=3",
 )  # fmt: skip
 SIZES = {"wide": (1280, 800), "phone": (390, 844)}
 CURVES = "#tab=curves&metric=average&colour=unet_lr"
-VIEWS = {"grid": "#", "viewer": "", "compare": "", "curves": CURVES, "table": "#tab=table"}
-BOTH = ("grid", "curves")
+VIEWS = {"answer": "#", "grid": "#tab=grid", "viewer": "", "compare": "", "curves": CURVES, "table": "#tab=table"}
+BOTH = ("answer", "grid", "curves")
 """Views that are drawn light and dark, wide and on a phone; the others wide and light."""
 
 
@@ -46,11 +47,10 @@ def sweep(home: Path) -> Path:
 
 def main(given: str | None) -> None:
     with tempfile.TemporaryDirectory() as temp, browser_kit.chromium(Path(temp) / "profile") as browser:
-        journal, folder = open_sweep(given or sweep(Path(temp) / "out"))
-        keys = [row.key[:8] for row in journal.rows()]
-        journal.close()
-        page = build(folder, seconds=60).page
-        last, first = f"{keys[-1]}/6/0/-", f"{keys[0]}/6/0/-"
+        folder = find_sweep(given or sweep(Path(temp) / "out"))
+        runs = [run for run in read_runs(folder) if run.seed in ("", read_runs(folder)[0].seed)]
+        page = write_page(folder, seconds=60).path
+        first, last = (f"{run.key[:8]}/6/0/-" for run in (runs[0], runs[-1]))
         hashes = VIEWS | {"viewer": f"#open={last}", "compare": f"#pins={first} {last}&compare=1"}
         for view, hash_ in hashes.items():
             for size, (width, height) in SIZES.items():
