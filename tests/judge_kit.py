@@ -32,6 +32,10 @@ SECONDS = float(os.environ.get("FAKE_SECONDS", "0"))
 class Measure:
     def __init__(self, setup, pictures):
         self.names = [each["name"] for each in pictures]
+        with open(os.path.join(HOME, "threads"), "w") as file:
+            file.write(os.environ.get("OMP_NUM_THREADS", ""))
+        with open(os.path.join(HOME, "captions"), "w") as file:
+            file.write("|".join(each["caption"] for each in pictures))
         with open(os.path.join(HOME, "visible"), "w") as file:
             file.write(os.environ["CUDA_VISIBLE_DEVICES"])
         with open(os.path.join(HOME, "loads"), "a") as file:
@@ -46,7 +50,7 @@ class Measure:
             os._exit(7)
         if value == 14.0:
             raise ValueError("does not fit")
-        for item in items:
+        for item in items[:1] if value == 16.0 else items:
             time.sleep(SECONDS)
             yield item, value + self.names.index(item)
 """
@@ -72,21 +76,23 @@ class Sweep:
         self.pictures = [home / f"{number:02d}.png" for number in range(pictures)]
         for number, path in enumerate(self.pictures):
             path.write_bytes(f"picture {number}".encode())
+        self.captions: list[str] = []
         self.hold_out()
         self.count = 0
 
     def hold_out(self) -> None:
+        texts = self.captions or [""] * len(self.pictures)
         listed = [
-            {"path": str(path), "subset": str(self.home), "name": path.name, "why": "chosen", "caption": "",
-             "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-            for path in self.pictures
+            {"path": str(path), "subset": str(self.home), "name": path.name, "why": "chosen", "caption_text": text,
+             "caption": str(path.with_suffix(".txt")), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+            for path, text in zip(self.pictures, texts, strict=True)
         ]  # fmt: skip
         about = {"version": 1, "request": len(listed), "of": 20, "digest": "0a1b2c3d", "pictures": listed}
         self.folder.held_out.write_text(json.dumps(about))
 
     def run(
         self, *errors: object, script: Path | None = None, python: str = sys.executable, ended: bool = True,
-        gpus: int = 0,        **options: Any,
+        gpus: int = 0, threads: int = 0, **options: Any,
     ) -> AttemptFolder:  # fmt: skip
         """A run with a checkpoint an epoch: each with the error that the fake model will say, or with its bytes."""
         key = f"{self.count:016x}"
@@ -95,8 +101,9 @@ class Sweep:
         begun = self.journal.begin(record, (), 1.0)
         attempt = self.folder.attempt(begun.folder)
         argv = (python, str(script or self.trainer / "train_network.py"), "--config_file", str(attempt.training))
+        env = {"OMP_NUM_THREADS": str(threads)} if threads else {}
         files = {attempt.TRAINING: toml.dumps(options), attempt.DATASET: toml.dumps({"general": {"resolution": 64}})}
-        write_attempt(attempt, Launch(argv, str(self.home), files=files, gpus=gpus), record, (), 1.0)
+        write_attempt(attempt, Launch(argv, str(self.home), env, files=files, gpus=gpus), record, (), 1.0)
         for epoch, error in enumerate(errors, 1):
             self.save(begun, epoch, error if isinstance(error, bytes) else safetensors(error))
         if ended:

@@ -21,6 +21,10 @@ from .device import Held
 from .pictures import Picture
 from .planner import Measure, Task
 
+SILENT_SECONDS = 1800.0
+"""Without an answer and without a line in its console after which the program counts as hung. SDXL on a slow CPU takes
+minutes for a picture, and a base on a slow disk takes minutes to load."""
+
 
 class Broken(Exception):
     """The program cannot go on; the text says why."""
@@ -40,7 +44,7 @@ class Measurer:
         for name, text in measure.launch.files.items():
             write(self.folder / name, text)
         self._console = self.folder / "console.log"
-        self._begin = self._console.stat().st_size if self._console.exists() else 0
+        self._begin = self._written_bytes = self._console_size()
         visible = {"CUDA_VISIBLE_DEVICES": held.visible, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
         environment = {**os.environ, **measure.launch.env, **visible}
         try:
@@ -58,24 +62,26 @@ class Measurer:
         while not self._is_ready:
             told = self._next()
             if "error" in told:
-                self.close()
                 raise Broken(str(told["error"]))
             self._is_ready = "ready" in told
 
     def scores(self, task: Task) -> Iterator[tuple[str, float]]:
         """(picture, error) one after the other. `Unmeasurable`, `Broken`."""
         self._child.tell(json.dumps({"checkpoint": task.path, "items": task.items}))
-        finite = True
+        finite, missing = True, set(task.items)
         while "done" not in (told := self._next()):
             if "error" in told:
                 raise Unmeasurable(str(told["error"]))
             item, score = told.get("item"), told.get("score")
             if is_number(score) and item in task.items:
+                missing.discard(str(item))
                 yield str(item), float(score)
             else:
                 finite = False
         if not finite:
             raise Unmeasurable("its error is not a finite number")
+        if missing:
+            raise Unmeasurable(f"the program that measures has left out {', '.join(sorted(missing))}")
 
     def _next(self) -> Mapping[str, object]:
         """Its next answer, waited for. What is no answer is kept: a Python that does not start says why."""
@@ -94,16 +100,24 @@ class Measurer:
             if (code := self._child.exit_code) is not None:
                 how = f"signal {-code}" if code < 0 else f"exit code {code}"
                 raise Broken(f"the program that measures has ended ({how}): {self._last_words()}")
-            select.select(self._child.outputs, [], [])
+            readable, _, _ = select.select(self._child.outputs, [], [], SILENT_SECONDS)
+            before, self._written_bytes = self._written_bytes, self._console_size()
+            if not readable and self._written_bytes == before:
+                hung = f"the program that measures has said nothing for {SILENT_SECONDS / 60:g} minutes"
+                raise Broken(f"{hung}: {self._last_words()}")
         return self._answers.popleft()
 
     def _last_words(self) -> str:
         said = [*self._said, *_written(self._console, self._begin)]
         return f"{said[-1]} (log: {self._console})" if said else f"log: {self._console}"
 
+    def _console_size(self) -> int:
+        return self._console.stat().st_size if self._console.exists() else 0
+
     def close(self) -> None:
         self._child.stop(0.0)
         self._child.close()
+        self._child.poll()  # kills one that does not end
         self._child.wait()
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..errors import UserError
+from ..machine import gpus
 from ..records import Checkpoint, Launch, RunRecord, Score
 from ..store.history import Histories
 from ..store.journal import Journal
@@ -61,8 +62,12 @@ class Plan(NamedTuple):
 
 
 class Planner:
-    def __init__(self, folder: SweepFolder, journal: Journal, held_out: Usable) -> None:
+    def __init__(
+        self, folder: SweepFolder, journal: Journal, held_out: Usable, device: str | None = None, cpu: bool = False
+    ) -> None:
+        """`device`, `cpu`: where a person wants them measured."""
         self.folder, self.journal, self.held_out = folder, journal, held_out
+        self.device, self._cpu = device, cpu or not gpus.snapshot()
         self._histories = Histories(folder, journal, events_of)
         self._skipped: dict[str, tuple[int, int]] = {}
         """Checkpoint -> size and time of the file that could not be measured: another file is tried again."""
@@ -143,17 +148,26 @@ class Planner:
             measure = getattr(load(record.trainer), "measure", None)
             if measure is None:
                 return OWN
-            launch = measure(attempt, reference)
+            launch = self._placed(measure(attempt, reference))
         except UserError as error:
             return str(error)
         about = [VERSION, self.held_out.digest, _defines(launch)]
         text = json.dumps(about, sort_keys=True, ensure_ascii=False, default=str)
         return f"held-out-{hashlib.sha256(text.encode()).hexdigest()[:8]}", launch
 
+    def is_on_cpu(self, launch: Launch) -> bool:
+        """Runs that trained without a GPU are measured without one, unless a person names one."""
+        return self._cpu or (launch.gpus == 0 and self.device is None)
+
+    def _placed(self, launch: Launch) -> Launch:
+        """With the kind of device in what defines the measure: the CPU and the GPUs draw other noise from one seed."""
+        setup = json.loads(launch.files["measure.json"])
+        setup["defines"]["device"] = "CPU" if self.is_on_cpu(launch) else "GPU"
+        return launch._replace(files={"measure.json": json.dumps(setup, ensure_ascii=False, indent=1) + "\n"})
+
 
 def _defines(launch: Launch) -> dict[str, object]:
-    found = json.loads(launch.files["measure.json"])["defines"]
-    return dict(found)
+    return dict(json.loads(launch.files["measure.json"])["defines"])
 
 
 def _state(path: str) -> tuple[int, int]:

@@ -40,24 +40,36 @@ def run(
     that nothing more comes. `device`: as people write it; None: any that is free. `UserError`: another judge is at
     work on this sweep, or there is nothing to measure on.
     """
+    pictures.usable(folder)  # refuses before it waits
+    if not follow and not cpu and device is None:
+        _wait_for_the_sweep(folder, say)
     with ExitStack() as stack:
-        while follow and lock.is_held(folder.judge_lock):  # that of a killed sweep
-            time.sleep(0.5)
+        if follow and lock.is_held(folder.judge_lock):  # that of a killed sweep, or one that a person typed
+            say("another judge measures this sweep: its end is waited for")
+            while lock.is_held(folder.judge_lock):
+                time.sleep(0.5)
         stack.enter_context(lock.held(folder.judge_lock))
         held_out = pictures.usable(folder)
         journal = stack.enter_context(closing(Journal(folder.journal)))
-        session = Session(folder, Planner(folder, journal, held_out), follow, device, cpu, say)
+        session = Session(folder, Planner(folder, journal, held_out, device, cpu), follow, say)
         stack.callback(session.close)
         return session.run()
 
 
+def _wait_for_the_sweep(folder: SweepFolder, say: Callable[[str], None]) -> None:
+    """A device that falls free between two runs is the next run's. Before the judge's lock is taken: the sweep's own
+    judge needs it, and the sweep ends only after that."""
+    if not lock.is_held(folder.lock) or not gpus.snapshot():
+        return
+    say("this sweep still trains: judging begins when it has ended (--device N or --cpu judges beside it)")
+    while lock.is_held(folder.lock):
+        time.sleep(LOOK_SECONDS)
+
+
 class Session:
-    def __init__(
-        self, folder: SweepFolder, planner: Planner, follow: bool, device: str | None, cpu: bool,
-        say: Callable[[str], None],
-    ) -> None:  # fmt: skip
-        self.folder, self.planner, self.device, self.cpu, self.say = folder, planner, device, cpu, say
-        self.follows = self.more_may_come = follow
+    def __init__(self, folder: SweepFolder, planner: Planner, follow: bool, say: Callable[[str], None]) -> None:
+        self.folder, self.planner, self.say = folder, planner, say
+        self.more_may_come = follow
         self.measurer: Measurer | None = None
         self.device_of_measurer = ExitStack()
         self.told: set[str] = set()
@@ -94,7 +106,8 @@ class Session:
         return plan
 
     def _measure(self, measure: Measure) -> None:
-        """All of a measure's tasks, with the base loaded once. One that breaks the program is left out."""
+        """All of a measure's tasks, with the base loaded once. One that breaks the program is left out. None is tried
+        twice in a session, whatever becomes of its scores."""
         failures = 0
         for task in measure.tasks:
             if task.path and not os.path.exists(task.path):
@@ -105,7 +118,10 @@ class Session:
                 continue
             try:
                 measurer = self._measurer(measure)
-                measurer.wait_until_ready()
+            except Broken as error:
+                self._leave(measure, f"its base model is not loaded: {error}")
+                return
+            try:
                 began = time.monotonic()
                 for item, score in measurer.scores(task):
                     append_score(self.folder, task.score._replace(item=item, score=score))
@@ -117,11 +133,10 @@ class Session:
                 failures += 1
                 self._skip(task, str(error))
                 if failures == STARTS or not task.path:
-                    for left in measure.tasks:
-                        self.planner.skip(left)
-                    self._tell(f"{measure.name}: not measured, after {failures} failed start{'s' * (failures > 1)}")
+                    self._leave(measure, f"the program that measures has broken {failures} time{'s' * (failures > 1)}")
                     return
             else:
+                self.planner.skip(task)
                 if task.path:
                     self.judged += 1
                     self.seconds.append(time.monotonic() - began)
@@ -130,12 +145,20 @@ class Session:
     def _measurer(self, measure: Measure) -> Measurer:
         if self.measurer is None or self.measurer.name != measure.name:
             self.close()
-            on_cpu = self.cpu or (measure.launch.gpus == 0 and self.device is None)
-            if not on_cpu:
-                self._wait_for_the_sweep()
-            place = self.device_of_measurer.enter_context(held(self.folder, self.device, on_cpu, self.say))
-            self.measurer = Measurer(self.folder, measure, self.planner.held_out.pictures, place)
+            wanted, on_cpu = self.planner.device, self.planner.is_on_cpu(measure.launch)
+            place = self.device_of_measurer.enter_context(held(self.folder, wanted, on_cpu, self.say))
+            try:
+                self.measurer = Measurer(self.folder, measure, self.planner.held_out.pictures, place)
+                self.measurer.wait_until_ready()
+            except Broken:
+                self.close()
+                raise
         return self.measurer
+
+    def _leave(self, measure: Measure, why: str) -> None:
+        for task in measure.tasks:
+            self.planner.skip(task)
+        self._tell(f"{measure.name}: nothing more is measured: {why}")
 
     def _skip(self, task: Task, why: str) -> None:
         self.planner.skip(task)
@@ -164,14 +187,6 @@ class Session:
         """For `status`."""
         counts = {"judged": self.judged, "checkpoints": self.total, "seconds_left": left}
         write(self.folder.judge_counts, json.dumps(counts) + "\n")
-
-    def _wait_for_the_sweep(self) -> None:
-        """Typed by a person while the sweep trains: a device that falls free between two runs is the next run's."""
-        if self.device is not None or self.follows or not gpus.snapshot():
-            return
-        while lock.is_held(self.folder.lock):
-            self._tell("this sweep still trains: judging begins when it has ended (--device N judges beside it)")
-            time.sleep(LOOK_SECONDS)
 
     def _wait_for_news(self) -> bool:
         """False: nothing more comes."""

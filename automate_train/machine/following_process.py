@@ -17,6 +17,8 @@ STARTS = 3
 """How often it is started in one sweep before the rest is left to a person."""
 DONE = (0, 1)
 """Exit codes of a command that has done what it could."""
+REFUSED = 2
+"""That of one that cannot begin, or go on, before something is mended: started again at once, it would say the same."""
 STOP_SECONDS = 60.0
 """What it gets to end politely, before it is killed."""
 
@@ -50,7 +52,7 @@ class FollowingProcess:
         self.following, self.environment, self.say = following, dict(environment), say
         self._child: ChildProcess | None = None
         self._starts = 0
-        self._nothing_more = self._stopped = False
+        self._nothing_more = self._stopped = self._refused = False
         self.all_made = False
         """It has ended, and nothing is left to make."""
 
@@ -69,13 +71,14 @@ class FollowingProcess:
         self._listen()
 
     def finish(self) -> None:
-        """Nothing more comes: it makes what is due, and ends. One that was never started is started for that."""
+        """Nothing more comes: it makes what is due, and ends. One that was never started is started for that, and so is
+        one that has refused: what was wrong may be mended."""
         self._nothing_more = True
-        if not self._starts:
-            self._start()
-        elif self._child:
+        if self._child:
             self._child.tell()
             self._child.tell_no_more()
+        elif not self._starts or self._refused:
+            self._start()
 
     def stop(self) -> None:
         """It ends politely."""
@@ -114,7 +117,10 @@ class FollowingProcess:
         self._child = None
         if self._stopped or (self._nothing_more and code in DONE):
             return
-        if self._starts < STARTS:
+        self._refused = code == REFUSED
+        if self._refused:
+            self.say(f"{what}: the {who} has ended (exit code {code}); later: {self.following.later}")
+        elif self._starts < STARTS:
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
             self.say(f"{what}: the {who} has ended ({how}); it is started again")
             self._start()

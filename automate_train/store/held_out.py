@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from .files import is_count, is_number, is_text, read_json, write
+from .files import LARGEST, is_count, is_number, is_text, open_regular, read_json, write
 from .layout import SweepFolder
 
 VERSION = 1
@@ -29,6 +29,8 @@ class HeldOutPicture(NamedTuple):
     """The caption file's absolute path; empty without one."""
     why: str
     """`chosen`, or `near-duplicate of <name>`: only what was chosen is measured on."""
+    caption_text: str = ""
+    """What the caption said when the picture was held out."""
 
 
 class HeldOut(NamedTuple):
@@ -77,3 +79,12 @@ def write_held_out(folder: SweepFolder, held_out: HeldOut) -> None:
     """`OSError`: a full disk."""
     text = json.dumps(as_dict(held_out), ensure_ascii=False, indent=1)
     write(folder.held_out, text.encode("utf-8", "surrogatepass") + b"\n", durable=True)
+
+
+def caption_text(path: str) -> str | None:
+    """A caption file's first line, as trainers read it; None where it cannot be read."""
+    try:
+        with open_regular(path) as file:
+            return file.read(LARGEST).decode("utf-8", "replace").split("\n")[0].strip()
+    except OSError:
+        return None

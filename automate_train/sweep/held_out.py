@@ -22,7 +22,7 @@ from typing import NamedTuple
 from ..errors import UserError
 from ..records import PictureFolder
 from ..same_picture import Look, look, same
-from ..store.held_out import CHOSEN, HeldOut, HeldOutPicture
+from ..store.held_out import CHOSEN, HeldOut, HeldOutPicture, caption_text
 
 KEY = "held_out"
 
@@ -243,4 +243,5 @@ def _names(paths: Sequence[str]) -> dict[str, str]:
 
 def _entry(picture: Picture, why: str, name: str) -> HeldOutPicture:
     caption = picture.folder.captions.get(os.path.basename(picture.path), "")
-    return HeldOutPicture(picture.path, picture.folder.path, name, picture.sha256, caption, why)
+    text = caption_text(caption) or ""
+    return HeldOutPicture(picture.path, picture.folder.path, name, picture.sha256, caption, why, text)

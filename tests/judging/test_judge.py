@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from judge_kit import Sweep, safetensors, wait_for
 
+from automate_train.judging import measurer, session
+
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Sweep:
@@ -117,6 +119,53 @@ def test_a_held_out_picture_that_is_gone_or_changed(sweep: Sweep):
     sweep.pictures[1].write_bytes(b"another")
     code, said = sweep.judge()
     assert code == 2 and "none of the held-out pictures is left" in said
+
+
+def test_as_many_threads_as_a_training_has(sweep: Sweep):
+    """Trainings may run beside; and the first run's number for all, for sums of floats depend on it."""
+    sweep.run(0.5, threads=3)
+    sweep.run(0.5, threads=5)
+    assert sweep.judge("--cpu", OMP_NUM_THREADS="7")[0] == 0 and (sweep.trainer / "threads").read_text() == "3"
+
+
+def test_a_program_that_hangs(sweep: Sweep, monkeypatch: pytest.MonkeyPatch):
+    sweep.run(0.5, 0.25)
+    monkeypatch.setattr(measurer, "SILENT_SECONDS", 3.0)
+    monkeypatch.setenv("FAKE_SECONDS", "1000")
+    said: list[str] = []
+    assert session.run(sweep.folder, cpu=True, say=said.append) == 1
+    assert "has said nothing for" in "".join(said) and said[-2] == "judged 0 of 2 checkpoints"
+    assert not any(Path(f"/proc/{pid}").exists() for pid in sweep.loads())
+
+
+def test_a_score_that_cannot_be_read_back_is_measured_once(sweep: Sweep):
+    sweep.run(0.5)
+    sweep.folder.scores.symlink_to("/dev/null")
+    code, said = sweep.judge(seconds=60)
+    assert code in (1, 2) and "Traceback" not in said and "judged 2" not in said
+
+
+def test_a_picture_that_the_program_leaves_out(sweep: Sweep):
+    sweep.run(16)
+    code, said = sweep.judge(seconds=60)
+    assert code == 1 and "has left out 01.png" in said and len(sweep.loads()) == 1, said
+
+
+def test_the_caption_of_the_choice_is_what_is_measured_with(sweep: Sweep):
+    sweep.captions = ["a boat", "a house"]
+    sweep.hold_out()
+    sweep.run(0.5)
+    assert sweep.judge()[0] == 0 and (sweep.trainer / "captions").read_text() == "a boat|a house"
+    first = sweep.scores()[0].measure
+    (sweep.home / "01.txt").write_text("a castle")
+    sweep.run(0.5)
+    code, said = sweep.judge()
+    assert code == 0 and "01.txt is not what it was" in said and "the old caption" in said, said
+    assert (sweep.trainer / "captions").read_text() == "a boat|a house"
+    assert {each.measure for each in sweep.scores()} == {first}
+    sweep.captions = ["a boat", "a castle"]
+    sweep.hold_out()
+    assert sweep.judge()[0] == 0 and {each.measure for each in sweep.scores()} > {first}
 
 
 def test_a_sweep_without_held_out_pictures(sweep: Sweep):

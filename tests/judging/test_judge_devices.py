@@ -10,7 +10,7 @@ import pytest
 from judge_kit import Sweep, wait_for
 from machine_kit import FAKE
 
-from automate_train.machine import reservations
+from automate_train.machine import lock, reservations
 
 
 @pytest.fixture
@@ -37,9 +37,23 @@ def test_the_card_that_was_asked_for(sweep: Sweep):
     sweep.run(0.5, gpus=1)
     assert sweep.judge("--device", "0")[0] == 0 and visible(sweep) == "GPU-a"
     sweep.run(0.5, gpus=1)
-    assert sweep.judge("--cpu")[0] == 0 and visible(sweep) == ""
+    code, said = sweep.judge("--device", "7")
+    assert code == 2 and "there is no device '7'" in said
+    assert sweep.judge("--device", "1")[0] == 0 and visible(sweep) == "GPU-b"
     code, said = sweep.judge("--device", "7")
     assert code == 0, "nothing is left to measure"
+
+
+def test_the_cpu_and_a_gpu_are_different_measures(sweep: Sweep):
+    """They draw different noise from one seed, so their scores are not compared."""
+    sweep.run(0.5, gpus=1)
+    assert sweep.judge()[0] == 0 and sweep.judge("--cpu")[0] == 0 and visible(sweep) == ""
+    assert len(sweep.lines()) == 8 and len({each.measure for each in sweep.scores()}) == 2
+    abouts = [json.loads(file.read_text()) for file in sweep.folder.measure.glob("*/measure.json")]
+    assert {each["defines"]["device"] for each in abouts} == {"CPU", "GPU"}
+
+
+def test_a_device_that_is_not_there(sweep: Sweep):
     sweep.run(0.5, gpus=1)
     code, said = sweep.judge("--device", "7")
     assert code == 2 and "there is no device '7'" in said
@@ -65,3 +79,15 @@ def test_a_card_that_others_use_is_waited_for_and_then_held(sweep: Sweep):
     process.communicate()
     wait_for(lambda: reservations.taken(["GPU-a", "GPU-b"]) == {})
     assert sweep.judge()[0] == 0 and len(sweep.lines()) == len(set(sweep.lines())) == 12
+
+
+def test_a_typed_judge_does_not_keep_the_sweep_from_judging(sweep: Sweep):
+    """It waits for the sweep's end, and the sweep for its own judge."""
+    sweep.run(0.5, gpus=1)
+    with lock.held(sweep.folder.lock):
+        typed = sweep.start()
+        assert typed.stdout is not None and "this sweep still trains" in typed.stdout.readline()
+        code, said = sweep.judge("--follow", seconds=60)
+        assert code == 0 and "judged 1 of 1 checkpoint" in said
+    assert "judged 1 of 1 checkpoint" in typed.communicate(timeout=60)[0] and typed.returncode == 0
+    assert len(sweep.lines()) == 4

@@ -156,3 +156,25 @@ def test_a_program_that_is_not_told_of_the_folder_is_refused(tmp_path):
         (run,) = make_runs({"trainer": "command", "command": ["/bin/echo"], **keys})
         with pytest.raises(UserError, match="needs images_folder, and"):
             command.training_pictures(run, SweepContext(str(tmp_path), "p"))
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"model_type": "flux"}, "flux_train_network.py are not measured"),
+        ({"model_type": "sd3", "judge": "beside"}, "sd3_train_network.py are not measured"),
+        ({}, "older sd-scripts"),
+        ({"model_type": "flux", "judge": "off"}, ""),
+        ({"model_type": "flux", "held_out": None}, ""),
+    ],
+)
+def test_what_cannot_be_judged_is_refused_before_it_is_trained(bench, keys: dict[str, Any], says: str):
+    found = [each for each in bench.errors({"held_out": 1, **keys}) if "held_out" in each]
+    assert len(found) == bool(says) and all(says in each and '"judge" to "off"' in each for each in found), found
+
+
+def test_what_can_be_judged_is_not_refused(bench):
+    with (bench.repo / "train_network.py").open("a", encoding="utf-8") as file:
+        file.write("\n\nclass NetworkTrainer:\n    def get_noise_pred_and_target(self): ...\n")
+    assert [each for each in bench.errors({"held_out": 1}) if "held_out" in each] == []
+    assert [each for each in bench.errors({"held_out": 1, "sdxl": True}) if "held_out" in each] == []

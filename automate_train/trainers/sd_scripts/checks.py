@@ -28,6 +28,7 @@ from . import (
     trainer_python,
 )
 from .dataset import any_subset_on, each_subset, effective
+from .measure import why_not
 from .resolve import Resolved
 from .value_types import as_list, is_on, path_in, problem, text_in
 
@@ -53,6 +54,7 @@ def all_of(run: Run, resolved: Resolved, context: SweepContext) -> Iterator[Prob
     yield from _samples(resolved)
     yield from _trackers(run, resolved)
     yield from _machine(resolved, context)
+    yield from _judge(resolved)
     yield from _unusual(resolved)
     yield from _names(resolved)
     yield from axis_checks.problems(run, resolved)
@@ -147,6 +149,16 @@ def _machine(resolved: Resolved, context: SweepContext) -> Iterator[Problem]:
     hook = resolved.given.get("hook")
     if hook is not None and not is_on(hook) and (title := resolved.given.get("process_title")):
         yield problem(title, "has no effect without the hook", "", "warning")
+
+
+def _judge(resolved: Resolved) -> Iterator[Problem]:
+    """Whether the checkpoints can be measured on the held-out pictures, which is tried only after the training."""
+    held_out, judge = resolved.given.get("held_out"), resolved.given.get("judge")
+    if held_out is None or text_in(judge) == "off" or not resolved.is_read or resolved.is_tiny:
+        return
+    if text := why_not(resolved.script):
+        hint = 'set "judge" to "off" and measure them by another program, or set "held_out" to null'
+        yield problem(held_out, text, hint)
 
 
 def _unusual(resolved: Resolved) -> Iterator[Problem]:

@@ -11,13 +11,14 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
 from ...config.toml_file import parse, parse_flat
 from ...errors import UserError
 from ...records import Launch
 from ...store.files import open_regular
-from ...store.launch import read_launch
+from ...store.launch import LaunchFile, read_launch
 from ...store.layout import AttemptFolder
 from ..launch_parts import ENV
 from .script import TINY, family_of
@@ -44,8 +45,8 @@ def measure(attempt: AttemptFolder, reference: AttemptFolder) -> Launch:
     launch, options, shared = read_launch(attempt), _options(attempt), _options(reference)
     python, script = _program(attempt, launch.argv)
     tiny = script.parent == TINY or script.parent.name == "tiny"
-    if not tiny:
-        _require_measurable(attempt, script)
+    if not tiny and (text := why_not(script)):
+        raise UserError(text, source=str(attempt.path))
     defining = {key: options[key] for key in DEFINING if options.get(key) not in (None, "", False)}
     common = {key: shared[key] for key in SHARED if shared.get(key) not in (None, "", False)}
     pixels = _pixels(reference, shared)
@@ -57,10 +58,18 @@ def measure(attempt: AttemptFolder, reference: AttemptFolder) -> Launch:
         "pixels": pixels,
         "defines": {"script": script.name, **names, **common, "pixels": pixels},
     }
-    env = {**ENV, "TOKENIZERS_PARALLELISM": "false"}
-    gpus = min(1, read_launch(reference).gpus or 0)
+    started = read_launch(reference)
+    env = {**ENV, "TOKENIZERS_PARALLELISM": "false", **_threads(started)}
+    gpus = min(1, started.gpus or 0)
     text = json.dumps(setup, ensure_ascii=False, indent=1, default=str) + "\n"
     return Launch((python, str(PROGRAM), "measure.json"), "", env, files={"measure.json": text}, gpus=gpus)
+
+
+def _threads(started: LaunchFile) -> dict[str, str]:
+    """As many threads as the reference's training has: trainings may run beside, and sums of floats depend on it."""
+    argv, flag = started.argv, "--num_cpu_threads_per_process"
+    given = started.env.get("OMP_NUM_THREADS") or next((b for a, b in pairwise(argv) if a == flag), "")
+    return {"OMP_NUM_THREADS": given} if re.fullmatch(r"[1-9]\d{0,3}", given) else {}
 
 
 def _program(attempt: AttemptFolder, argv: tuple[str, ...]) -> tuple[str, Path]:
@@ -75,17 +84,16 @@ def _program(attempt: AttemptFolder, argv: tuple[str, ...]) -> tuple[str, Path]:
     return python, script
 
 
-def _require_measurable(attempt: AttemptFolder, script: Path) -> None:
+def why_not(script: Path) -> str:
+    """Why the checkpoints of a script of sd-scripts cannot be measured; empty where they can."""
     family = family_of(script)
     if not script.stem.endswith("train_network"):
-        text = f"{script.name} trains no LoRA: only checkpoints of *train_network.py are measured"
-    elif family not in FAMILIES:
-        text = f"checkpoints of {script.name} are not measured: only those of SD 1.5, SD 2 and SDXL"
-    elif NEEDED not in _text(script.with_name("train_network.py")):
-        text = f"{script.parent} has an older sd-scripts, whose model cannot be asked for its error: update it"
-    else:
-        return
-    raise UserError(text, source=str(attempt.path))
+        return f"{script.name} trains no LoRA: only checkpoints of *train_network.py are measured"
+    if family not in FAMILIES:
+        return f"checkpoints of {script.name} are not measured: only those of SD 1.5, SD 2 and SDXL"
+    if NEEDED not in _text(script.with_name("train_network.py")):
+        return f"{script.parent} has an older sd-scripts, whose model cannot be asked for its error"
+    return ""
 
 
 def _options(attempt: AttemptFolder) -> dict[str, object]:
