@@ -28,7 +28,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt
 
 demo: $(VENV)/.demo
 	$(BIN)/automate-train --default_config_path configs/quickstart/default.json \
-	  --tuning_config_path configs/quickstart/tuning.json
+	  --tuning_config_path configs/quickstart/tuning.json --cpu 2
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

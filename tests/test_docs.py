@@ -118,18 +118,19 @@ def test_the_demo_end_to_end(automate_train, tmp_path: Path):
     flags = re.findall(
         r"--default_config_path (\S+).*?--tuning_config_path (\S+)", (ROOT / "Makefile").read_text(), re.DOTALL
     )[0]
+    shorter = ["--set", "replicates=1", "--set", "num_repeats=4"]
     done = automate_train(
-        "--default_config_path", flags[0], "--tuning_config_path", flags[1], "--cpu", "2", seconds=170
+        "--default_config_path", flags[0], "--tuning_config_path", flags[1], "--cpu", "2", *shorter, seconds=170
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 succeeded" in done.stdout and "lowest" not in done.stdout, "no training loss is ranked"
     loras = sorted(path.name for path in (tmp_path / "demo-output/loras").glob("*.safetensors"))
     assert len(loras) == 4
-    assert loras[0] == "quickstart_unet_lr-1e-3_network_dim-16.safetensors"
+    assert loras[0] == "quickstart_unet_lr-1e-5.safetensors"
     assert len(list((tmp_path / "demo-output/_logs").rglob("events.out.tfevents*"))) == 4
     status = json.loads(automate_train("status", "demo-output", "--json").stdout)
     for run in status["runs"]:
-        assert run["state"] == "succeeded" and isinstance(run["epoch_loss"], float) and len(run["checkpoints"]) == 2
+        assert run["state"] == "succeeded" and isinstance(run["epoch_loss"], float) and len(run["checkpoints"]) == 3
     assert not list((ROOT / "configs/quickstart/images").glob("*.npz"))
 
 

@@ -25,8 +25,8 @@ from automate_train.report.sweep_data import read_runs  # noqa: E402
 from automate_train.store.layout import find_sweep  # noqa: E402
 
 SETTINGS = (
-    "project_name_base=boats", "unet_lr_list=[1e-3,5e-3,2e-2]", "network_dim_list=[2,8,32]", "epoch_num=6",
-    "num_repeats=12", "log_with=None", "replicates=3",
+    "project_name_base=boats", "unet_lr_list=[5e-4,2e-3,1e-2]", "network_dim_list=[2,8,32]", "epoch_num=6",
+    "log_with=None", "replicates=3",
 )  # fmt: skip
 SIZES = {"wide": (1280, 800), "phone": (390, 844)}
 CURVES = "#tab=curves&metric=average&colour=unet_lr"

@@ -38,11 +38,11 @@ def browser(one_browser: browser_kit.Browser) -> Iterator[browser_kit.Browser]:
 
 @pytest.fixture(scope="session")
 def tiny_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a sweep with 2 runs of the built-in trainer, each with 2 epochs and 2 prompts."""
+    """The folder of a sweep with 2 runs of the built-in trainer, each with 2 epochs and 4 prompts."""
     home = tmp_path_factory.mktemp("tiny")
     default = home / "default.json"
     default.write_text((ROOT / "configs" / "quickstart" / "default.json").read_text(encoding="utf-8"), encoding="utf-8")
-    tuning = '{"project_name_base": "tiny", "num_repeats": 4, "unet_lr_list": [1e-3, 5e-3]}'
+    tuning = '{"project_name_base": "tiny", "num_repeats": 4, "epoch_num": 2, "unet_lr_list": [1e-3, 5e-3]}'
     (home / "tuning.json").write_text(tuning, encoding="utf-8")
     argv = [sys.executable, "-m", "automate_train", "--default_config_path", str(default)]
     argv += ["--tuning_config_path", str(home / "tuning.json"), "--cpu", "2", "--plain"]

@@ -73,11 +73,11 @@ def _known(table: Mapping[str, object], names: Set[str], where: object) -> None:
 def side(resolution: object) -> int:
     """The square's side in px, 32 to 64: the smaller number of 512, "512", "512,768" or a list; 64 for none."""
     numbers = re.findall(r"\d+", str(resolution)) or ["64"]
-    return min(64, max(32, min(map(int, numbers)))) // 4 * 4
+    return min(64, max(32, min(map(int, numbers)))) // 8 * 8
 
 
 class Images(torch.utils.data.Dataset[tuple[Tensor, str]]):
-    """Each image as often as its subset repeats it: a latent `(3, side / 4, side / 4)` in -1..1 and a caption."""
+    """Each image as often as its subset repeats it: a latent `(3, side, side)` in -1..1 and a caption."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.subsets = subsets(args)
@@ -130,8 +130,7 @@ class Images(torch.utils.data.Dataset[tuple[Tensor, str]]):
                         return self.latents[path]
                 small = image.convert("RGB").resize((self.side, self.side), Image.Resampling.BICUBIC)
             pixels = torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8)
-            scaled = pixels.view(self.side, self.side, 3).permute(2, 0, 1) / 127.5 - 1
-            self.latents[path] = torch.nn.functional.avg_pool2d(scaled, 4)
+            self.latents[path] = pixels.view(self.side, self.side, 3).permute(2, 0, 1) / 127.5 - 1
             if self.to_disk:
                 numpy.savez(file, latents=self.latents[path].numpy())
         return self.latents[path]

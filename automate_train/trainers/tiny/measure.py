@@ -57,7 +57,8 @@ class Measure:
             if down is None or up is None:
                 nn.init.zeros_(lora.lora_up.weight)
                 continue
-            if down.shape[1] != lora.lora_down.in_features or up.shape[0] != lora.lora_up.out_features:
+            # All but the rank: the layer's inputs, a convolution's size, and its outputs.
+            if down.shape[1:] != lora.lora_down.weight.shape[1:] or len(up) != len(lora.lora_up.weight):
                 raise ValueError(f"its weights do not fit the base model: {name}")
             lora.lora_down.weight, lora.lora_up.weight = (nn.Parameter(each.float(), False) for each in (down, up))
             lora.scale = (float(alpha) if alpha is not None else down.shape[0]) / down.shape[0]
@@ -77,7 +78,7 @@ def _latent(path: str, side: int) -> Tensor:
     with Image.open(path) as image:
         small = image.convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
     pixels = torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8)
-    return nn.functional.avg_pool2d(pixels.view(side, side, 3).permute(2, 0, 1)[None] / 127.5 - 1, 4)
+    return pixels.view(side, side, 3).permute(2, 0, 1)[None] / 127.5 - 1
 
 
 def _seed(item: str, level: int) -> int:

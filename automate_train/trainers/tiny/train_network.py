@@ -4,8 +4,8 @@ With it a sweep, its preflight, its hook and its report run anywhere in seconds,
 Covers: TOML configs, datasets, epochs and steps, gradients through accelerate (also with several processes), optimizers
 and schedules, loss weights, trackers, checkpoints with kohya's keys and ss_ metadata, states and resuming, samples, the
 console's lines, and sd-scripts' habit of ending with exit code 0 on NaN and on an empty dataset.
-Not: Stable Diffusion. The base model is random and frozen (`model`), images have 32 to 64 px (`image_dataset`), so no
-learning rate or rank found here says anything about a real model. `options` shows which options are used.
+Not: Stable Diffusion. The base model draws simple scenes (`base_model`), images have 32 to 64 px (`image_dataset`), so
+no learning rate or rank found here says anything about a real model. `options` shows which options are used.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class Training:
         return float(loss.detach())
 
     def sample(self, epoch: int | None) -> None:
-        samples.draw(self.args, self.accelerator, self.bare, self.dataset.side // 4, epoch, self.step)
+        samples.draw(self.args, self.accelerator, self.bare, self.dataset.side, epoch, self.step)
 
     def run(self) -> None:
         args, accelerator = self.args, self.accelerator

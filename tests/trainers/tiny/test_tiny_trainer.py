@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,13 +31,16 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Any:
         return importlib.import_module(name)
 
     yield load
-    for name in ("options", "image_dataset", "model", "recipe", "samples", "checkpoints"):
+    for name in ("options", "image_dataset", "base_model", "model", "recipe", "samples", "checkpoints"):
         sys.modules.pop(name, None)
 
 
 def write_config(folder: Path, options: dict[str, Any], **subset: Any) -> Path:
-    """training.toml and dataset.toml over the quickstart's pictures."""
-    subset = {"image_dir": str(QUICKSTART / "images"), "num_repeats": 1, **subset}
+    """training.toml and dataset.toml over twelve of the quickstart's pictures."""
+    (folder / "images").mkdir()
+    for file in sorted((QUICKSTART / "images").iterdir())[: 2 * 12]:
+        shutil.copy(file, folder / "images")
+    subset = {"image_dir": str(folder / "images"), "num_repeats": 1, **subset}
     lines = ["[general]", "resolution = 32", "caption_extension = '.txt'", "[[datasets]]", "batch_size = 2"]
     lines += ["[[datasets.subsets]]", *(f"{key} = {json.dumps(value)}" for key, value in subset.items())]
     (folder / "dataset.toml").write_text("\n".join(lines))
@@ -163,7 +167,7 @@ def test_checkpoints_have_the_originals_names_keys_and_metadata(
     assert {key: metadata.get(key) for key in expected} == expected
     assert json.loads(metadata["ss_tag_frequency"])["images"]["calm sea"] == 12
     stem = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q"
-    assert tensors[f"{stem}.lora_down.weight"].shape == (2, 64) and tensors[f"{stem}.lora_up.weight"].shape == (64, 2)
+    assert tensors[f"{stem}.lora_down.weight"].shape == (2, 112) and tensors[f"{stem}.lora_up.weight"].shape == (112, 2)
     assert tensors[f"{stem}.alpha"] == 1 and tensors[f"{stem}.lora_up.weight"].abs().max() > 0
     assert "lora_te_text_model_encoder_layers_1_mlp_fc1.lora_up.weight" in tensors
     assert all(tensor.dtype == torch.float16 for tensor in tensors.values())
@@ -206,7 +210,10 @@ def test_loss_goes_down_and_the_seed_decides(tmp_path: Path) -> None:
         ran = train(tmp_path / name, max_train_epochs=None, max_train_steps=90, seed=seed, unet_lr=5e-3)
         curves.append(losses(ran.stderr))
         loras.append((tmp_path / name / "output" / "lora.safetensors").read_bytes()[-5000:])
-    assert sum(curves[0][-6:]) < sum(curves[0][6:12]) / 2
+    # One step's loss depends on its noise level: the same steps at a rate of almost nothing are what is compared with.
+    (tmp_path / "still").mkdir()
+    still = losses(train(tmp_path / "still", max_train_epochs=None, max_train_steps=90, seed=1, unet_lr=1e-9).stderr)
+    assert sum(curves[0][-30:]) < 0.9 * sum(still[-30:])
     assert curves[0] == curves[1] != curves[2] and loras[0] == loras[1] != loras[2]
 
 
@@ -338,7 +345,7 @@ def test_folders_with_repeats(parts: Any, tmp_path: Path) -> None:
     pictures = parts("image_dataset").Images(args)
     captions = [pictures[index][1] for index in range(len(pictures))]
     assert sorted(captions[:2])[0] in ("blue, water", "water, blue") and captions[2:] == ["boat"] * 3
-    assert pictures[0][0].shape == (3, 16, 16)
+    assert pictures[0][0].shape == (3, 64, 64)
 
 
 def test_latents_on_disk_know_the_pictures_size_alone(parts: Any, tmp_path: Path) -> None:
@@ -348,9 +355,9 @@ def test_latents_on_disk_know_the_pictures_size_alone(parts: Any, tmp_path: Path
     (tmp_path / "1_a").mkdir()
     Image.new("RGB", (80, 40)).save(tmp_path / "1_a" / "x.png")
     fixed = {"train_data_dir": str(tmp_path), "cache_latents_to_disk": True}
-    assert parts("image_dataset").Images(arguments_for(parts, resolution="32", **fixed))[0][0].shape == (3, 8, 8)
+    assert parts("image_dataset").Images(arguments_for(parts, resolution="32", **fixed))[0][0].shape == (3, 32, 32)
     assert (tmp_path / "1_a" / "x_0080x0040_tiny.npz").exists()
-    assert parts("image_dataset").Images(arguments_for(parts, resolution="64", **fixed))[0][0].shape == (3, 8, 8)
+    assert parts("image_dataset").Images(arguments_for(parts, resolution="64", **fixed))[0][0].shape == (3, 32, 32)
 
 
 @pytest.mark.parametrize(
@@ -364,7 +371,7 @@ def test_lora_starts_as_nothing_and_scales_with_alpha(parts: Any) -> None:
     import torch
 
     model = parts("model")
-    x, level = torch.randn(1, 3, 8, 8), torch.tensor([500])
+    x, level = torch.randn(1, 3, 32, 32), torch.tensor([500])
 
     def said(network: Any) -> Any:
         with torch.no_grad():
@@ -443,10 +450,10 @@ def test_quickstart_pictures_are_what_the_script_draws(tmp_path: Path) -> None:
     from PIL import Image
 
     names = sorted(file.name for file in (QUICKSTART / "images").iterdir())
-    assert names == sorted(file.name for file in tmp_path.iterdir()) and len(names) == 24
+    assert names == sorted(file.name for file in tmp_path.iterdir()) and len(names) == 40
     for name in names:  # pixels, not bytes: another Pillow may pack them otherwise
         if name.endswith(".txt"):
             assert (tmp_path / name).read_text() == (QUICKSTART / "images" / name).read_text()
         else:
             drawn, shipped = (Image.open(folder / name) for folder in (tmp_path, QUICKSTART / "images"))
-            assert shipped.size == (64, 64) and drawn.tobytes() == shipped.tobytes()
+            assert shipped.size == (48, 48) and drawn.tobytes() == shipped.tobytes()
