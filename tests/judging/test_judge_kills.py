@@ -20,7 +20,7 @@ def test_killed_at_random_moments(tmp_path: Path):
         sweep.run(*[0.1 * number] * CHECKPOINTS)
     killed = 0
     while killed < KILLS:
-        process = sweep.start(FAKE_SECONDS="0.1")
+        process = sweep.start(FAKE_SECONDS="0.2")
         time.sleep(rng.uniform(0.05, 1.2))
         assert process.poll() is None, "more work is needed for so many kills"
         process.kill()

@@ -111,8 +111,9 @@ def test_an_example_plans_and_runs(automate_train, example, tmp_path):
 
 
 def documented_program() -> str:
-    [code] = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)
-    return str(code)
+    """Both programs one after the other: what reports events, and what reports scores."""
+    events, scores = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)
+    return f"{events}\n{scores}"
 
 
 def test_the_documented_program_has_a_curve_and_a_row(automate_train, sweep_files, tmp_path):

@@ -33,6 +33,10 @@ cwd env: test_command::test_a_folder_and_variables_of_the_program
 lora_file: test_command::test_a_lora_that_is_missing_or_broken_is_a_failure
 launcher: test_sd_scripts_launch::test_plain_python_gets_accelerates_environment
 launcher hook: test_sd_scripts_launch::test_on_the_cpu_by_plain_python_without_the_hook
+replicates: test_replicates::test_the_first_seed_has_the_key_that_it_had_without_replicates
+replicates: test_cli_replicates::test_replicates_of_a_finished_sweep_train_only_the_seeds_that_are_new
+held_out: test_trainer_contract::test_a_held_out_picture_is_in_nothing_that_a_run_is_started_on
+held_out judge judge_device executor slurm max_queued: here::test_what_steers_the_sweep_never_reaches_the_trainer
 on_failure: test_cli_sweep::test_the_first_failure_stops_new_starts_and_running_ones_finish
 on_nan retries: test_cli_nan::test_wrong_policies_and_retries_are_said here::test_policies_are_flags_too
 on_nan: test_cli_nan::test_on_nan_ignore_lets_it_go_on
@@ -235,6 +239,13 @@ STEERING = {
     "on_failure": "continue",
     "on_nan": "ignore",
     "retries": 0,
+    "replicates": 2,
+    "held_out": 2,
+    "judge": "beside",
+    "judge_device": 0,
+    "executor": "local",
+    "slurm": {"partition": "gpu"},
+    "max_queued": 3,
 }
 """A value for each key of ours; those that a script is found by fit the bench."""
 
