@@ -2,8 +2,9 @@
 
     python docs/images/make_images.py [SWEEP]
 
-Covers: a sweep of the built-in trainer (3 x 3 settings, 3 seeds, 6 epochs, some minutes on a CPU) unless SWEEP names one that is
-there, its page at 1280x800 and 390x844, light and dark. Needs what `make test` needs, and chromium with its driver.
+Covers: a sweep of the built-in trainer (3 x 3 settings, 3 seeds, 6 epochs, some minutes on a CPU) unless SWEEP names
+one that is there, its page at 1280x800 and 390x844, light and dark. Needs what `make test` needs, and chromium
+with its driver.
 """
 
 from __future__ import annotations
