@@ -63,13 +63,13 @@ def answer(records: Iterable[RunRecord], scores: Sequence[Score]) -> SweepAnswer
         return SweepAnswer((_why_none(runs.values()),))
     measure, others = _measure(of_runs)
     judged = [score for score in of_runs if score.measure == measure]
-    last = _last_checkpoints(runs, judged)
+    last, partly = _last_checkpoints(runs, judged)
     base = [score.score for score in scores if score.measure == measure and not score.checkpoint]
     known = SweepAnswer(
         (),
         measure,
         "held-out error" if measure.startswith("held-out") else "score",
-        _based_on(runs, last, others),
+        _based_on(runs, last, partly, others),
         points={setting_of(run): run.setting for run in runs.values()},
         base=fmean(base) if base else None,
         runs={key: fmean(score.score for score in its) for key, its in last.items()},
@@ -124,8 +124,9 @@ def _measure(scores: Sequence[Score]) -> tuple[str, int]:
     return measure, len(set[str]().union(*runs_of.values()) - runs_of[measure])
 
 
-def _last_checkpoints(runs: Mapping[str, RunRecord], scores: Iterable[Score]) -> dict[str, list[Score]]:
-    """Run key -> the scores of its last checkpoint, of the runs that have ended well and are judged on all pictures."""
+def _last_checkpoints(runs: Mapping[str, RunRecord], scores: Iterable[Score]) -> tuple[dict[str, list[Score]], int]:
+    """Run key -> the scores of its last checkpoint, of the runs that have ended well and are judged on all pictures;
+    how many are judged on some of them."""
     of_run: dict[str, dict[str, list[Score]]] = {}
     for score in scores:
         of_run.setdefault(score.run_key, {}).setdefault(score.checkpoint, []).append(score)
@@ -140,8 +141,9 @@ def _last_checkpoints(runs: Mapping[str, RunRecord], scores: Iterable[Score]) ->
     # themselves is never known to be whole.
     all_items = {score.item for its in found.values() for score in its if score.measure != REPORTED}
     if not all_items:
-        return found
-    return {key: its for key, its in found.items() if len({score.item for score in its}) == len(all_items)}
+        return found, 0
+    whole = {key: its for key, its in found.items() if len({score.item for score in its}) == len(all_items)}
+    return whole, len(found) - len(whole)
 
 
 def _inside(run: RunRecord, checkpoint: str) -> str:
@@ -184,7 +186,7 @@ def _epoch_sentences(found: Comparison, curves: Sequence[Curve]) -> Iterable[str
         yield f"So were {len(worse) - 2} other settings: training on made them worse."
 
 
-def _based_on(runs: Mapping[str, RunRecord], last: Mapping[str, Sequence[Score]], others: int) -> str:
+def _based_on(runs: Mapping[str, RunRecord], last: Mapping[str, Sequence[Score]], partly: int, others: int) -> str:
     seeds = Counter(setting_of(runs[key]) for key in last)
     items = {score.item for its in last.values() for score in its}
     few, many = min(seeds.values(), default=0), max(seeds.values(), default=0)
@@ -195,7 +197,9 @@ def _based_on(runs: Mapping[str, RunRecord], last: Mapping[str, Sequence[Score]]
             f"{len(seeds)} setting{_s(seeds)} with {each} seed{'' if many == 1 else 's'} each, {len(items)} "
             f"picture{_s(items)}, the last checkpoint of each run"
         )
-    if left := len(runs) - len(last) - others:
+    if partly:
+        parts.append(f"{partly} of {len(runs)} runs are judged on fewer pictures and left out")
+    if left := len(runs) - len(last) - partly - others:
         parts.append(f"{left} of {len(runs)} runs are not judged")
     if others:
         parts.append(f"{others} runs were measured otherwise (another base model or the like) and are left out")

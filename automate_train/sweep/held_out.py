@@ -39,6 +39,11 @@ class Picture(NamedTuple):
     def place(self) -> str:
         return os.path.dirname(self.path)
 
+    @property
+    def has_name(self) -> bool:
+        """Its scores can be written down: their file is UTF-8."""
+        return self.path.isascii() or self.path == self.path.encode(errors="replace").decode()
+
 
 def read(folders: Iterable[PictureFolder]) -> list[Picture]:
     """Every picture of the folders once, in the order of its content. 200 photographs of 1024 px take a second on two
@@ -95,7 +100,9 @@ def choose(request: int | float, folders: Sequence[PictureFolder]) -> HeldOut:
         choice.take(count - len(choice.taken), trained, alone)
     if len(choice.taken) < count:
         text = f"only {len(choice.taken)} of {count} pictures can be held out: the others are near-duplicates of "
-        text += "pictures that are trained on, of one colour, or the last of their folder"
+        text += (
+            "pictures that are trained on, of one colour, the last of their folder, or have a path that is not in UTF-8"
+        )
         raise UserError(text, key=KEY, hint="hold out fewer, or name a folder of other pictures")
     return _made(request, trained, choice.taken, choice.copies, folders)
 
@@ -120,7 +127,7 @@ class _Choice:
         for each in candidates:
             if count <= 0:
                 return
-            if each.look is None or each.path in self.copies or each.path in self.taken:
+            if each.look is None or not each.has_name or each.path in self.copies or each.path in self.taken:
                 continue
             group = self._group(each)
             if (alone and group) or any(other.folder.regular or other.path in self.taken for other in group):
@@ -175,7 +182,7 @@ def choose_others(request: str, others: Sequence[PictureFolder], folders: Sequen
     copies: dict[str, Picture] = {}
     for one in {each.sha256: each for each in read(others)}.values():
         group = copies_of(one, pictures)
-        if not any(each.folder.regular for each in group):  # what all runs see is no held-out picture
+        if one.has_name and not any(each.folder.regular for each in group):  # what all runs see is no held-out picture
             taken[one.path] = one
             copies |= {each.path: one for each in group if each.path not in copies}
     if not taken:

@@ -70,6 +70,16 @@ def test_a_setting_that_training_on_made_worse_is_told():
     assert "longer" not in [step.what for step in found.next]
 
 
+def test_runs_that_are_judged_on_fewer_pictures_are_not_called_not_judged():
+    """A held-out picture was lost when these were judged."""
+    runs = sweep()
+    item = next(scored(runs, by_rate)).item
+    found = answer(runs, [s for s in scored(runs, by_rate) if s.run_key not in ("key2", "key5") or s.item != item])
+    assert set(found.runs) == {f"key{index}" for index in range(9)} - {"key2", "key5"}
+    assert "2 of 9 runs are judged on fewer pictures and left out" in found.based_on
+    assert "not judged" not in found.based_on
+
+
 def test_only_runs_that_ended_well_and_whose_last_checkpoint_is_judged_are_compared():
     runs = sweep()
     runs[0] = run_of(0, "failed", seed="1", unet_lr="1e-4")

@@ -89,6 +89,18 @@ def test_a_picture_with_near_duplicates_is_chosen_last_and_takes_them_along(make
     assert next(each.why for each in held_out.pictures if each.why != "chosen") == f"near-duplicate of {other}"
 
 
+def test_a_path_that_is_not_in_utf_8_is_not_chosen(make, tmp_path):
+    """Its scores could not be written down."""
+    folder = make("a", range(6))
+    for number in range(3):
+        (folder / f"{number:03d}.png").rename(folder / os.fsdecode(b"\xb9\xe8%d.png" % number))
+    assert names(choose(3, [folder_of(folder)])) == ["003.png", "004.png", "005.png"]
+    with pytest.raises(UserError, match=r"only 3 of 4 .*not in UTF-8"):
+        choose(4, [folder_of(folder)])
+    others = choose_others("a", [folder_of(folder)], [folder_of(make("b", range(10, 14)))])
+    assert names(others) == ["003.png", "004.png", "005.png"]
+
+
 def test_the_same_file_in_another_folder_is_held_out_too(make):
     """Also of one colour, where only the bytes can tell; such a picture is not chosen itself."""
     a, b = make("a", range(3)), make("b", range(3, 6))
