@@ -126,7 +126,7 @@ def test_the_demo_end_to_end(automate_train, tmp_path: Path):
     assert "4 succeeded" in done.stdout and "lowest" not in done.stdout, "no training loss is ranked"
     loras = sorted(path.name for path in (tmp_path / "demo-output/loras").glob("*.safetensors"))
     assert len(loras) == 4
-    assert loras[0] == "quickstart_unet_lr-1e-5.safetensors"
+    assert "quickstart_unet_lr-1e-5.safetensors" in loras
     assert len(list((tmp_path / "demo-output/_logs").rglob("events.out.tfevents*"))) == 4
     status = json.loads(automate_train("status", "demo-output", "--json").stdout)
     for run in status["runs"]:

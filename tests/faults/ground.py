@@ -142,7 +142,8 @@ class Ground:
         assert delivered.keys() == by_name.keys(), "a checkpoint that was not delivered"
         assert all(data in by_name[name] for name, data in delivered.items())
         assert not [path for path in self.target.iterdir() if path.name.startswith(".")], "half a copy"
-        assert "Traceback" not in self.said.read_text(encoding="utf-8", errors="replace")
+        said = self.said.read_text(encoding="utf-8", errors="replace")
+        assert "Traceback" not in said, said[said.index("Traceback") - 500 :][:6000]
 
 
 def until(fact: Callable[[], object], seconds: float, words: Callable[[], str]) -> None:

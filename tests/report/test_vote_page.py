@@ -248,6 +248,7 @@ def test_two_tabs_have_the_same_votes(browser: Browser, tmp_path: Path):
         browser.until(lambda: shown(browser))
         browser.key("2")
         browser.until(lambda: browser.texts("#vote > p.quiet")[0] == "2 votes, saved in votes.jsonl.")
+        browser.driver.get("about:blank")  # before the server ends: the next pair's pictures may still be on their way
     assert [vote.choice for vote in read_votes(sweep.folder.votes)] == ["left", "right"]
 
 

@@ -52,7 +52,7 @@ def test_the_tiny_trainer_through_accelerate(start, tmp_path):
     assert sd_scripts.verdict(folder, code).kind == "succeeded", folder.tail()
     found = safetensors_file.read(folder.output / "p.safetensors")
     assert found.metadata["ss_training_comment"].startswith("mine automate-train key=")
-    assert found.metadata["ss_steps"] == found.metadata["ss_max_train_steps"] == "12"
+    assert found.metadata["ss_steps"] == found.metadata["ss_max_train_steps"] == "20"
     assert len(list(Path(launch.caches[0].path).glob("*.npz"))) == 20 and not list(PICTURES.glob("*.npz"))
     assert deliver(folder, launch.keep) == (str(tmp_path / "loras/p.safetensors"), str(tmp_path / "loras/p.toml"))
     assert '"kind": "end"' in folder.events.read_text(encoding="utf-8")
@@ -63,7 +63,7 @@ def test_the_tiny_trainer_by_plain_python_without_the_hook(start):
     folder, code, _ = start({"launcher": "python", "hook": False})
     assert sd_scripts.verdict(folder, code).kind == "succeeded", folder.tail()
     step, total, loss = progress(folder.console.read_text(encoding="utf-8"))
-    assert (step, total) == (12, 12) and 0 < loss < 10
+    assert (step, total) == (20, 20) and 0 < loss < 10
     assert not folder.events.exists()
 
 
