@@ -232,9 +232,11 @@ def test_no_folder_is_ever_deleted():
 
 # secrets
 
+OWN = f"Secret-{os.getpid()}-"
+"""Begins the secrets of this process's tests: others may run beside, with secrets on their command lines."""
 SECRETS = {
-    "webui_auth": "bob:Secret-webui-7731", "wandb_api_key": "Secret-wandb-4410-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-    "huggingface_token": "hf_Secret-hub-9982", "webui_uploader_auth": "bob:Secret-webui-7731",
+    "webui_auth": f"bob:{OWN}webui-7731", "wandb_api_key": f"{OWN}wandb-4410-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    "huggingface_token": f"hf_{OWN}hub-9982", "webui_uploader_auth": f"bob:{OWN}webui-7731",
 }  # fmt: skip
 MARK = b"Secret-"
 
@@ -264,7 +266,7 @@ def test_secrets_are_nowhere_but_in_environments(automate_train, tmp_path: Path)
             assert time.monotonic() < deadline
             for process in Path("/proc").glob("[0-9]*/cmdline"):
                 with contextlib.suppress(OSError):
-                    if MARK in (line := process.read_bytes()) and b"fake_webui" not in line:
+                    if OWN.encode() in (line := process.read_bytes()) and b"fake_webui" not in line:
                         listed.add(line)
             time.sleep(0.01)
         said = sweep.communicate()[0]
