@@ -35,8 +35,9 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Three at a time on two cores: most tests wait for processes (10 minutes; two at a time take 11 to 13).
 test: check
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 # What `make test` does not install, because it lies outside of $(VENV). The tests of the real trainer need a checkout of
 # sd-scripts and a base model as well, which nobody can choose for you: SD_SCRIPTS_DIR and SD_MODEL_DIR name them.
