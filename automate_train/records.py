@@ -1,9 +1,9 @@
 """The nouns: what a sweep is made of, from a setting to a run with its attempts.
 
-Covers: data only, frozen. A `Launch` says everything that will happen, and nothing has happened yet; a `RunRecord` is
-a run as the store knows it. Not: what is known of a run over all its attempts (`store.history`); who writes them
-(`sweep`, `trainers`, `store`), obeys them (`executors`), decides on them (`training`) or shows them (`display`,
-`report`).
+Covers: data only, frozen, in one file, so that a reader meets every noun once. A `Launch` says everything that will
+happen, and nothing has happened yet; a `RunRecord` is a run as the store knows it. Not: what is known of a run over all
+its attempts (`store.history`); who writes them (`sweep`, `trainers`, `store`), obeys them (`executors`), decides on
+them (`training`) or shows them (`display`, `report`).
 """
 
 from __future__ import annotations

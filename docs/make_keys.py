@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from automate_train.cli.keys import facts, names
-from automate_train.config.key_table import KEYS, READERS, Key
+from automate_train.config.key import READERS, Key
+from automate_train.config.key_table import KEYS
 
 ROOT = Path(__file__).parents[1]
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import toml
+from process_kit import ended
 
 from automate_train.records import Attempt, Checkpoint, Launch, Outcome, RunRecord, Score
 from automate_train.store.journal import Journal
@@ -125,13 +126,7 @@ class Sweep:
 
     def judge(self, *flags: str, seconds: float = 120, **env: str) -> tuple[int, str]:
         """(exit code, what was said)"""
-        process = self.start(*flags, **env)
-        try:
-            said = process.communicate(timeout=seconds)[0]
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise AssertionError(process.communicate()[0]) from None
-        return process.returncode, said
+        return ended(self.start(*flags, **env), seconds)
 
     def scores(self) -> list[Score]:
         return read_scores(self.folder)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import webui_kit
+from process_kit import ended
 
 from automate_train import records
 from automate_train.records import Checkpoint, Launch, Outcome, RunRecord
@@ -66,13 +67,7 @@ class Sweep:
 
     def sample(self, *flags: str, seconds: float = 60, **env: str) -> tuple[int, str]:
         """(exit code, what was said)"""
-        process = self.start(*flags, **env)
-        try:
-            said = process.communicate(timeout=seconds)[0]
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise AssertionError(process.communicate()[0]) from None
-        return process.returncode, said
+        return ended(self.start(*flags, **env), seconds)
 
     def pictures(self) -> dict[str, dict[str, Any]]:
         """{file name of a .json: its content}, of all runs; each with its PNG if it names one."""

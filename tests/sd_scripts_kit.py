@@ -7,11 +7,13 @@ of its code. Pictures are the first and the last bytes of one: nothing here draw
 from __future__ import annotations
 
 import json
+import os
 import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import toml
 
 from automate_train.config.layers import Layer, built_in, merge
@@ -20,6 +22,16 @@ from automate_train.records import Launch, Run, Source, SweepContext
 from automate_train.store.layout import AttemptFolder
 from automate_train.sweep.product import expand
 from automate_train.trainers import sd_scripts
+
+NEEDS_SD_SCRIPTS = [
+    pytest.mark.real,
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        "SD_SCRIPTS_DIR" not in os.environ or "SD_MODEL_DIR" not in os.environ,
+        reason="SD_SCRIPTS_DIR and SD_MODEL_DIR name no sd-scripts and model",
+    ),
+]
+"""Marks of tests that train with the real sd-scripts."""
 
 FLAGS = (
     "cache_latents cache_latents_to_disk gradient_checkpointing network_train_unet_only persistent_data_loader_workers "

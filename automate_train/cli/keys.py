@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from ..config.key_table import KEYS, MOST, READERS, TYPES, Key
+from ..config.key import MOST, READERS, TYPES, Key
+from ..config.key_table import KEYS
 from ..errors import UserError, nearest
 from .parser import Parser
 

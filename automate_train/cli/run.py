@@ -9,7 +9,8 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from .. import __version__
-from ..config.key_table import KEYS, Key
+from ..config.key import Key
+from ..config.key_table import KEYS
 from ..errors import UserError
 from . import COMMANDS
 from .parser import Parser, gibibytes, runs, spell, whole

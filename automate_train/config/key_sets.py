@@ -6,7 +6,8 @@ become several options or depend on others (`lora_type`): `trainers/sd_scripts`.
 
 from __future__ import annotations
 
-from .key_table import KEYS, Key
+from .key import Key
+from .key_table import KEYS
 
 BY_NAME: dict[str, Key] = {key.name: key for key in KEYS}
 OLD_SPELLINGS = frozenset(key.old_spelling for key in KEYS if key.old_spelling)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from ..config.key import Key
 from ..config.key_sets import BY_NAME
-from ..config.key_table import Key
 from ..config.values import unset
 from ..errors import Problem
 from ..records import Setting

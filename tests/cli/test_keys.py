@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from automate_train.config.key_table import KEYS, READERS
+from automate_train.config.key import READERS
+from automate_train.config.key_table import KEYS
 
 
 def test_all_keys_by_who_reads_them(automate_train):

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from automate_train.cli.keys import names
+from automate_train.config.key import MOST, Key
 from automate_train.config.key_sets import ALIASES, BUILT_IN, MASKED, NEUTRAL, OURS, canonical
-from automate_train.config.key_table import KEYS, MOST, Key
+from automate_train.config.key_table import KEYS
 from automate_train.config.layers import parse_any, read
 from automate_train.preflight.own_keys import messages
 

@@ -15,20 +15,14 @@ from typing import Any
 
 import pytest
 from judge_kit import Sweep
+from sd_scripts_kit import NEEDS_SD_SCRIPTS
 
 from automate_train.store.layout import SweepFolder
 from automate_train.store.scores import read_scores
 
 PICTURES = sorted((Path(__file__).parents[2] / "configs/quickstart/images").glob("*.png"))[:4]
 
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        "SD_SCRIPTS_DIR" not in os.environ or "SD_MODEL_DIR" not in os.environ,
-        reason="SD_SCRIPTS_DIR and SD_MODEL_DIR name no sd-scripts and model",
-    ),
-]
+pytestmark = NEEDS_SD_SCRIPTS
 
 
 def test_two_settings_with_two_seeds(automate_train, tmp_path: Path):

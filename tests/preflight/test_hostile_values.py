@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from sd_scripts_kit import make_pictures, make_repo
 
-from automate_train.config.key_table import KEYS, Key
+from automate_train.config.key import Key
+from automate_train.config.key_table import KEYS
 from automate_train.config.layers import Layer, built_in, merge
 from automate_train.config.sampling_options import sample_rule, sampler_environment, webui_addresses
 from automate_train.errors import Problem, UserError

@@ -11,8 +11,8 @@ import math
 import reprlib
 from typing import Any, NamedTuple
 
+from ...config.key import MOST
 from ...config.key_sets import MASKED
-from ...config.key_table import MOST
 from ...config.values import bad_letter, text_of
 from ...errors import UserError, nearest
 

@@ -10,8 +10,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from ...config.key import MOST
 from ...config.key_sets import BY_NAME
-from ...config.key_table import MOST
 from ...config.values import number, on, text_of, unset
 from ...errors import Problem, Severity, UserError
 from ...records import Setting, Source

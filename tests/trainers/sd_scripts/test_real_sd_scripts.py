@@ -10,7 +10,7 @@ import json
 import os
 from pathlib import Path
 
-import pytest
+from sd_scripts_kit import NEEDS_SD_SCRIPTS
 
 from automate_train.config.key_sets import BY_NAME
 from automate_train.trainers.loss_meaning import CHANGES_LOSS
@@ -18,14 +18,7 @@ from automate_train.trainers.script_options.reader import accepted
 
 PICTURES = Path(__file__).parents[3] / "configs/quickstart/images"
 
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        "SD_SCRIPTS_DIR" not in os.environ or "SD_MODEL_DIR" not in os.environ,
-        reason="SD_SCRIPTS_DIR and SD_MODEL_DIR name no sd-scripts and model",
-    ),
-]
+pytestmark = NEEDS_SD_SCRIPTS
 
 
 def test_every_key_that_changes_the_loss_is_one_that_a_script_or_a_config_knows():
