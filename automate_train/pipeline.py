@@ -209,9 +209,10 @@ def execute(plan: Plan) -> int:
         display.close()
         if sampler:
             finish(sampler, stop, display.say, "the last samples are being made")
+        _note_end(plan, loop, journal, display)
+        # What is measured may take long, and is no part of the trainings' end.
         if judge and (judge.wake_on or not stop.level):
             finish(judge, stop, display.say, "their checkpoints are being measured")
-        _note_end(plan, loop, journal, display)
         page = report.finish(stop)
         for line in summary.lines(folder, journal, time.monotonic() - began, context.command, page, first, plan.masker):
             with contextlib.suppress(OSError):

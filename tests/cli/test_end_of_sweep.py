@@ -16,6 +16,7 @@ from control_kit import HELD, until
 from automate_train import pipeline
 from automate_train.executors.local import Local
 from automate_train.machine import lock
+from automate_train.machine.following_process import FollowingProcess
 from automate_train.preflight import plan as plan_text
 from automate_train.report import worker
 from automate_train.store.layout import SweepFolder
@@ -58,6 +59,21 @@ def test_a_full_disk_at_the_end_fails_no_run(sweep_files, tmp_path, monkeypatch,
     assert sweep(tmp_path, sweep_files(["/bin/true", "{n}"], {"n_list": [0]})) == 0
     told = capsys.readouterr()
     assert "the sweep's end could not be written" in told.out + told.err
+
+
+def test_the_table_does_not_wait_for_the_judge(sweep_files, tmp_path, monkeypatch):
+    """Measuring may take hours, and a kill meanwhile must not cost what is known of the trainings."""
+    seen = []
+
+    def finish(process: FollowingProcess, *told: object) -> None:
+        about = json.loads((tmp_path / "out/p/sweep.json").read_text())
+        seen.append((process.following.command, (tmp_path / "out/p/results.csv").exists(), about["state"]))
+
+    monkeypatch.setattr(pipeline, "finish", finish)
+    pictures = Path(__file__).parents[2] / "configs/quickstart/images"
+    config = {"n_list": [0], "images_folder": str(pictures), "held_out": 2}
+    assert sweep(tmp_path, sweep_files(["/bin/true", "{n}", "{images_folder}"], config)) == 0
+    assert seen == [("judge", True, "done")]
 
 
 @pytest.mark.parametrize("link", [os.symlink, os.link])
